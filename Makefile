@@ -1,0 +1,54 @@
+# Few verbs. `make run` and `make test` are the two that a newcomer needs.
+
+VERSION  := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS  := -s -w -X lbctl/ctl.version=$(VERSION)
+BUILD    := CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)'
+TOOL     := go tool -modfile=internal/tools/go.mod
+SCENARIO ?= scenarios/l4-vs-l7.yaml
+
+# What the tests use beyond Go, as Debian packages. clang is pinned: objects are
+# byte-stable for one version only.
+PACKAGES := gcc libc6-dev clang-19 llvm-19 libbpf-dev linux-libc-dev bash docker.io docker-compose iptables
+
+.PHONY: build run test unit e2e lint generate image setup clean help
+
+help: ## this list
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile | expand -t 12
+
+build: ## build/lbctl, one static binary
+	$(BUILD) -o build/lbctl ./cmd/lbctl
+
+run: build ## bring the first scenario up, compare both planes, print the report, take it down
+	./build/lbctl run $(SCENARIO)
+
+test: setup lint unit e2e ## install what tests need, then run them all
+
+unit: ## packages on their own, with the race detector
+	go test -race -timeout 10m $$(go list ./... | grep -v internal/e2e)
+
+e2e: ## whole labs on this machine's kernel, through the binary that users run
+	go test -count=1 -timeout 15m -v ./internal/e2e/...
+
+lint: ## gofumpt, vet, staticcheck, govulncheck; generated code is up to date
+	@test -z "$$($(TOOL) gofumpt -l $$(git ls-files '*.go'))" || { echo 'not gofumpt-ed:'; $(TOOL) gofumpt -l $$(git ls-files '*.go'); exit 1; }
+	go vet ./...
+	$(TOOL) staticcheck ./...
+	./internal/tools/vuln.sh
+	$(MAKE) generate
+	git diff --exit-code -- l4
+
+generate: ## the Go bindings and objects of bpf/ (needs clang-19)
+	go generate ./...
+
+image: build build/token ## the container image for docker-compose.yml, and a token for its API
+	docker build -t lbctl .
+
+build/token:
+	@mkdir -p build && umask 077 && head -c 24 /dev/urandom | base64 > $@
+
+setup: ## Debian packages that the tests need
+	@missing=; for p in $(PACKAGES); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; done; \
+	if [ -n "$$missing" ]; then apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $$missing; fi
+
+clean: ## what building and measuring left in this folder
+	rm -rf build results

@@ -1,0 +1,28 @@
+package lb
+
+import "time"
+
+// Config is the desired state as its owner wrote it: what a scenario resolves
+// to. Backend IDs, health and admin states in it are zero; the Controller owns them.
+type Config struct {
+	Services []Service `json:"services"`
+	Checks   []Check   `json:"checks"`
+}
+
+// Snapshot is the whole desired state at one revision. It is immutable: whoever
+// holds one may read it from any goroutine and must not change it.
+type Snapshot struct {
+	Revision uint64    `json:"revision"` // 1, 2, 3 …; 0 is before anything
+	Services []Service `json:"services"`
+}
+
+// HTTP is what an L7 service needs beyond its backends. A zero duration means
+// the default that the scenario's documentation names.
+type HTTP struct {
+	ClientHeadTimeout  time.Duration `json:"client_head_timeout"`  // whole request head received
+	ClientIdleTimeout  time.Duration `json:"client_idle_timeout"`  // keep-alive between two requests
+	ConnectTimeout     time.Duration `json:"connect_timeout"`      // connection to a backend made
+	BackendHeadTimeout time.Duration `json:"backend_head_timeout"` // response head received
+	Retries            int           `json:"retries"`              // further backends tried when a connection cannot be made
+	IdleConns          int           `json:"idle_conns"`           // kept open to each backend
+}

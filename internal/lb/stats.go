@@ -1,0 +1,54 @@
+package lb
+
+import "time"
+
+// Stats is what a plane has counted since it was loaded. Counters only grow.
+type Stats struct {
+	Revision uint64         `json:"revision"` // of the last Snapshot applied whole
+	Services []ServiceStats `json:"services"`
+	Verdicts []Verdict      `json:"verdicts,omitempty"` // L4 only
+	Run      RunTime        `json:"run,omitzero"`       // L4 only
+	Flows    uint64         `json:"flows,omitempty"`    // L4 only: entries in the flow table
+}
+
+// ServiceStats are the counters of one service.
+type ServiceStats struct {
+	Name     string         `json:"name"`
+	Counters Counters       `json:"counters"` // the service as a whole
+	Backends []BackendStats `json:"backends"`
+}
+
+// BackendStats are the counters of one backend.
+type BackendStats struct {
+	ID       BackendID `json:"id"`
+	Name     string    `json:"name"`
+	Counters Counters  `json:"counters"`
+}
+
+// Counters are totals, except Active, which is a level. A plane leaves at zero
+// what it cannot see: L4 knows no requests, and under direct routing no replies.
+type Counters struct {
+	Connections uint64 `json:"connections"`        // new flows (L4), connections made to the backend (L7)
+	Requests    uint64 `json:"requests,omitempty"` // L7
+	PacketsIn   uint64 `json:"packets_in,omitempty"`
+	BytesIn     uint64 `json:"bytes_in"` // from clients: L4 with IP header, L7 heads and bodies
+	PacketsOut  uint64 `json:"packets_out,omitempty"`
+	BytesOut    uint64 `json:"bytes_out"`         // to clients
+	Errors      uint64 `json:"errors,omitempty"`  // L7: answers that the proxy had to make up (502, 503, 504)
+	Retries     uint64 `json:"retries,omitempty"` // L7
+	Active      uint64 `json:"active"`            // flows not seen closing (L4), requests in flight (L7)
+}
+
+// Verdict is one named fate of a packet and how many met it.
+type Verdict struct {
+	Name    string `json:"name"`    // UPPER_SNAKE, as in bpf/verdicts.h
+	Text    string `json:"text"`    // one sentence
+	Packets uint64 `json:"packets"` // since load
+}
+
+// RunTime is the kernel's own account of an XDP program; both stay at zero
+// until run-time statistics are switched on.
+type RunTime struct {
+	Total time.Duration `json:"total"`
+	Runs  uint64        `json:"runs"`
+}
