@@ -1,0 +1,40 @@
+package l7
+
+import (
+	"cmp"
+	"time"
+
+	"lbctl/internal/lb"
+)
+
+// Defaults are what the zero values in an lb.HTTP mean. Negative Retries mean
+// none, negative IdleConns that no connection to a backend is kept.
+var Defaults = lb.HTTP{
+	ClientHeadTimeout:  10 * time.Second,
+	ClientIdleTimeout:  60 * time.Second,
+	ConnectTimeout:     2 * time.Second,
+	BackendHeadTimeout: 30 * time.Second,
+	Retries:            2,
+	IdleConns:          512,
+}
+
+// Limits that no service can change.
+const (
+	maxHeadBytes       = 64 << 10         // of a request's or response's head; net/http allows 4 KiB more for requests
+	maxRetries         = 7                // whatever a service asks for
+	backendIdleTimeout = 30 * time.Second // of a pooled connection nobody uses
+	removalDeadline    = 30 * time.Second // for requests in flight when their VIP is removed
+	stopDeadline       = 10 * time.Second // for requests in flight when the proxy is told to stop
+	stallTimeout       = 2 * time.Minute  // TCP_USER_TIMEOUT: unacknowledged data or a closed window
+)
+
+// withDefaults returns h with every zero value replaced.
+func withDefaults(h lb.HTTP) lb.HTTP {
+	h.ClientHeadTimeout = cmp.Or(h.ClientHeadTimeout, Defaults.ClientHeadTimeout)
+	h.ClientIdleTimeout = cmp.Or(h.ClientIdleTimeout, Defaults.ClientIdleTimeout)
+	h.ConnectTimeout = cmp.Or(h.ConnectTimeout, Defaults.ConnectTimeout)
+	h.BackendHeadTimeout = cmp.Or(h.BackendHeadTimeout, Defaults.BackendHeadTimeout)
+	h.Retries = min(cmp.Or(h.Retries, Defaults.Retries), maxRetries)
+	h.IdleConns = cmp.Or(h.IdleConns, Defaults.IdleConns)
+	return h
+}

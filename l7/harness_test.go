@@ -1,0 +1,236 @@
+package l7
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"os/signal"
+	"runtime"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"lbctl/internal/lb"
+)
+
+var quiet = slog.New(slog.DiscardHandler)
+
+// TestMain is the lbctl binary as far as Plane is concerned.
+func TestMain(m *testing.M) {
+	if len(os.Args) == 4 && os.Args[1] == "l7-proxy" && os.Args[2] == "--socket" {
+		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+		defer stop()
+		if err := Run(ctx, os.Args[3], slog.Default()); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// lab is a proxy in this process with its backends and a client. Its cleanup
+// fails the test if a goroutine or a file descriptor is left.
+type lab struct {
+	*testing.T
+	proxy    *proxy
+	client   *http.Client
+	config   lb.Snapshot
+	backends []*backend
+}
+
+type backend struct {
+	name    string
+	addr    netip.AddrPort
+	server  *http.Server
+	mu      sync.Mutex
+	conns   map[net.Conn]http.ConnState
+	handler http.HandlerFunc
+}
+
+func newLab(t *testing.T) *lab {
+	goroutines, files := runtime.NumGoroutine(), openFiles()
+	l := &lab{T: t, proxy: newProxy(quiet), client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 100}}}
+	t.Cleanup(func() {
+		l.client.CloseIdleConnections()
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		defer cancel()
+		l.proxy.stop(ctx)
+		for _, b := range l.backends {
+			b.server.Close()
+		}
+		eventually(t, 3*time.Second, func() error {
+			if g, f := runtime.NumGoroutine(), openFiles(); g > goroutines || f > files {
+				return fmt.Errorf("left: goroutines %d, before %d; files %d, before %d", g, goroutines, f, files)
+			}
+			return nil
+		})
+	})
+	return l
+}
+
+// backend starts server i at 127.0.0.(1+i), which names itself in X-Server.
+func (l *lab) backend(handler http.HandlerFunc) *backend {
+	i := len(l.backends) + 1
+	b := &backend{name: fmt.Sprintf("s%d", i), conns: map[net.Conn]http.ConnState{}, handler: handler}
+	ln, err := net.Listen("tcp4", fmt.Sprintf("127.0.0.%d:0", 1+i))
+	if err != nil {
+		l.Fatal(err)
+	}
+	b.addr = netip.MustParseAddrPort(ln.Addr().String())
+	b.serve(ln)
+	l.backends = append(l.backends, b)
+	return b
+}
+
+func (b *backend) serve(ln net.Listener) {
+	b.server = &http.Server{
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("X-Server", b.name)
+			if b.handler != nil {
+				b.handler(w, r)
+			}
+		}),
+		ConnState: func(c net.Conn, s http.ConnState) {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			if b.conns[c] = s; s == http.StateClosed || s == http.StateHijacked {
+				delete(b.conns, c)
+			}
+		},
+	}
+	go b.server.Serve(ln)
+}
+
+func (b *backend) open() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.conns)
+}
+
+// service adds a service over all backends so far, weight 1 each, at a VIP of
+// its own.
+func (l *lab) service(name string, policy lb.Policy) *lb.Service {
+	s := lb.Service{
+		Name: name, Plane: lb.L7, Policy: policy,
+		VIP: lb.VIP{Addr: freeAddr(l, fmt.Sprintf("127.0.1.%d", len(l.config.Services)+1)), Proto: lb.TCP},
+	}
+	for i, b := range l.backends {
+		s.Backends = append(s.Backends, lb.Backend{
+			ID: lb.BackendID(i + 1), Name: b.name, Addr: b.addr, Weight: 1, Health: lb.Up,
+		})
+	}
+	l.config.Services = append(l.config.Services, s)
+	return &l.config.Services[len(l.config.Services)-1]
+}
+
+// next is a copy of the configuration with the next revision.
+func (l *lab) next() lb.Snapshot {
+	l.config.Revision++
+	out := lb.Snapshot{Revision: l.config.Revision}
+	for _, s := range l.config.Services {
+		s.Backends = append([]lb.Backend(nil), s.Backends...)
+		out.Services = append(out.Services, s)
+	}
+	return out
+}
+
+func (l *lab) apply() {
+	l.Helper()
+	if err := l.proxy.apply(l.next()); err != nil {
+		l.Fatal(err)
+	}
+}
+
+// get returns the status, the X-Server header and the body of GET http://VIP/.
+func (l *lab) get(s *lb.Service) (status int, server, body string) {
+	l.Helper()
+	return l.do(s, http.MethodGet, nil)
+}
+
+func (l *lab) do(s *lb.Service, method string, body io.Reader) (status int, server, text string) {
+	l.Helper()
+	req, _ := http.NewRequest(method, "http://"+s.VIP.Addr.String()+"/", body)
+	resp, err := l.client.Do(req)
+	if err != nil {
+		l.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		l.Fatal(err)
+	}
+	return resp.StatusCode, resp.Header.Get("X-Server"), string(b)
+}
+
+// counters are those of the service and of its backends.
+func (l *lab) counters(s *lb.Service) (lb.Counters, []lb.Counters) {
+	for _, ss := range l.proxy.stats().Services {
+		if ss.Name == s.Name {
+			var backends []lb.Counters
+			for _, b := range ss.Backends {
+				backends = append(backends, b.Counters)
+			}
+			return ss.Counters, backends
+		}
+	}
+	l.Fatalf("no service %s in stats", s.Name)
+	panic("unreachable")
+}
+
+func freeAddr(t testing.TB, ip string) netip.AddrPort {
+	ln, err := net.Listen("tcp", net.JoinHostPort(ip, "0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	return netip.MustParseAddrPort(ln.Addr().String())
+}
+
+func openFiles() int {
+	entries, _ := os.ReadDir("/proc/self/fd")
+	return len(entries)
+}
+
+// eventually waits until f returns nil.
+func eventually(t testing.TB, patience time.Duration, f func() error) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	for {
+		err := f()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+func rawDial(t testing.TB, addr netip.AddrPort) net.Conn {
+	t.Helper()
+	c, err := net.Dial("tcp", addr.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	c.SetDeadline(time.Now().Add(10 * time.Second))
+	return c
+}
+
+func addrOf(ln net.Listener) netip.AddrPort { return netip.MustParseAddrPort(ln.Addr().String()) }
+
+func withIP(a netip.AddrPort, ip string) netip.AddrPort {
+	return netip.AddrPortFrom(netip.MustParseAddr(ip), a.Port())
+}
+
+func withPort(a netip.AddrPort, port uint16) netip.AddrPort {
+	return netip.AddrPortFrom(a.Addr(), port)
+}

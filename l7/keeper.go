@@ -1,0 +1,152 @@
+package l7
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"syscall"
+	"time"
+)
+
+const (
+	startTimeout  = 10 * time.Second       // until a started process answers
+	pollInterval  = 5 * time.Millisecond   // while it does not yet
+	firstBrake    = 100 * time.Millisecond // before the second restart in a row
+	longestBrake  = 10 * time.Second
+	healthyUptime = 10 * time.Second // a process that lived longer restarts without a brake
+)
+
+// keep watches the proxy at link and, whenever it dies, starts another one and
+// gives it the last snapshot. Restarts in a row are slowed down, twice as long
+// each time.
+func (p *Plane) keep(ctx context.Context, link io.ReadCloser) {
+	var brake time.Duration
+	for {
+		born := time.Now()
+		p.watch(ctx, link)
+		if ctx.Err() != nil {
+			return
+		}
+		p.options.Log.Warn("l7 proxy died", "pid", p.pid.Swap(0), "uptime", time.Since(born).Round(time.Millisecond))
+		if time.Since(born) > healthyUptime {
+			brake = 0
+		}
+		for link = nil; link == nil; {
+			select {
+			case <-time.After(brake):
+			case <-ctx.Done():
+				return
+			}
+			brake = min(max(2*brake, firstBrake), longestBrake)
+			link = p.revive(ctx)
+		}
+	}
+}
+
+// watch returns when the process at the other end of link is dead or ctx ends.
+func (p *Plane) watch(ctx context.Context, link io.ReadCloser) {
+	stop := context.AfterFunc(ctx, func() { link.Close() })
+	defer stop()
+	defer link.Close()
+	_, _ = io.Copy(io.Discard, link)
+}
+
+// revive starts or adopts a proxy and restores the last snapshot in it. It
+// returns nil if that failed and is to be tried again.
+func (p *Plane) revive(ctx context.Context) io.ReadCloser {
+	select {
+	case p.busy <- struct{}{}:
+		defer func() { <-p.busy }()
+	case <-ctx.Done():
+		return nil
+	}
+	link, err := p.connect(ctx)
+	if err != nil {
+		if ctx.Err() == nil {
+			p.options.Log.Error("l7 proxy does not start", "err", err)
+		}
+		return nil
+	}
+	if p.last == nil {
+		return link
+	}
+	if err := p.client.apply(ctx, *p.last); err != nil {
+		// The dead process may still be letting go of its sockets. Without the link
+		// keep comes here again and adopts the new process.
+		p.options.Log.Error("l7 proxy restarted without its snapshot", "revision", p.last.Revision, "err", err)
+		link.Close()
+		return nil
+	}
+	p.options.Log.Info("l7 proxy restarted", "pid", p.PID(), "revision", p.last.Revision)
+	return link
+}
+
+// connect adopts the proxy at the socket or starts one, and returns the link to
+// watch it by.
+func (p *Plane) connect(ctx context.Context) (io.ReadCloser, error) {
+	if link, err := p.adopt(ctx); err == nil {
+		return link, nil
+	}
+	exited, err := p.spawn()
+	if err != nil {
+		return nil, fmt.Errorf("start l7 proxy: %w", err)
+	}
+	deadline := time.After(startTimeout)
+	poll := time.NewTicker(pollInterval)
+	defer poll.Stop()
+	for {
+		// One that started at the same time elsewhere will do as well.
+		if link, err := p.adopt(ctx); err == nil {
+			return link, nil
+		}
+		select {
+		case err := <-exited:
+			return nil, fmt.Errorf("start l7 proxy: it ended (%w), see %s", err, p.options.LogFile)
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-deadline:
+			return nil, fmt.Errorf("start l7 proxy: no answer at %s within %s", p.options.Socket, startTimeout)
+		case <-poll.C:
+		}
+	}
+}
+
+// adopt links to the proxy that answers at the socket. The link lives until ctx
+// ends.
+func (p *Plane) adopt(ctx context.Context) (io.ReadCloser, error) {
+	info, link, err := p.client.watch(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p.pid.Store(int64(info.PID))
+	return link, nil
+}
+
+// spawn starts a process of its own session, so that no signal to the daemon's
+// group or terminal reaches it. The channel gets how it ended.
+func (p *Plane) spawn() (<-chan error, error) {
+	log, err := os.OpenFile(p.options.LogFile, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	cmd := exec.Command(p.options.Self, "l7-proxy", "--socket", p.options.Socket)
+	cmd.Dir = "/"
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := p.options.Start(cmd); err != nil {
+		return nil, err
+	}
+	exited := make(chan error, 1)
+	go func() { // reaps it; ends with the process or the daemon
+		err := cmd.Wait()
+		if err == nil {
+			err = errors.New("exit status 0")
+		}
+		exited <- err
+	}()
+	return exited, nil
+}
