@@ -1,0 +1,115 @@
+package scenario
+
+import (
+	"net/netip"
+	"strconv"
+
+	"lbctl/internal/lb"
+)
+
+// backends gives each service its backends with their addresses, and the nodes
+// of direct-routing services the VIP on lo.
+func (r *resolver) backends() {
+	for _, s := range r.svcs {
+		seen := map[netip.AddrPort]bool{}
+		names := map[string]bool{}
+		for _, w := range s.want {
+			net := r.backendNetwork(s, w)
+			if net == nil && !w.spec.Pos.IsSet() {
+				break // the same for every server of a service that lists none
+			}
+			if net == nil {
+				continue
+			}
+			port := s.port
+			if w.spec.Port.IsSet() {
+				port = uint16(w.spec.Port.Value)
+			}
+			b := lb.Backend{
+				Name:   w.node.Name,
+				Addr:   netip.AddrPortFrom(w.node.addr(net, s.six), port),
+				Weight: uint32(w.spec.Weight.Value),
+			}
+			if port != s.port {
+				b.Name += ":" + strconv.Itoa(int(port))
+			}
+			if seen[b.Addr] || names[b.Name] {
+				r.fail(w.spec.Pos, "", "backends: service %s has %s twice", s.Name, b.Name)
+				continue
+			}
+			seen[b.Addr], names[b.Name] = true, true
+			s.Backends = append(s.Backends, b)
+			r.serve(s, w.node, port)
+		}
+	}
+}
+
+// serve notes what a backend's node needs for a service: its ports, and the VIP.
+func (r *resolver) serve(s *service, n *node, port uint16) {
+	n.ports = append(n.ports, port)
+	if check := r.known[s.Check]; check.Port != 0 {
+		n.ports = append(n.ports, check.Port)
+	}
+	if s.Forward == lb.DirectRouting {
+		n.Loopback = appendHost(n.Loopback, s.VIP.Addr.Addr())
+	}
+}
+
+// addr returns the node's own address on a network.
+func (n *node) addr(net *network, six bool) netip.Addr {
+	for i, o := range n.nets {
+		if o != net {
+			continue
+		}
+		for _, a := range n.Links[i].Addrs {
+			if a.Addr().Is6() == six && !a.IsSingleIP() {
+				return a.Addr()
+			}
+		}
+	}
+	return netip.Addr{}
+}
+
+// backendNetwork chooses the network by which the balancer reaches a backend.
+func (r *resolver) backendNetwork(s *service, w wanted) *network {
+	at := w.spec.Pos
+	if !at.IsSet() {
+		at = s.at
+	}
+	family := "IPv4"
+	if s.six {
+		family = "IPv6"
+	}
+	if typed := w.spec.Network; typed.IsSet() {
+		net, ok := find(r, "network", typed, r.netNamed)
+		switch {
+		case !ok:
+			return nil
+		case !w.node.on(net):
+			r.fail(typed.Pos, "", "network: %s is not on %s", w.node.Name, net.Name)
+			return nil
+		case !net.subnet(s.six).IsValid():
+			r.fail(typed.Pos, "", "network: %s has no %s, which service %s needs", net.Name, family, s.Name)
+			return nil
+		case s.Plane == lb.L4 && !r.balancer.on(net):
+			r.fail(typed.Pos, "", "network: balancer %s is not on %s: dr reaches a backend by its MAC address only", r.balancer.Name, net.Name)
+			return nil
+		}
+		return net
+	}
+	var others []*network
+	for _, net := range w.node.nets {
+		if !net.subnet(s.six).IsValid() {
+			continue
+		}
+		if r.balancer.on(net) {
+			return net
+		}
+		others = append(others, net)
+	}
+	if s.Plane == lb.L7 && len(others) > 0 {
+		return others[0] // over routers; reachable says if there are none
+	}
+	r.fail(at, "", "service %s: %s shares no network with %s that has %s", s.Name, w.node.Name, r.balancer.Name, family)
+	return nil
+}

@@ -1,0 +1,104 @@
+package scenario
+
+import (
+	"reflect"
+	"sync"
+)
+
+// field is one key of a section of the Spec, as its struct tags describe it:
+//
+//	yaml      the key
+//	doc       what it means, for errors, the schema and docs/scenario.md
+//	default   what it is if not typed; in parentheses if it depends on something
+//	required  "true" if it has no default
+//	short     "true" if its value alone stands for the whole section
+type field struct {
+	index    int
+	name     string
+	doc      string
+	def      string
+	required bool
+	short    bool
+	typ      reflect.Type
+}
+
+type fields []field
+
+var fieldCache sync.Map // reflect.Type -> fields
+
+// fieldsOf returns the keys of a section in the order of its struct.
+func fieldsOf(t reflect.Type) fields {
+	if cached, ok := fieldCache.Load(t); ok {
+		return cached.(fields)
+	}
+	var out fields
+	for i := range t.NumField() {
+		f := t.Field(i)
+		if name := f.Tag.Get("yaml"); name != "" {
+			out = append(out, field{
+				index: i, name: name, typ: f.Type,
+				doc: f.Tag.Get("doc"), def: f.Tag.Get("default"),
+				required: f.Tag.Get("required") == "true", short: f.Tag.Get("short") == "true",
+			})
+		}
+	}
+	fieldCache.Store(t, out)
+	return out
+}
+
+func (fs fields) named(name string) *field {
+	for i := range fs {
+		if fs[i].name == name {
+			return &fs[i]
+		}
+	}
+	return nil
+}
+
+func (fs fields) names() []string {
+	var out []string
+	for _, f := range fs {
+		out = append(out, f.name)
+	}
+	return out
+}
+
+func (fs fields) short() *field {
+	for i := range fs {
+		if fs[i].short {
+			return &fs[i]
+		}
+	}
+	return nil
+}
+
+func (fs fields) anyRequired() bool {
+	for _, f := range fs {
+		if f.required {
+			return true
+		}
+	}
+	return false
+}
+
+// filled returns a copy of a section in which each scalar that was not typed
+// has the default of its tag. Its Pos stays zero, so it still counts as not typed.
+func filled[T any](section T) T {
+	v := reflect.ValueOf(&section).Elem()
+	for _, f := range fieldsOf(v.Type()) {
+		d, ok := v.Field(f.index).Addr().Interface().(interface{ fill(text string) })
+		if ok && f.def != "" && f.def[0] != '(' {
+			d.fill(f.def)
+		}
+	}
+	return section
+}
+
+func (v *Val[T]) fill(text string) {
+	if v.IsSet() {
+		return
+	}
+	if err := scalarOf(&v.Value).parse(text); err != nil {
+		panic("scenario: the default " + text + " in a struct tag: " + err.Error()) // TestDefaultsParse visits each
+	}
+}

@@ -1,0 +1,85 @@
+package scenario
+
+import (
+	"fmt"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+const (
+	docFile  = "../../docs/scenario.md"
+	docBegin = "<!-- reference:begin (go test ./internal/scenario -run Reference -update) -->\n"
+	docEnd   = "<!-- reference:end -->\n"
+)
+
+func TestTheReferenceInTheDocsIsThatOfTheTypes(t *testing.T) {
+	text, err := os.ReadFile(docFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, rest, ok := strings.Cut(string(text), docBegin)
+	old, tail, closed := strings.Cut(rest, docEnd)
+	if !ok || !closed {
+		t.Fatalf("%s has no reference section", docFile)
+	}
+	want := reference()
+	if *update {
+		if err := os.WriteFile(docFile, []byte(head+docBegin+want+docEnd+tail), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	} else if old != want {
+		t.Errorf("%s is not what the Spec types say: run go test ./internal/scenario -run Reference -update", docFile)
+	}
+}
+
+// sectionTitles say what each section of the file describes.
+var sectionTitles = map[string]string{
+	"": "The file", "network": "A network", "node": "A node", "link": "A link of a node", "route": "A route of a node",
+	"service": "A service", "backend": "A backend", "http": "http of a service", "check": "A check", "workload": "A workload", "compare": "compare",
+}
+
+func reference() string {
+	var b strings.Builder
+	eachSection(func(name string, fields fields) {
+		fmt.Fprintf(&b, "\n### %s\n\n", sectionTitles[name])
+		if short := fields.short(); short != nil {
+			fmt.Fprintf(&b, "May be written as its `%s` alone.\n\n", short.name)
+		}
+		b.WriteString("| key | value | default | meaning |\n|---|---|---|---|\n")
+		for _, f := range fields {
+			def := f.def
+			switch {
+			case f.required:
+				def = "required"
+			case strings.HasPrefix(def, "("):
+				def = strings.TrimSuffix(strings.TrimPrefix(def, "("), ")")
+			case def != "":
+				def = "`" + def + "`"
+			}
+			fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", f.name, kindText(f.typ), def, strings.ReplaceAll(f.doc, "|", `\|`))
+		}
+	})
+	return b.String() + "\n"
+}
+
+// kindText names a type for a reader.
+func kindText(t reflect.Type) string {
+	base, _, _ := strings.Cut(t.Name(), "[")
+	switch base {
+	case "Val":
+		v, _ := t.FieldByName("Value")
+		return reflect.New(v.Type).Interface().(scalar).want()
+	case "List":
+		items, _ := t.FieldByName("Items")
+		return "list: " + kindText(items.Type.Elem())
+	case "Map":
+		entries, _ := t.FieldByName("Entries")
+		value, _ := entries.Type.Elem().FieldByName("Value")
+		return "mapping: " + kindText(value.Type)
+	case "CheckRef":
+		return "a name, or a check"
+	}
+	return strings.ToLower(sectionTitles[strings.ToLower(strings.TrimSuffix(base, "Spec"))])
+}

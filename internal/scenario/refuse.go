@@ -1,0 +1,76 @@
+package scenario
+
+import (
+	"lbctl/internal/lb"
+)
+
+// maxXDPMTU is the largest packet that an XDP program without fragments takes
+// from a veth: a page less headroom, skb_shared_info and the Ethernet header
+// (drivers/net/veth.c, veth_xdp_set), rounded down.
+const maxXDPMTU = 3500
+
+// refuse notes what the service asks for and its plane cannot do. A policy
+// means one thing in both planes, so what one cannot do is refused rather than
+// approximated.
+func (r *resolver) refuse(s *service) {
+	switch s.Plane {
+	case lb.L4:
+		r.refuseL4(s)
+	case lb.L7:
+		if at := s.spec.Forward.Pos; at.IsSet() {
+			r.fail(at, "", "forward is for l4: l7 makes its own connections to backends")
+		}
+		if s.VIP.Proto == lb.UDP {
+			r.fail(s.spec.Proto.Pos, "", "proto: l7 speaks HTTP/1.1, which needs tcp")
+		}
+	}
+}
+
+func (r *resolver) refuseL4(s *service) {
+	spec := &s.spec
+	if s.Forward != lb.DirectRouting {
+		r.fail(spec.Forward.Pos, "", "forward: l4 delivers by dr only so far, not by %s", s.Forward)
+	}
+	if s.VIP.Proto == lb.UDP {
+		r.fail(spec.Proto.Pos, "", "proto: l4 forwards tcp only so far")
+	}
+	if s.Policy == lb.LeastConn || s.Policy == lb.WeightedLeastConn {
+		r.fail(spec.Policy.Pos, "", "policy: l4 does rr, wrr, sh and mh: it does not count a backend's connections so far, as %s needs", s.Policy)
+	}
+	if s.six {
+		at := spec.IPv6.Pos
+		if spec.VIP.IsSet() {
+			at = spec.VIP.Pos
+		}
+		r.fail(at, "", "l4 forwards IPv4 only so far: want plane: l7 for an IPv6 service")
+	}
+	if at := spec.HTTP.Pos; at.IsSet() {
+		r.fail(at, "", "http is for l7: l4 forwards packets and sees no request")
+	}
+	for _, w := range s.want {
+		if w.spec.Port.IsSet() && uint16(w.spec.Port.Value) != s.port {
+			r.fail(w.spec.Port.Pos, "", "port: dr leaves packets as they are, so a backend must listen on the service's port %d", s.port)
+		}
+	}
+	if r.balancer == nil {
+		return
+	}
+	for i, net := range r.balancer.nets {
+		if net.MTU > maxXDPMTU {
+			at := net.at
+			if e := r.spec.Networks.Entries; len(e) > 0 {
+				at = e[indexOf(r.nets, net)].Value.MTU.Pos
+			}
+			r.fail(at, "", "mtu: l4 takes at most %d bytes from eth%d of %s: an XDP program sees one page of a packet", maxXDPMTU, i, r.balancer.Name)
+		}
+	}
+}
+
+func indexOf[T comparable](items []T, item T) int {
+	for i := range items {
+		if items[i] == item {
+			return i
+		}
+	}
+	return -1
+}

@@ -1,0 +1,178 @@
+package scenario
+
+import (
+	"net/netip"
+	"time"
+
+	"lbctl/internal/lb"
+)
+
+// service is a service being resolved.
+type service struct {
+	lb.Service
+	at   Pos
+	spec ServiceSpec
+	net  *network // that the VIP is on
+	six  bool
+	port uint16
+	want []wanted
+}
+
+// wanted is a backend before it has an address.
+type wanted struct {
+	node *node
+	spec BackendSpec
+}
+
+// services resolves everything of services but addresses.
+func (r *resolver) services() {
+	if len(r.spec.Services.Entries) == 0 {
+		r.fail(r.spec.Services.Pos, "", "services: want at least one")
+	}
+	r.svcNamed = map[string]*service{}
+	for _, e := range limited(r, "services", r.spec.Services.Entries, maxServices) {
+		s := &service{at: e.Key.Pos, spec: filled(e.Value)}
+		r.svcs, r.svcNamed[string(e.Key.Value)] = append(r.svcs, s), s
+		s.Name, s.Plane = string(e.Key.Value), lb.Plane(s.spec.Plane.Value)
+		s.Policy = lb.Policy(s.spec.Policy.Value)
+		s.VIP.Proto = lb.Protocol(s.spec.Proto.Value)
+		if s.Plane == lb.L4 {
+			s.Forward = lb.Forward(orWord(s.spec.Forward, string(lb.DirectRouting)))
+			s.Policy = lb.Policy(orWord(s.spec.Policy, string(lb.Maglev)))
+		} else {
+			s.Policy = lb.Policy(orWord(s.spec.Policy, string(lb.WeightedRoundRobin)))
+			s.HTTP = httpOf(s.spec.HTTP)
+		}
+		r.endpoint(s)
+		r.checkOf(s)
+		r.wantedBackends(s)
+		r.refuse(s)
+	}
+}
+
+func orWord[L lexicon](v Val[Enum[L]], otherwise string) string {
+	if v.IsSet() {
+		return string(v.Value)
+	}
+	return otherwise
+}
+
+func httpOf(typed HTTPSpec) lb.HTTP {
+	h := filled(typed)
+	return lb.HTTP{
+		ClientHeadTimeout:  time.Duration(h.ClientHeadTimeout.Value),
+		ClientIdleTimeout:  time.Duration(h.ClientIdleTimeout.Value),
+		ConnectTimeout:     time.Duration(h.ConnectTimeout.Value),
+		BackendHeadTimeout: time.Duration(h.BackendHeadTimeout.Value),
+		Retries:            int(h.Retries.Value),
+		IdleConns:          int(h.IdleConns.Value),
+	}
+}
+
+// endpoint finds the service's port, family and network.
+func (r *resolver) endpoint(s *service) {
+	vip, port := s.spec.VIP, s.spec.Port
+	s.port = 80
+	switch {
+	case port.IsSet() && vip.Value.Port != 0 && uint16(port.Value) != vip.Value.Port:
+		r.fail(port.Pos, "", "port: %d contradicts the port %d of vip", port.Value, vip.Value.Port)
+	case port.IsSet():
+		s.port = uint16(port.Value)
+	case vip.Value.Port != 0:
+		s.port = vip.Value.Port
+	}
+	s.six = bool(s.spec.IPv6.Value)
+	if vip.IsSet() {
+		s.six = vip.Value.Addr.Is6()
+		if s.spec.IPv6.IsSet() && bool(s.spec.IPv6.Value) != s.six {
+			r.fail(s.spec.IPv6.Pos, "", "ipv6: %t contradicts vip %s", s.spec.IPv6.Value, vip.Value.Addr)
+		}
+	}
+	s.net = r.networkOf(s)
+}
+
+// networkOf returns the network that the VIP is on, or nil after noting why there is none.
+func (r *resolver) networkOf(s *service) *network {
+	if r.balancer == nil || len(r.balancer.nets) == 0 {
+		return nil
+	}
+	vip, name := s.spec.VIP, s.spec.Network
+	if name.IsSet() {
+		net, ok := find(r, "network", name, r.netNamed)
+		if ok && !r.balancer.on(net) {
+			r.fail(name.Pos, "", "network: balancer %s is not on %s", r.balancer.Name, net.Name)
+			return nil
+		}
+		if ok && vip.IsSet() && !net.subnet(s.six).Contains(vip.Value.Addr) {
+			r.fail(vip.Pos, "", "vip: %s is not on network %s", vip.Value.Addr, net.Name)
+		}
+		return net
+	}
+	if !vip.IsSet() {
+		return r.balancer.nets[0]
+	}
+	for _, net := range r.balancer.nets {
+		if net.subnet(s.six).Contains(vip.Value.Addr) {
+			return net
+		}
+	}
+	r.fail(vip.Pos, "", "vip: %s is on no network of balancer %s", vip.Value.Addr, r.balancer.Name)
+	return nil
+}
+
+func (n *node) on(net *network) bool {
+	for _, o := range n.nets {
+		if o == net {
+			return true
+		}
+	}
+	return false
+}
+
+func (n *network) subnet(six bool) netip.Prefix {
+	if six {
+		return n.Subnet6
+	}
+	return n.Subnet
+}
+
+// checkOf finds or makes the service's check.
+func (r *resolver) checkOf(s *service) {
+	typed := s.spec.Check
+	switch {
+	case typed.Inline != nil:
+		if _, taken := r.known[s.Name]; taken {
+			r.fail(s.at, "", "the check within service %s is named like it, and so is one of checks: want another name for one of them", s.Name)
+		}
+		s.Check = s.Name
+		r.known[s.Name] = r.check(s.Name, *typed.Inline)
+	case typed.Name.Value == noCheck:
+	case typed.Name.IsSet():
+		find(r, "check", typed.Name, r.known)
+		s.Check = string(typed.Name.Value)
+	default:
+		s.Check = defaultCheck
+	}
+}
+
+// wantedBackends finds the nodes behind a service: those it names, or every server.
+func (r *resolver) wantedBackends(s *service) {
+	if !s.spec.Backends.IsSet() {
+		for _, n := range r.nodes {
+			if n.Role == RoleServer {
+				s.want = append(s.want, wanted{n, filled(BackendSpec{})})
+			}
+		}
+		if len(s.want) == 0 {
+			r.fail(s.at, "", "service %s has no backend: the lab has no server", s.Name)
+		}
+	}
+	for _, b := range s.spec.Backends.Items {
+		n, ok := find(r, "node", b.Node, r.named)
+		if ok && n.Role != RoleServer {
+			r.fail(b.Node.Pos, "", "backends: %s is a %s: want a server", n.Name, n.Role)
+		} else if ok {
+			s.want = append(s.want, wanted{n, filled(b)})
+		}
+	}
+}

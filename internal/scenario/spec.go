@@ -1,0 +1,146 @@
+package scenario
+
+import "github.com/goccy/go-yaml/ast"
+
+// Spec is a scenario as it was typed. Its struct tags are the one description
+// of the language: the decoder, the JSON Schema, the defaults and
+// docs/scenario.md are made from them (see field).
+type Spec struct {
+	Pos       Pos
+	Name      Val[LabName]                  `yaml:"name" required:"true" doc:"Name of the lab."`
+	IPv6      Val[Bool]                     `yaml:"ipv6" default:"false" doc:"Give every network an IPv6 subnet beside its IPv4 one."`
+	Clients   Val[Clients]                  `yaml:"clients" default:"(1, or 0 if nodes declares a client)" doc:"Make clients c1, c2 and so on."`
+	Servers   Val[Servers]                  `yaml:"servers" default:"(3, or 0 if nodes declares a server)" doc:"Make servers s1, s2 and so on."`
+	Networks  Map[NetworkName, NetworkSpec] `yaml:"networks" default:"(one, lan)" doc:"Networks by name."`
+	Nodes     Map[NodeName, NodeSpec]       `yaml:"nodes" default:"(a balancer lb1)" doc:"Nodes by name. An entry for c1 or s1 that clients or servers makes refines it, any other adds a node."`
+	Services  Map[NodeName, ServiceSpec]    `yaml:"services" required:"true" doc:"Services by name."`
+	Checks    Map[NodeName, CheckSpec]      `yaml:"checks" default:"(none)" doc:"Checks by name. One named default replaces the default check."`
+	Workloads Map[NodeName, WorkloadSpec]   `yaml:"workloads" default:"(keepalive: 64 connections; connect: the same with keepalive: false)" doc:"Kinds of load by name."`
+	Compare   CompareSpec                   `yaml:"compare" default:"(nothing is compared)" doc:"Services to measure side by side."`
+
+	src *source
+}
+
+// NetworkSpec is one network as typed.
+type NetworkSpec struct {
+	Pos     Pos
+	Subnet  Val[Prefix] `yaml:"subnet" default:"(the next free /20 of 198.18.0.0/15)" doc:"IPv4 subnet, from /16 to /26. A sixteenth of it, at most 256 addresses, is for routers, the next for clients, balancers, VIPs, and the rest for servers."`
+	IPv6    Val[Bool]   `yaml:"ipv6" default:"(the scenario's, or true with subnet6)" doc:"Give the network an IPv6 subnet."`
+	Subnet6 Val[Prefix] `yaml:"subnet6" default:"(the next free /64 of 2001:2::/48, with ipv6)" doc:"IPv6 subnet, a /64."`
+	MTU     Val[MTU]    `yaml:"mtu" default:"1500" doc:"Bytes in a packet."`
+}
+
+// NodeSpec is one node as typed.
+type NodeSpec struct {
+	Pos      Pos
+	Role     Val[RoleWord]                    `yaml:"role" default:"(required, unless clients or servers makes the node)" doc:"What the node is for."`
+	Networks List[LinkSpec]                   `yaml:"networks" default:"(clients: the first; routers: all; others: the last)" doc:"Networks that the node has a link to, in the order of eth0, eth1 and so on."`
+	Ports    List[Val[Port]]                  `yaml:"ports" default:"(those of backends and checks on the node)" doc:"Servers only: further ports to listen on."`
+	Body     Val[Size]                        `yaml:"body" default:"128" doc:"Servers only: bytes of the response to /. The default fits one segment with its head: what is measured is the request, not the copying."`
+	Sysctls  Map[SysctlKey, Val[SysctlValue]] `yaml:"sysctls" default:"(see Sysctls)" doc:"Kernel parameters of the node's namespace, after those that the lab sets."`
+	Routes   List[RouteSpec]                  `yaml:"routes" default:"(shortest paths over routers)" doc:"Routes that replace computed ones to the same destination, or add to them."`
+}
+
+// LinkSpec is one link of a node as typed.
+type LinkSpec struct {
+	Pos      Pos
+	Network  Val[NetworkName] `yaml:"network" required:"true" short:"true" doc:"Name of the network."`
+	Address  Val[Addr]        `yaml:"address" default:"(by role and number)" doc:"IPv4 address of the node there."`
+	Address6 Val[Addr]        `yaml:"address6" default:"(by role and number)" doc:"IPv6 address of the node there."`
+}
+
+// RouteSpec is one route as typed.
+type RouteSpec struct {
+	Pos Pos
+	To  Val[Destination] `yaml:"to" required:"true" doc:"Destination network, or default."`
+	Via Val[Addr]        `yaml:"via" required:"true" doc:"Next hop, an address on a network of the node."`
+}
+
+// ServiceSpec is one service as typed.
+type ServiceSpec struct {
+	Pos      Pos
+	Plane    Val[PlaneWord]    `yaml:"plane" required:"true" doc:"What forwards: l4 (packets, in XDP) or l7 (HTTP requests, in a proxy)."`
+	VIP      Val[Endpoint]     `yaml:"vip" default:"(the next free address for VIPs)" doc:"Address of the service, with or without port. One IPv6 address with a port needs quotes."`
+	Port     Val[Port]         `yaml:"port" default:"(that of vip, or 80)" doc:"Port of the service, and of its backends."`
+	Proto    Val[ProtoWord]    `yaml:"proto" default:"tcp" doc:"Transport protocol."`
+	IPv6     Val[Bool]         `yaml:"ipv6" default:"(that of vip, or false)" doc:"Take an IPv6 address for the VIP. Backends are of the VIP's family."`
+	Network  Val[NetworkName]  `yaml:"network" default:"(the one that holds vip, or the balancer's first)" doc:"Network of the balancer that the VIP is on."`
+	Forward  Val[ForwardWord]  `yaml:"forward" default:"(dr on l4)" doc:"How l4 delivers to backends."`
+	Policy   Val[PolicyWord]   `yaml:"policy" default:"(mh on l4, wrr on l7)" doc:"How a backend is chosen: rr, wrr (round robin, weighted), lc, wlc (least connections, weighted), sh (source address hash), mh (Maglev hash of address and port)."`
+	Check    CheckRef          `yaml:"check" default:"default" doc:"What judges the backends: the name of a check, a check, or none."`
+	Backends List[BackendSpec] `yaml:"backends" default:"(every server)" doc:"Backends: names of servers, or mappings."`
+	HTTP     HTTPSpec          `yaml:"http" default:"(those below)" doc:"l7 only: timeouts, retries and connections kept."`
+}
+
+// BackendSpec is one backend as typed.
+type BackendSpec struct {
+	Pos     Pos
+	Node    Val[NodeName]    `yaml:"node" required:"true" short:"true" doc:"Name of the server."`
+	Port    Val[Port]        `yaml:"port" default:"(the service's)" doc:"Port of the backend."`
+	Weight  Val[Weight]      `yaml:"weight" default:"1" doc:"Share of the work; 0 takes nothing new."`
+	Network Val[NetworkName] `yaml:"network" default:"(the first that it shares with the balancer)" doc:"Network of the server by which it is reached."`
+}
+
+// HTTPSpec is how l7 treats connections, as typed.
+type HTTPSpec struct {
+	Pos                Pos
+	ClientHeadTimeout  Val[Duration]  `yaml:"client_head_timeout" default:"10s" doc:"Until a request head is whole."`
+	ClientIdleTimeout  Val[Duration]  `yaml:"client_idle_timeout" default:"60s" doc:"Between two requests of a connection."`
+	ConnectTimeout     Val[Duration]  `yaml:"connect_timeout" default:"1s" doc:"Until a connection to a backend is made."`
+	BackendHeadTimeout Val[Duration]  `yaml:"backend_head_timeout" default:"30s" doc:"Until a response head is whole."`
+	Retries            Val[Retries]   `yaml:"retries" default:"2" doc:"Further backends tried when a connection cannot be made."`
+	IdleConns          Val[IdleConns] `yaml:"idle_conns" default:"128" doc:"Connections kept open to each backend. The default is twice a workload's connections, so that a keep-alive load dials once."`
+}
+
+// CheckSpec is one check as typed.
+type CheckSpec struct {
+	Pos          Pos
+	Kind         Val[KindWord]                 `yaml:"kind" default:"http" doc:"http (a request is answered as expected) or tcp (a connection can be made)."`
+	Port         Val[Port]                     `yaml:"port" default:"(the backend's)" doc:"Port to probe."`
+	Method       Val[MethodWord]               `yaml:"method" default:"GET" doc:"http only: request method."`
+	Path         Val[Path]                     `yaml:"path" default:"/" doc:"http only: request path."`
+	Host         Val[Host]                     `yaml:"host" default:"(the address)" doc:"http only: Host header."`
+	Status       Val[Status]                   `yaml:"status" default:"200-399" doc:"http only: status codes that are a success."`
+	Header       Map[HeaderName, Val[Pattern]] `yaml:"header" default:"(any)" doc:"http only: regular expression that a response header must match, by its name."`
+	Body         Val[Pattern]                  `yaml:"body" default:"(any)" doc:"http only: regular expression that the first 64 KiB of the body must match."`
+	Interval     Val[Duration]                 `yaml:"interval" default:"1s" doc:"Between probes while health is settled."`
+	FastInterval Val[Duration]                 `yaml:"fast_interval" default:"(a quarter of interval)" doc:"Between probes while a transition is in doubt; at most interval."`
+	Timeout      Val[Duration]                 `yaml:"timeout" default:"(half of interval)" doc:"Of one probe; at most interval."`
+	Rise         Val[Results]                  `yaml:"rise" default:"2" doc:"Successes in a row until up."`
+	Fall         Val[Results]                  `yaml:"fall" default:"3" doc:"Failures in a row until down."`
+}
+
+// WorkloadSpec is one workload as typed.
+type WorkloadSpec struct {
+	Pos         Pos
+	Connections Val[Connections] `yaml:"connections" default:"64" doc:"Connections open at a time."`
+	Rate        Val[Rate]        `yaml:"rate" default:"(as fast as answers come)" doc:"Requests that arrive per second or minute, answered or not (open loop). Without it each connection sends when it has its answer (closed loop)."`
+	KeepAlive   Val[Bool]        `yaml:"keepalive" default:"true" doc:"Many requests on a connection; false makes a new one for each."`
+	Path        Val[Path]        `yaml:"path" default:"/" doc:"Request path. The lab's servers know /, /healthz, /bytes/N, /slow/DURATION, /status/N, /echo and /sum."`
+	Duration    Val[Duration]    `yaml:"duration" default:"3s" doc:"Of the measured part of each run."`
+	Warmup      Val[Pause]       `yaml:"warmup" default:"1s" doc:"Load before it that is not measured."`
+	Timeout     Val[Duration]    `yaml:"timeout" default:"5s" doc:"Of one request."`
+}
+
+// CompareSpec is a comparison as typed.
+type CompareSpec struct {
+	Pos       Pos
+	Services  List[Val[NodeName]] `yaml:"services" required:"true" doc:"Two or more services."`
+	Workloads List[Val[NodeName]] `yaml:"workloads" default:"(all)" doc:"Workloads that each service is measured under."`
+	Rounds    Val[Rounds]         `yaml:"rounds" default:"3" doc:"Times that the services are run in order and back (A B B A)."`
+}
+
+// CheckRef names a check, or is one.
+type CheckRef struct {
+	Name   Val[NodeName]
+	Inline *CheckSpec
+}
+
+func (c *CheckRef) decode(d *decoder, what string, n ast.Node) {
+	if isScalar(n) {
+		c.Name.decode(d, what, n)
+		return
+	}
+	c.Inline = new(CheckSpec)
+	d.value(c.Inline, what, n)
+}

@@ -1,0 +1,86 @@
+package scenario
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+)
+
+// placeVIP takes the VIP that a service was given.
+func (r *resolver) placeVIP(s *service) {
+	vip := s.spec.VIP
+	if !vip.IsSet() || !r.usable(vip.Pos, "vip", vip.Value.Addr, s.net, s.net.subnet(s.six)) {
+		return
+	}
+	s.VIP.Addr = netip.AddrPortFrom(vip.Value.Addr, s.port)
+	for _, o := range r.svcs {
+		if o != s && o.VIP == s.VIP {
+			r.fail(vip.Pos, "", "vip: %s is that of service %s", s.VIP, o.Name)
+			return
+		}
+	}
+	r.take(vip.Pos, s.net, vip.Value.Addr, holder{who: "service " + s.Name, vip: true})
+}
+
+// chooseVIP gives a service that has no VIP one of its own.
+func (r *resolver) chooseVIP(s *service) {
+	if s.spec.VIP.IsSet() {
+		return
+	}
+	subnet := s.net.subnet(s.six)
+	if !subnet.IsValid() {
+		r.fail(s.at, "", "service %s wants IPv6 and network %s has none: set ipv6 there or for the scenario", s.Name, s.net.Name)
+		return
+	}
+	addr, ok := firstFree(s.net, subnet, vipBlock, map[string]int{})
+	if !ok {
+		r.fail(s.at, "", "network %s: %s has no VIP left for service %s", s.net.Name, subnet, s.Name)
+		return
+	}
+	s.VIP.Addr = netip.AddrPortFrom(addr, s.port)
+	s.net.taken[addr] = holder{who: "service " + s.Name, vip: true}
+}
+
+// finishLinks orders each link's addresses, puts the VIPs on the balancer's
+// links and derives the MAC addresses.
+func (r *resolver) finishLinks() {
+	for _, n := range r.nodes {
+		for i := range n.Links {
+			l := &n.Links[i]
+			slices.SortStableFunc(l.Addrs, func(a, b netip.Prefix) int { return a.Addr().BitLen() - b.Addr().BitLen() })
+			if len(l.Addrs) > 0 {
+				l.MAC = mac(l.Addrs[0].Addr())
+			}
+			if n == r.balancer {
+				l.Addrs = append(l.Addrs, r.vipsOn(n.nets[i])...)
+			}
+		}
+	}
+}
+
+// vipsOn returns the VIPs of a network as host prefixes, IPv4 first, each once.
+func (r *resolver) vipsOn(net *network) []netip.Prefix {
+	var out []netip.Prefix
+	for _, s := range r.svcs {
+		if s.net == net {
+			out = appendHost(out, s.VIP.Addr.Addr())
+		}
+	}
+	slices.SortStableFunc(out, func(a, b netip.Prefix) int { return a.Addr().BitLen() - b.Addr().BitLen() })
+	return out
+}
+
+func appendHost(to []netip.Prefix, a netip.Addr) []netip.Prefix {
+	p := netip.PrefixFrom(a, a.BitLen())
+	if slices.Contains(to, p) {
+		return to
+	}
+	return append(to, p)
+}
+
+// mac derives a link's address from its IPv4 address, so that it is unique in
+// the lab and the same after a rebuild. 02 marks it as locally administered.
+func mac(a netip.Addr) string {
+	b := a.As4()
+	return fmt.Sprintf("02:00:%02x:%02x:%02x:%02x", b[0], b[1], b[2], b[3])
+}
