@@ -1,0 +1,179 @@
+package ctl
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"lbctl/internal/lb"
+)
+
+// statsTimeout bounds how long a plane may take to count.
+const statsTimeout = 2 * time.Second
+
+// Config returns the desired configuration and its tag.
+func (c *Controller) Config() (config lb.Config, tag string) {
+	v := c.latest.Load()
+	return v.config, configTag(v.state)
+}
+
+// Version says who answers.
+func (c *Controller) Version() Version {
+	return Version{
+		Version: BuildVersion(), API: "v1", Go: goVersion(),
+		Lab: c.options.Lab, PID: os.Getpid(), StartedAt: c.started,
+	}
+}
+
+// Stats returns the counters of the planes that are open.
+func (c *Controller) Stats(ctx context.Context) Stats {
+	ctx, cancel := context.WithTimeout(ctx, statsTimeout)
+	defer cancel()
+	stats := Stats{At: time.Now(), Planes: []PlaneStats{}}
+	for _, a := range c.appliers {
+		got, open, err := a.stats(ctx)
+		if !open {
+			continue
+		}
+		p := PlaneStats{Plane: a.plane.Name, Stats: got}
+		if err != nil {
+			p.Error = err.Error()
+		}
+		stats.Planes = append(stats.Planes, p)
+	}
+	return stats
+}
+
+// Status returns what is wanted, what the planes have and what was found.
+func (c *Controller) Status(ctx context.Context) Status {
+	stats := c.Stats(ctx)
+	v := c.latest.Load()
+	status := Status{
+		Lab: c.options.Lab, Version: BuildVersion(), PID: os.Getpid(),
+		StartedAt: c.started, Uptime: time.Since(c.started),
+		Revision: v.revision, Planes: c.planes(), Services: v.services(stats),
+	}
+	c.addProbes(status.Services)
+	return status
+}
+
+func (c *Controller) planes() []PlaneStatus {
+	planes := []PlaneStatus{}
+	for _, a := range c.appliers {
+		planes = append(planes, a.current())
+	}
+	return planes
+}
+
+// services joins the snapshot with the planes' counters.
+func (v *view) services(stats Stats) []ServiceStatus {
+	services := []ServiceStatus{}
+	for i, svc := range v.snapshot.Services {
+		counted, _ := stats.Service(svc.Name)
+		counters := map[lb.BackendID]lb.Counters{}
+		for _, b := range counted.Backends {
+			counters[b.ID] = b.Counters
+		}
+		s := ServiceStatus{
+			Name: svc.Name, Plane: svc.Plane, VIP: svc.VIP, Forward: svc.Forward, Policy: svc.Policy,
+			Check: svc.Check, Counters: counted.Counters, Backends: []BackendStatus{},
+		}
+		for j, b := range svc.Backends {
+			f := v.health[lb.Target{Addr: b.Addr, Check: svc.Check}]
+			s.Backends = append(s.Backends, BackendStatus{
+				Backend: b, ScenarioWeight: v.config.Services[i].Backends[j].Weight,
+				Since: f.since, Reason: f.reason, Counters: counters[b.ID],
+			})
+		}
+		services = append(services, s)
+	}
+	return services
+}
+
+// addProbes adds what the Monitor saw last, which is newer than the last transition.
+func (c *Controller) addProbes(services []ServiceStatus) {
+	type seen struct {
+		reason string
+		at     time.Time
+		took   time.Duration
+	}
+	last := map[lb.Target]seen{}
+	for _, t := range c.monitor.States() {
+		last[t.Target] = seen{t.Last.Reason(), t.Last.At, t.Last.Took}
+	}
+	for _, s := range services {
+		for i := range s.Backends {
+			b := &s.Backends[i]
+			if l := last[lb.Target{Addr: b.Addr, Check: s.Check}]; !l.at.IsZero() {
+				b.Reason, b.Probed, b.ProbeTime = l.reason, l.at, l.took
+			}
+		}
+	}
+}
+
+// Wait returns when what w asks for is so. When time runs out first, the
+// Problem says what was missing.
+func (c *Controller) Wait(ctx context.Context, w WaitRequest) error {
+	timeout := w.Timeout
+	if timeout <= 0 {
+		timeout = time.Minute
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	for {
+		changed := c.changed.wait() // before looking, so that nothing slips between
+		missing := c.missing(w)
+		if len(missing) == 0 {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-c.ctx.Done():
+			return errClosed
+		case <-ctx.Done():
+			if errors.Is(ctx.Err(), context.Canceled) {
+				return errClosed
+			}
+			return problem(http.StatusGatewayTimeout, "waited %s in vain: %s", timeout, strings.Join(missing, "; "))
+		}
+	}
+}
+
+func (c *Controller) missing(w WaitRequest) []string {
+	var missing []string
+	v := c.latest.Load()
+	if v.revision < w.Revision {
+		missing = append(missing, fmt.Sprintf("the newest revision is %d, not %d", v.revision, w.Revision))
+	}
+	for _, p := range c.planes() {
+		if p.Applied >= v.revision {
+			continue
+		}
+		what := fmt.Sprintf("plane %s has revision %d of %d", p.Name, p.Applied, v.revision)
+		if p.State == PlaneFailing {
+			what += fmt.Sprintf(" (%d failed attempts: %s)", p.Retries, p.LastError)
+		}
+		missing = append(missing, what)
+	}
+	if !w.Healthy {
+		return missing
+	}
+	for _, t := range v.targets() {
+		if v.health[t].health == lb.Unknown {
+			missing = append(missing, fmt.Sprintf("check %s has not judged %s", t.Check, t.Addr))
+		}
+	}
+	return missing
+}
+
+// Follow calls f with the events after since; see eventLog.read.
+func (c *Controller) Follow(ctx context.Context, since uint64, follow bool, f func([]Event) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(c.ctx, cancel)() // readers leave with the daemon
+	return c.events.read(ctx, since, follow, f)
+}

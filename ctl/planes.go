@@ -1,0 +1,58 @@
+package ctl
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+
+	"lbctl/internal/lb"
+	"lbctl/internal/netns"
+	"lbctl/l4"
+	"lbctl/l7"
+)
+
+// planes are the two planes of a lab. Each is opened when the first service of
+// its own appears: an XDP program on the interface costs every packet something
+// and takes segmentation offload from the peer, which a lab of L7 services only
+// should not pay, and a proxy that has nothing to do is a process too many in a
+// measurement. Once opened, a plane is opened again after every restart.
+func planes(c DaemonConfig, balancer *netns.Handle, log *slog.Logger) []Plane {
+	return []Plane{
+		{Name: lb.L4, Open: func(context.Context) (DataPlane, error) {
+			return plane(openL4(c, balancer, log.With("plane", lb.L4)))
+		}},
+		{Name: lb.L7, Open: func(context.Context) (DataPlane, error) {
+			return plane(l7.Open(l7.Options{
+				Socket: filepath.Join(c.Dir, "l7.sock"), LogFile: filepath.Join(c.Dir, "l7.log"),
+				Self: c.Self, Start: balancer.Start, Log: log.With("plane", lb.L7),
+			}))
+		}},
+	}
+}
+
+func openL4(c DaemonConfig, balancer *netns.Handle, log *slog.Logger) (*l4.Plane, error) {
+	options := l4.Options{
+		NetNS: balancer, Interfaces: c.Interfaces, PinDir: filepath.Join(c.Dir, "bpf"),
+		MaxFlows: c.MaxFlows, Log: log,
+	}
+	if len(c.Ports) > 0 {
+		hub, err := netns.Open(c.HubNetNS)
+		if err != nil {
+			return nil, fmt.Errorf("open the hub's namespace: %w", err)
+		}
+		defer hub.Close()
+		for _, port := range c.Ports {
+			options.Peers = append(options.Peers, l4.Peer{NetNS: hub, Interface: port})
+		}
+	}
+	return l4.Open(options)
+}
+
+// plane keeps the nil pointer that comes with an error from becoming a DataPlane that is not nil.
+func plane[P DataPlane](p P, err error) (DataPlane, error) {
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}

@@ -1,0 +1,87 @@
+package ctl
+
+import (
+	"time"
+
+	"lbctl/internal/lb"
+)
+
+// Status is what the daemon wants, what the planes have, and what was found.
+type Status struct {
+	Lab       string          `json:"lab"`
+	Version   string          `json:"version"`
+	PID       int             `json:"pid"`
+	StartedAt time.Time       `json:"started_at"`
+	Uptime    time.Duration   `json:"uptime"`
+	Revision  uint64          `json:"revision"`
+	Planes    []PlaneStatus   `json:"planes"`
+	Services  []ServiceStatus `json:"services"`
+}
+
+// PlaneState is how a plane stands to the newest revision.
+type PlaneState string
+
+// The states of a plane.
+const (
+	PlaneIdle     PlaneState = "idle"     // not opened: no service has ever asked for it
+	PlaneApplied  PlaneState = "applied"  // has the newest revision
+	PlaneApplying PlaneState = "applying" // is about to have it
+	PlaneFailing  PlaneState = "failing"  // the last attempt failed; the next one is scheduled
+)
+
+// PlaneStatus is what a plane should forward, what it forwards, and its failures.
+type PlaneStatus struct {
+	Name        lb.Plane   `json:"name"`
+	State       PlaneState `json:"state"`
+	Desired     uint64     `json:"desired"`       // revision
+	Applied     uint64     `json:"applied"`       // revision
+	Since       time.Time  `json:"since"`         // State has been what it is
+	PID         int        `json:"pid,omitempty"` // of the process that forwards, if it is one
+	Retries     int        `json:"retries"`       // failures in a row; 0 unless failing
+	Failures    uint64     `json:"failures"`
+	LastError   string     `json:"last_error,omitempty"` // kept after recovery, with its time
+	LastErrorAt time.Time  `json:"last_error_at,omitzero"`
+}
+
+// ServiceStatus is one service as it is now.
+type ServiceStatus struct {
+	Name     string          `json:"name"`
+	Plane    lb.Plane        `json:"plane"`
+	VIP      lb.VIP          `json:"vip"`
+	Forward  lb.Forward      `json:"forward,omitempty"`
+	Policy   lb.Policy       `json:"policy"`
+	Check    string          `json:"check,omitempty"`
+	Counters lb.Counters     `json:"counters"`
+	Backends []BackendStatus `json:"backends"`
+}
+
+// BackendStatus is one backend as it is now. Weight is the one in force.
+type BackendStatus struct {
+	lb.Backend
+	ScenarioWeight uint32        `json:"scenario_weight"` // differs from weight while one set at runtime is in force
+	Since          time.Time     `json:"since,omitzero"`  // health has been what it is
+	Reason         string        `json:"reason,omitempty"`
+	Probed         time.Time     `json:"probed,omitzero"` // start of the last probe
+	ProbeTime      time.Duration `json:"probe_time"`
+	Counters       lb.Counters   `json:"counters"`
+}
+
+// Service returns the service of that name.
+func (s Status) Service(name string) (service ServiceStatus, ok bool) {
+	for _, svc := range s.Services {
+		if svc.Name == name {
+			return svc, true
+		}
+	}
+	return ServiceStatus{}, false
+}
+
+// Backend returns the backend of that name.
+func (s ServiceStatus) Backend(name string) (backend BackendStatus, ok bool) {
+	for _, b := range s.Backends {
+		if b.Name == name {
+			return b, true
+		}
+	}
+	return BackendStatus{}, false
+}

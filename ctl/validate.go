@@ -1,0 +1,81 @@
+package ctl
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"lbctl/healthcheck"
+	"lbctl/internal/lb"
+)
+
+var policies = []lb.Policy{lb.RoundRobin, lb.WeightedRoundRobin, lb.LeastConn, lb.WeightedLeastConn, lb.SourceHash, lb.Maglev}
+
+// validate refuses a configuration that contradicts itself, with every fault it
+// has. What a plane cannot do is the plane's to say.
+func validate(config lb.Config) error {
+	v := validator{checks: map[string]bool{}, services: map[string]bool{}, vips: map[lb.VIP]string{}}
+	for _, c := range config.Checks {
+		v.check(c)
+	}
+	for _, svc := range config.Services {
+		v.service(svc)
+	}
+	if len(v.faults) == 0 {
+		return nil
+	}
+	p := problem(http.StatusUnprocessableEntity, "configuration refused: %s", strings.Join(v.faults, "; "))
+	p.Errors = v.faults
+	return p
+}
+
+type validator struct {
+	faults   []string
+	checks   map[string]bool
+	services map[string]bool
+	vips     map[lb.VIP]string
+}
+
+func (v *validator) fault(bad bool, format string, args ...any) {
+	if bad {
+		v.faults = append(v.faults, fmt.Sprintf(format, args...))
+	}
+}
+
+func (v *validator) check(c lb.Check) {
+	v.fault(c.Name == "", "a check has no name")
+	v.fault(v.checks[c.Name], "check %q is there twice", c.Name)
+	v.checks[c.Name] = true
+	if err := healthcheck.Validate(c); err != nil {
+		v.fault(true, "%s", err)
+	}
+}
+
+func (v *validator) service(s lb.Service) {
+	v.fault(s.Name == "", "a service has no name")
+	v.fault(v.services[s.Name], "service %q is there twice", s.Name)
+	v.services[s.Name] = true
+	v.fault(s.Plane != lb.L4 && s.Plane != lb.L7, "service %q: plane %q: want l4 or l7", s.Name, s.Plane)
+	v.fault(!s.VIP.Addr.IsValid() || s.VIP.Addr.Port() == 0, "service %q: vip %s: want an address and a port", s.Name, s.VIP)
+	v.fault(s.VIP.Proto != lb.TCP && s.VIP.Proto != lb.UDP, "service %q: protocol %q: want tcp or udp", s.Name, s.VIP.Proto)
+	v.fault(!slices.Contains(policies, s.Policy), "service %q: policy %q is unknown", s.Name, s.Policy)
+	v.fault(s.Check != "" && !v.checks[s.Check], "service %q: there is no check %q", s.Name, s.Check)
+	other, taken := v.vips[s.VIP]
+	v.fault(taken, "service %q: vip %s is service %q's", s.Name, s.VIP, other)
+	v.vips[s.VIP] = s.Name
+	v.backends(s)
+}
+
+func (v *validator) backends(s lb.Service) {
+	names, addrs := map[string]bool{}, map[string]bool{}
+	for _, b := range s.Backends {
+		addr := b.Addr.String()
+		v.fault(b.Name == "", "service %q: backend %s has no name", s.Name, addr)
+		v.fault(names[b.Name], "service %q: backend %q is there twice", s.Name, b.Name)
+		v.fault(addrs[addr], "service %q: two backends at %s", s.Name, addr)
+		v.fault(!b.Addr.IsValid() || b.Addr.Port() == 0, "service %q: backend %q: address %s: want an address and a port", s.Name, b.Name, addr)
+		v.fault(b.Weight > MaxWeight, "service %q: backend %q: weight %d: want 0 to %d", s.Name, b.Name, b.Weight, MaxWeight)
+		names[b.Name], addrs[addr] = true, true
+	}
+}
