@@ -43,7 +43,7 @@ func TestTheShortFormMeansWhatAnExpertWouldChoose(t *testing.T) {
 	if diff := cmp.Diff(want, s.Config, byValue()); diff != "" {
 		t.Errorf("config (-want +got):\n%s", diff)
 	}
-	load := Workload{Name: "keepalive", Connections: 64, KeepAlive: true, Path: "/", Duration: 3 * time.Second, Warmup: time.Second, Timeout: 5 * time.Second}
+	load := Workload{Name: "keepalive", Connections: 64, KeepAlive: true, Path: "/", Duration: 2 * time.Second, Warmup: time.Second / 2, Timeout: 5 * time.Second}
 	connect := load
 	connect.Name, connect.KeepAlive = "connect", false
 	if diff := cmp.Diff([]Workload{load, connect}, s.Workloads); diff != "" {

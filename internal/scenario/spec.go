@@ -117,8 +117,8 @@ type WorkloadSpec struct {
 	Rate        Val[Rate]        `yaml:"rate" default:"(as fast as answers come)" doc:"Requests that arrive per second or minute, answered or not (open loop). Without it each connection sends when it has its answer (closed loop)."`
 	KeepAlive   Val[Bool]        `yaml:"keepalive" default:"true" doc:"Many requests on a connection; false makes a new one for each."`
 	Path        Val[Path]        `yaml:"path" default:"/" doc:"Request path. The lab's servers know /, /healthz, /bytes/N, /slow/DURATION, /status/N, /echo and /sum."`
-	Duration    Val[Duration]    `yaml:"duration" default:"3s" doc:"Of the measured part of each run."`
-	Warmup      Val[Pause]       `yaml:"warmup" default:"1s" doc:"Load before it that is not measured."`
+	Duration    Val[Duration]    `yaml:"duration" default:"2s" doc:"Of the measured part of each run."`
+	Warmup      Val[Pause]       `yaml:"warmup" default:"500ms" doc:"Load before it that is not measured."`
 	Timeout     Val[Duration]    `yaml:"timeout" default:"5s" doc:"Of one request."`
 }
 
