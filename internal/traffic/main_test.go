@@ -1,0 +1,136 @@
+package traffic
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"os/signal"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestMain lets the test binary play the parts of lbctl that are forked.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 {
+		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+		var err error
+		switch os.Args[1] {
+		case "load":
+			err = RunLoad(ctx, os.Stdin, os.Stdout)
+		case "server":
+			err = serveForTest(ctx)
+		default:
+			os.Exit(m.Run())
+		}
+		stop()
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// serveForTest prints its address and serves until its input ends.
+func serveForTest(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() { _, _ = os.Stdin.Read(make([]byte, 1)); cancel() }()
+	s, err := Listen(ctx, ServerConfig{Name: "s1", Listen: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0")}, Body: 1024})
+	if err != nil {
+		return err
+	}
+	fmt.Println(s.Addrs()[0])
+	return s.Serve(ctx)
+}
+
+// startServer serves on loopback for as long as the test runs.
+func startServer(t testing.TB, c ServerConfig) netip.AddrPort {
+	t.Helper()
+	if c.Listen == nil {
+		c.Listen = []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0")}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	s, err := Listen(ctx, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error)
+	go func() { done <- s.Serve(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return s.Addrs()[0]
+}
+
+// startServerProcess is for figures that need the server's CPU apart.
+func startServerProcess(t testing.TB, env ...string) (netip.AddrPort, int) {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(self, "server")
+	cmd.Env = append(os.Environ(), env...)
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { stdin.Close(); _ = cmd.Wait() })
+	var addr string
+	if _, err := fmt.Fscanln(stdout, &addr); err != nil {
+		t.Fatal(err)
+	}
+	return netip.MustParseAddrPort(addr), cmd.Process.Pid
+}
+
+// BenchmarkLoopback reports what a request costs server and generator, each in a
+// process of its own.
+func BenchmarkLoopback(b *testing.B) {
+	self, err := os.Executable()
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, procs := range []string{"1", "2"} {
+		for _, keep := range []bool{true, false} {
+			for _, conns := range []int{64, 1000} {
+				b.Run(fmt.Sprintf("procs=%s/keep=%v/conns=%d", procs, keep, conns), func(b *testing.B) {
+					b.Setenv("GOMAXPROCS", procs)
+					addr, pid := startServerProcess(b)
+					load := Load{Targets: []netip.AddrPort{addr}, Connections: conns, KeepAlive: keep, Duration: 2 * time.Second, Warmup: 300 * time.Millisecond}
+					var from, to time.Duration
+					r, err := RunProcess(b.Context(), (*exec.Cmd).Start, self, load, func(e Event) {
+						if from == 0 {
+							from, _ = processCPU(pid)
+						} else {
+							to, _ = processCPU(pid)
+						}
+					})
+					if err != nil {
+						b.Fatal(err)
+					}
+					n := float64(r.Requests)
+					b.ReportMetric(r.Rate(), "req/s")
+					b.ReportMetric(float64((to-from).Nanoseconds())/n/1e3, "server-µs/req")
+					b.ReportMetric(float64(r.CPU.Nanoseconds())/n/1e3, "generator-µs/req")
+					b.ReportMetric(float64(r.Latency.Quantile(0.99).Microseconds()), "p99-µs")
+					b.ReportMetric(float64(r.Failed()), "errors")
+					b.ReportMetric(0, "ns/op")
+				})
+			}
+		}
+	}
+}
