@@ -1,0 +1,113 @@
+// Package cli is the command line of lbctl: one verb per file, made of the
+// typed client in ctl and of the rooms that build and measure a lab. It holds
+// no state of its own.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/urfave/cli/v2"
+	"golang.org/x/term"
+
+	"lbctl/ctl"
+)
+
+// shell is what every verb needs: where to read and write, and where labs live.
+type shell struct {
+	in       io.Reader
+	out, err io.Writer
+	color    bool // out is a terminal and NO_COLOR is unset
+	terminal bool // err is a terminal: progress may redraw a line
+}
+
+// Main runs one command line and returns the process's exit code. It is the
+// only entry: cmd/lbctl passes the process's own streams, tests pass buffers.
+func Main(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
+	s := &shell{in: in, out: out, err: errOut, terminal: isTerminal(errOut)}
+	s.color = isTerminal(out) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+	app := s.app()
+	err := app.RunContext(ctx, interspersed(app, args))
+	code := exitCode(ctx, err)
+	if err != nil && !errors.Is(err, errSilent) && code != exitInterrupted {
+		fmt.Fprintln(errOut, "lbctl:", err)
+	}
+	return code
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+func (s *shell) app() *cli.App {
+	return &cli.App{
+		Name:                   "lbctl",
+		Usage:                  "a load-balancer lab on one Linux machine",
+		Version:                ctl.BuildVersion(),
+		HideVersion:            true, // `lbctl version` says more
+		EnableBashCompletion:   true,
+		UseShortOptionHandling: false,
+		Reader:                 s.in,
+		Writer:                 s.out,
+		ErrWriter:              s.err,
+		ExitErrHandler:         func(*cli.Context, error) {}, // Main decides
+		OnUsageError:           usageError,
+		CommandNotFound:        nil,
+		Description: `Start with 'lbctl run FILE': it brings the lab of a scenario up, compares its
+services, prints the report and takes the lab down. 'lbctl up FILE' leaves it up
+for you to look at, break and repair.
+
+` + exitCodeHelp,
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "dir", Value: "/run/lbctl", EnvVars: []string{"LBCTL_RUN"}, Usage: "where labs keep their registry, sockets and logs"},
+			&cli.StringFlag{Name: "lab", Aliases: []string{"l"}, EnvVars: []string{"LBCTL_LAB"}, Usage: "the lab to act on; not needed while only one is up"},
+		},
+		Commands: s.commands(),
+		Action: func(c *cli.Context) error {
+			if c.NArg() > 0 {
+				return unknownVerb(c.App, c.Args().First())
+			}
+			return cli.ShowAppHelp(c)
+		},
+	}
+}
+
+func (s *shell) commands() []*cli.Command {
+	verbs := []*cli.Command{
+		s.run(), s.up(), s.down(), s.list(), s.validate(), s.schema(), s.doctor(),
+		s.status(), s.top(), s.events(), s.logs(), s.exec(),
+		s.drain(), s.enable(), s.disable(), s.weight(),
+		s.bench(), s.compare(), s.report(),
+		s.completion(), s.version(),
+		s.daemon(), s.proxy(), s.server(), s.load(),
+	}
+	for _, v := range verbs {
+		v.OnUsageError = usageError
+	}
+	return verbs
+}
+
+// outputFlag is on every verb that prints data.
+func outputFlag() cli.Flag {
+	return &cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "table", Usage: "table, json or yaml", Action: func(_ *cli.Context, v string) error {
+		if v != "table" && v != "json" && v != "yaml" {
+			return usagef("output %q: want table, json or yaml", v)
+		}
+		return nil
+	}}
+}
+
+// self is the path of the running binary: daemons, servers and generators of
+// a lab are the same binary under a hidden verb.
+func self() (string, error) {
+	path, err := os.Executable()
+	if err != nil {
+		return "", fmt.Errorf("find own binary: %w", err)
+	}
+	return filepath.EvalSymlinks(path)
+}

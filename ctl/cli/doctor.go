@@ -1,0 +1,69 @@
+package cli
+
+import (
+	"fmt"
+
+	"github.com/urfave/cli/v2"
+
+	"lbctl/internal/lab"
+	"lbctl/l4"
+)
+
+func (s *shell) doctor() *cli.Command {
+	return &cli.Command{
+		Name:        "doctor",
+		Usage:       "find out whether labs can run on this machine",
+		Description: `Each finding comes with its remedy. Exits 5 if one of them keeps a lab from running.`,
+		Flags:       []cli.Flag{outputFlag()},
+		Action: func(c *cli.Context) error {
+			if err := wantArgs(c); err != nil {
+				return err
+			}
+			options, err := s.labOptions(c)
+			if err != nil {
+				return err
+			}
+			findings := diagnose(options)
+			err = s.print(c, findings, func(t *tableWriter) {
+				for _, f := range findings {
+					mark := cell{"ok", green}
+					if !f.OK {
+						mark = cell{string(f.Severity), yellow}
+						if f.Severity == lab.SeverityError {
+							mark.style = red
+						}
+					}
+					t.row(mark, f.Check, f.Detail)
+					if !f.OK {
+						t.line("     remedy: %s", f.Remedy)
+					}
+				}
+			})
+			if err == nil && blocked(findings) != nil {
+				return withCode(exitUnable, errSilent)
+			}
+			return err
+		},
+	}
+}
+
+// diagnose adds to the lab's own findings the one only a plane can make.
+func diagnose(options lab.Options) []lab.Finding {
+	findings := lab.Doctor(options)
+	xdp := lab.Finding{Check: "XDP on veth", OK: true, Detail: "a program loads, attaches and is let go"}
+	if err := l4.Probe(); err != nil {
+		xdp.OK, xdp.Severity, xdp.Detail = false, lab.SeverityError, err.Error()
+		xdp.Remedy = "run as root on Linux 5.15 or later with CONFIG_BPF_SYSCALL and CONFIG_XDP_SOCKETS; in a container add SYS_ADMIN and NET_ADMIN"
+	}
+	return append(findings, xdp)
+}
+
+// blocked returns an error that names what keeps a lab from running, nil if nothing does.
+func blocked(findings []lab.Finding) error {
+	for _, f := range findings {
+		if !f.OK && f.Severity == lab.SeverityError {
+			return withCode(exitUnable, fmt.Errorf("this machine cannot run a lab: %s: %s; remedy: %s", f.Check, f.Detail, f.Remedy))
+		}
+	}
+	return nil
+}

@@ -1,0 +1,72 @@
+package cli
+
+import (
+	"log/slog"
+	"net/netip"
+
+	"github.com/urfave/cli/v2"
+
+	"lbctl/ctl"
+	"lbctl/internal/traffic"
+	"lbctl/l7"
+)
+
+// The verbs below are how lbctl runs itself inside a lab. They are no
+// interface: a user has no reason to call them.
+
+func (s *shell) logger() *slog.Logger { return slog.New(slog.NewTextHandler(s.err, nil)) }
+
+func (s *shell) daemon() *cli.Command {
+	return &cli.Command{
+		Name: "daemon", Hidden: true, Usage: "a lab's controller",
+		Flags: []cli.Flag{&cli.StringFlag{Name: "config", Required: true}},
+		Action: func(c *cli.Context) error {
+			config, err := ctl.LoadDaemonConfig(c.String("config"))
+			if err != nil {
+				return err
+			}
+			return ctl.RunDaemon(c.Context, config)
+		},
+	}
+}
+
+func (s *shell) proxy() *cli.Command {
+	return &cli.Command{
+		Name: "l7-proxy", Hidden: true, Usage: "the L7 plane's process",
+		Flags: []cli.Flag{&cli.StringFlag{Name: "socket", Required: true}},
+		Action: func(c *cli.Context) error {
+			return l7.Run(c.Context, c.String("socket"), s.logger())
+		},
+	}
+}
+
+func (s *shell) server() *cli.Command {
+	return &cli.Command{
+		Name: "server", Hidden: true, Usage: "a lab's web server",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "name", Required: true},
+			&cli.StringSliceFlag{Name: "listen", Required: true},
+			&cli.Int64Flag{Name: "body"},
+		},
+		Action: func(c *cli.Context) error {
+			config := traffic.ServerConfig{Name: c.String("name"), Body: c.Int64("body")}
+			for _, text := range c.StringSlice("listen") {
+				addr, err := netip.ParseAddrPort(text)
+				if err != nil {
+					return usagef("server: %w", err)
+				}
+				config.Listen = append(config.Listen, addr)
+			}
+			return traffic.Serve(c.Context, config)
+		},
+	}
+}
+
+func (s *shell) load() *cli.Command {
+	return &cli.Command{
+		Name: "load", Hidden: true, Usage: "the load generator's process: JSON in, JSON out",
+		Action: func(c *cli.Context) error {
+			return traffic.RunLoad(c.Context, s.in, s.out)
+		},
+	}
+}

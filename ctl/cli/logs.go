@@ -1,0 +1,116 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+)
+
+func (s *shell) logs() *cli.Command {
+	return &cli.Command{
+		Name:      "logs",
+		Usage:     "print the log of the daemon, of the L7 proxy, or of a node's server",
+		ArgsUsage: "[daemon|l7|NODE]",
+		Flags: []cli.Flag{
+			&cli.IntFlag{Name: "lines", Aliases: []string{"n"}, Value: 100, Usage: "print the last so many lines; 0: all"},
+			&cli.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "go on as lines are written, until Ctrl-C"},
+		},
+		BashComplete: completeWith(func(c *cli.Context) []string {
+			l, err := s.openLab(c)
+			if err != nil {
+				return nil
+			}
+			return logNames(l)
+		}),
+		Action: func(c *cli.Context) error {
+			if c.NArg() > 1 {
+				return wantArgs(c, "LOG")
+			}
+			if c.Int("lines") < 0 {
+				return usagef("logs: lines %d: want 0 or more", c.Int("lines"))
+			}
+			l, err := s.openLab(c)
+			if err != nil {
+				return err
+			}
+			name := c.Args().First()
+			if name == "" {
+				name = "daemon"
+			}
+			f, err := openLog(l, name)
+			if err != nil {
+				return err
+			}
+			defer f.Close()
+			return follow(c.Context, s.out, f, c.Int("lines"), c.Bool("follow"))
+		},
+	}
+}
+
+func openLog(l *session, name string) (*os.File, error) {
+	for _, path := range []string{l.lab.Path(name + ".log"), l.lab.Path("log", name+".log")} {
+		if filepath.Base(path) != name+".log" {
+			continue // a name with a slash in it
+		}
+		if f, err := os.Open(path); err == nil {
+			return f, nil
+		}
+	}
+	return nil, codef(exitNotFound, "lab %s has no log %q; it has %s", l.name, name, strings.Join(logNames(l), ", "))
+}
+
+func logNames(l *session) (names []string) {
+	for _, pattern := range []string{l.lab.Path("*.log"), l.lab.Path("log", "*.log")} {
+		files, _ := filepath.Glob(pattern)
+		for _, f := range files {
+			names = append(names, strings.TrimSuffix(filepath.Base(f), ".log"))
+		}
+	}
+	sort.Strings(names)
+	return names
+}
+
+// follow prints the last lines of f and, if asked to, what is added to it.
+func follow(ctx context.Context, out io.Writer, f *os.File, lines int, on bool) error {
+	data, err := io.ReadAll(f)
+	if err != nil {
+		return fmt.Errorf("read %s: %w", f.Name(), err)
+	}
+	if _, err := out.Write(lastLines(data, lines)); err != nil {
+		return err
+	}
+	for on {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(200 * time.Millisecond):
+		}
+		if _, err := io.Copy(out, f); err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
+	}
+	return nil
+}
+
+// lastLines returns the end of data that holds n lines; all of it if n is 0.
+func lastLines(data []byte, n int) []byte {
+	if n == 0 {
+		return data
+	}
+	for i := len(data) - 1; i >= 0; i-- {
+		if data[i] == '\n' && i != len(data)-1 {
+			if n--; n == 0 {
+				return data[i+1:]
+			}
+		}
+	}
+	return data
+}

@@ -1,0 +1,172 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"lbctl/ctl"
+	"lbctl/internal/lab"
+	"lbctl/internal/scenario"
+)
+
+// labOptions are what every call into package lab takes.
+func (s *shell) labOptions(c *cli.Context) (lab.Options, error) {
+	path, err := self()
+	return lab.Options{
+		Dir: c.String("dir"), Self: path, Version: ctl.BuildVersion(),
+		Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+	}, err
+}
+
+// A session is one lab that is up, and the client of its daemon.
+type session struct {
+	lab    *lab.Lab
+	name   string
+	client *ctl.Client
+}
+
+// openLab finds the lab that a verb acts on: the one named by --lab, or the
+// only one there is.
+func (s *shell) openLab(c *cli.Context) (*session, error) {
+	options, err := s.labOptions(c)
+	if err != nil {
+		return nil, err
+	}
+	name := c.String("lab")
+	if name == "" {
+		if name, err = onlyLab(options); err != nil {
+			return nil, err
+		}
+	}
+	l, err := lab.Open(options, name)
+	if err != nil {
+		return nil, withCode(exitNotFound, err)
+	}
+	return &session{lab: l, name: name, client: ctl.Dial(l.Path("daemon.sock"))}, nil
+}
+
+func onlyLab(options lab.Options) (string, error) {
+	labs, err := lab.List(options)
+	if err != nil {
+		return "", err
+	}
+	var names []string
+	for _, l := range labs {
+		names = append(names, l.Name)
+	}
+	switch len(names) {
+	case 0:
+		return "", codef(exitNotFound, "no lab is up; 'lbctl up FILE' brings one up")
+	case 1:
+		return names[0], nil
+	}
+	return "", usagef("several labs are up (%s): say which with --lab NAME", strings.Join(names, ", "))
+}
+
+// scenario is the resolved scenario that `up` last applied.
+func (l *session) scenario() (*scenario.Scenario, error) {
+	data, err := os.ReadFile(l.lab.Path(scenarioFile))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, codef(exitNotFound, "lab %s is half up: run 'lbctl up FILE' again", l.name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	sc := new(scenario.Scenario)
+	if err := json.Unmarshal(data, sc); err != nil {
+		return nil, fmt.Errorf("parse %s: %w", l.lab.Path(scenarioFile), err)
+	}
+	return sc, nil
+}
+
+// status asks the daemon and tells how to mend a dead one.
+func (l *session) status(ctx context.Context) (ctl.Status, error) {
+	st, err := l.client.Status(ctx)
+	if err != nil && ctl.StatusCode(err) == 0 && ctx.Err() == nil {
+		err = fmt.Errorf("%w; forwarding goes on without the daemon, 'lbctl up FILE' starts it again", err)
+	}
+	return st, err
+}
+
+// completeWith offers words for a verb's argument, and its flags once a dash is
+// typed. Completion never fails aloud.
+func completeWith(words func(c *cli.Context) []string) cli.BashCompleteFunc {
+	return func(c *cli.Context) {
+		if n := len(os.Args); n > 2 && strings.HasPrefix(os.Args[n-2], "-") {
+			cli.DefaultCompleteWithFlags(c.Command)(c)
+			return
+		}
+		for _, w := range words(c) {
+			fmt.Fprintln(c.App.Writer, w)
+		}
+	}
+}
+
+func (s *shell) labNames(c *cli.Context) (names []string) {
+	options, err := s.labOptions(c)
+	if err != nil {
+		return nil
+	}
+	labs, _ := lab.List(options)
+	for _, l := range labs {
+		names = append(names, l.Name)
+	}
+	return names
+}
+
+func (s *shell) nodeNames(c *cli.Context) (names []string) {
+	l, err := s.openLab(c)
+	if err != nil {
+		return nil
+	}
+	for _, n := range l.lab.Topology().Nodes {
+		names = append(names, n.Name)
+	}
+	return names
+}
+
+func (s *shell) serviceNames(c *cli.Context) (names []string) {
+	l, err := s.openLab(c)
+	if err != nil {
+		return nil
+	}
+	sc, err := l.scenario()
+	if err != nil {
+		return nil
+	}
+	for _, svc := range sc.Config.Services {
+		names = append(names, svc.Name)
+	}
+	return names
+}
+
+func (s *shell) backendNames(c *cli.Context) (names []string) {
+	l, err := s.openLab(c)
+	if err != nil {
+		return nil
+	}
+	sc, err := l.scenario()
+	if err != nil {
+		return nil
+	}
+	seen := map[string]bool{}
+	for _, svc := range sc.Config.Services {
+		for _, b := range svc.Backends {
+			for _, word := range []string{b.Name, svc.Name + "/" + b.Name} {
+				if !seen[word] {
+					seen[word] = true
+					names = append(names, word)
+				}
+			}
+		}
+	}
+	return names
+}

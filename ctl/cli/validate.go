@@ -1,0 +1,95 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"lbctl/internal/scenario"
+)
+
+// loadScenario reads a file and resolves it; whatever is wrong with it is the
+// file's fault and exits 3.
+func loadScenario(path string) (*scenario.Scenario, error) {
+	spec, err := scenario.Load(path)
+	if err != nil {
+		return nil, withCode(exitInvalid, err)
+	}
+	sc, err := spec.Resolve()
+	return sc, withCode(exitInvalid, err)
+}
+
+func (s *shell) validate() *cli.Command {
+	return &cli.Command{
+		Name:      "validate",
+		Usage:     "check scenario files without touching anything",
+		ArgsUsage: "FILE…",
+		Description: `Every mistake is reported with file, line, column and the source line. Exits 3
+if any file has one.`,
+		Flags: []cli.Flag{outputFlag()},
+		Action: func(c *cli.Context) error {
+			if c.NArg() == 0 {
+				return usagef("validate: missing FILE; see 'lbctl validate --help'")
+			}
+			type verdict struct {
+				File  string `json:"file"`
+				Valid bool   `json:"valid"`
+				Error string `json:"error,omitempty"`
+			}
+			var all []verdict
+			invalid := false
+			summary := map[string]string{}
+			for _, file := range c.Args().Slice() {
+				v := verdict{File: file, Valid: true}
+				sc, err := loadScenario(file)
+				if err != nil {
+					v.Valid, v.Error, invalid = false, err.Error(), true
+				} else {
+					summary[file] = describe(sc)
+				}
+				all = append(all, v)
+			}
+			err := s.print(c, all, func(t *tableWriter) {
+				for _, v := range all {
+					if v.Valid {
+						t.line("%s: ok: %s", v.File, summary[v.File])
+					} else {
+						fmt.Fprintln(s.err, v.Error)
+					}
+				}
+			})
+			if err == nil && invalid {
+				return withCode(exitInvalid, errSilent)
+			}
+			return err
+		},
+	}
+}
+
+// describe sums a scenario up in a line.
+func describe(sc *scenario.Scenario) string {
+	roles := map[scenario.Role]int{}
+	for _, n := range sc.Topology.Nodes {
+		roles[n.Role]++
+	}
+	text := fmt.Sprintf("lab %s: ", sc.Name)
+	for _, r := range []scenario.Role{scenario.RoleClient, scenario.RoleRouter, scenario.RoleBalancer, scenario.RoleServer} {
+		if roles[r] > 0 {
+			text += count(roles[r], string(r)) + ", "
+		}
+	}
+	return text + count(len(sc.Topology.Networks), "network") + ", " + count(len(sc.Config.Services), "service")
+}
+
+// count writes "1 node", "2 nodes", "3 addresses".
+func count(n int, noun string) string {
+	switch {
+	case n == 1:
+	case strings.HasSuffix(noun, "s"):
+		noun += "es"
+	default:
+		noun += "s"
+	}
+	return fmt.Sprintf("%d %s", n, noun)
+}
