@@ -62,7 +62,7 @@ func TestAPIAnswers(t *testing.T) {
 		{"an unknown service", "PATCH", "/v1/services/web-l5/backends/s1", `{"weight":1}`, 404, `there is no service \"web-l5\"; did you mean web-l4 or web-l7?`},
 		{"an unknown backend", "PATCH", "/v1/services/web-l4/backends/x", `{"weight":1}`, 404, `there is no backend \"x\" in service web-l4; there are s1, s2, s3`},
 		{"a name with a slash", "PATCH", "/v1/services/web-l4/backends/a%2Fb", `{"weight":1}`, 404, `there is no backend \"a/b\"`},
-		{"a weight too large", "PATCH", s1, `{"weight":65536}`, 422, `weight 65536: want 0 to 65535`},
+		{"a weight too large", "PATCH", s1, `{"weight":2147483648}`, 422, `weight 2147483648: want 0 to 2147483647`},
 		{"a weight below zero", "PATCH", s1, `{"weight":-1}`, 400, `decode body: `},
 		{"an admin state that is none", "PATCH", s1, `{"admin":"off"}`, 400, `want one of enabled, draining, disabled`},
 		{"a patch of nothing", "PATCH", s1, `{}`, 422, `nothing to change`},

@@ -19,8 +19,8 @@ type DataPlane interface {
 	Close() error
 }
 
-// MaxWeight is the largest weight of a backend, the same as ipvsadm's.
-const MaxWeight = 65535
+// MaxWeight is the largest weight of a backend: what the kernel's IPVS takes.
+const MaxWeight = 1<<31 - 1
 
 // BackendPatch says what to change of a backend. A nil field stays as it is.
 type BackendPatch struct {

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+/*
+ * The layer-4 balancer: an XDP program in front of the network stack. Read
+ * verdicts.h for what can happen to a packet, and types.h for what is in the maps.
+ */
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/tcp.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+/* The kernel's headers come first: a macro of theirs must not rename a verdict. */
+
+#include "types.h"
+#include "verdicts.h"
+#include "maps.h"
+#include "parse.h"
+#include "service.h"
+#include "flow.h"
+#include "forward_dr.h"
+#include "stats.h"
+
+/* By the backend's way of forwarding. The next one gets a header and a case. */
+static __always_inline int forward(struct packet *p, struct backend *backend)
+{
+	switch (backend->forward) {
+	case DIRECT:
+		return forward_dr(p, backend);
+	}
+	return XDP_ABORTED;
+}
+
+static __always_inline int deliver(struct packet *p, struct backend *backend, enum verdict why)
+{
+	int action = forward(p, backend);
+
+	return action == XDP_ABORTED ? leave(XDP_DROP, BROKEN) : leave(action, why);
+}
+
+SEC("xdp")
+int balance(struct xdp_md *ctx)
+{
+	struct packet p = {};
+	struct tuple4 key;
+	struct flow *flow;
+	struct service *service;
+	struct backend *backend;
+	enum verdict why;
+	__u32 slot = 0;
+
+	why = parse_ip(ctx, &p);
+	if (why != SOUND)
+		return leave(why == NOT_IPV4 ? XDP_PASS : XDP_DROP, why);
+	why = accept(&p);
+	if (why != SOUND)
+		return leave(XDP_PASS, why);
+	why = parse_tcp(ctx, &p);
+	if (why != SOUND) {
+		why = refuse(&p, why);
+		return leave(why == NOT_VIP || why == OTHER_PROTOCOL ? XDP_PASS : XDP_DROP, why);
+	}
+
+	key = tuple_of(&p);
+	flow = bpf_map_lookup_elem(&flows, &key);
+	backend = flow && !begins_anew(flow, &p) ? backend_of(flow) : NULL;
+	if (backend) {
+		count(flow->slot, &p, 0);
+		touch(flow, &key, &p);
+		return deliver(&p, backend, KNOWN_FLOW);
+	}
+
+	service = find_service(&p);
+	if (!service)
+		return leave(XDP_PASS, refuse(&p, NO_SERVICE));
+	backend = choose(service, &p, &slot);
+	if (!backend)
+		return leave(XDP_PASS, NO_BACKEND);
+	if (p.tcp->rst)
+		why = STRAY_RESET;
+	else
+		why = flow && !p.tcp->syn ? MOVED_FLOW : NEW_FLOW;
+	count(slot, &p, why != STRAY_RESET);
+	if (why != STRAY_RESET)
+		remember(&key, &p, backend->id, slot);
+	return deliver(&p, backend, why);
+}
+
+/*
+ * The program's clock, for Go: flows hold jiffies, which no system call tells.
+ * Run by BPF_PROG_TEST_RUN only.
+ */
+SEC("syscall")
+int now(__u64 *jiffies)
+{
+	*jiffies = bpf_jiffies64();
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

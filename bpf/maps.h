@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * The maps. Go gives them their sizes where max_entries is absent here; the
+ * rest is fixed. Arrays are looked up without a helper call, and per packet of
+ * a known flow there is only one look-up that is not in an array.
+ */
+#ifndef LBCTL_MAPS_H
+#define LBCTL_MAPS_H
+
+#include "types.h"
+#include "verdicts.h"
+
+#define SERVICES 1024
+#define TABLES (2 * SERVICES + 1) /* while a table is replaced, both exist; 0 is no service's */
+#define SLOTS 16384
+#define FILTER_BITS 65536
+
+/* A flow this long without a packet is over: a SYN on it is a new connection. */
+volatile const __u64 idle_jiffies = 900 * 250;
+
+/* Does a service have this address? A bit by the address's hash; may say yes wrongly. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, FILTER_BITS / 64);
+	__type(key, __u32);
+	__type(value, __u64);
+} filter SEC(".maps");
+
+/* The same, exactly. The value is of no meaning. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, SERVICES);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct address);
+	__type(value, __u32);
+} addresses SEC(".maps");
+
+/* By ifindex. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 65536);
+	__type(key, __u32);
+	__type(value, struct port);
+} ports SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, SERVICES);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct vip);
+	__type(value, struct service);
+} services SEC(".maps");
+
+/* By struct service's table: that service's slots, as many as its size. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, TABLES);
+	__type(key, __u32);
+	__array(values, struct {
+		__uint(type, BPF_MAP_TYPE_ARRAY);
+		__uint(max_entries, 1);
+		__uint(map_flags, BPF_F_INNER_MAP); /* sizes differ */
+		__type(key, __u32);
+		__type(value, __u32);
+	});
+} tables SEC(".maps");
+
+/* By struct service's index: connections so far, for key TURN. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SERVICES);
+	__type(key, __u32);
+	__type(value, __u64);
+} turns SEC(".maps");
+
+/* By slot. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SLOTS);
+	__type(key, __u32);
+	__type(value, struct backend);
+} backends SEC(".maps");
+
+/* By slot. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, SLOTS);
+	__type(key, __u32);
+	__type(value, struct counters);
+} traffic SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, VERDICT_COUNT);
+	__type(key, __u32);
+	__type(value, __u64);
+} verdicts SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1 << 20);
+	__type(key, struct tuple4);
+	__type(value, struct flow);
+} flows SEC(".maps");
+
+/* The program reads none of these; they live as long as it does. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SERVICES);
+	__type(key, __u32);
+	__type(value, struct name);
+} service_names SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SLOTS);
+	__type(key, __u32);
+	__type(value, struct name);
+} backend_names SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SERVICES);
+	__type(key, __u32);
+	__type(value, struct retirement);
+} retired SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct about);
+} about_maps SEC(".maps");
+
+#endif

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * The fates of a packet: V(name, sentence). What is not ours goes to the stack,
+ * what no sane sender sends is dropped. Each packet meets exactly one verdict.
+ */
+#ifndef LBCTL_VERDICTS_H
+#define LBCTL_VERDICTS_H
+
+#include <bpf/bpf_helpers.h>
+
+#include "types.h"
+
+#define VERDICTS(V)                                                                                \
+	/* Passed to the stack. */                                                                 \
+	V(NOT_IPV4, "passed: the frame is not IPv4, for example ARP, IPv6 or a VLAN tag")          \
+	V(NOT_VIP, "passed: the destination is no service's address")                              \
+	V(NOT_OURS, "passed: the frame is addressed to another host or to a group")                \
+	V(OTHER_PROTOCOL, "passed: not TCP, to a service's address")                               \
+	V(NO_SERVICE, "passed: no service on this port of a service's address")                    \
+	V(NO_BACKEND, "passed: the service has no eligible backend; the stack answers with RST")   \
+	/* Dropped. */                                                                             \
+	V(TRUNCATED_ETHERNET, "dropped: the frame is shorter than an Ethernet header")             \
+	V(TRUNCATED_IP, "dropped: the frame ends inside the IPv4 header")                          \
+	V(BAD_IP_HEADER, "dropped: the IPv4 version or header length is wrong")                    \
+	V(BAD_IP_LENGTH, "dropped: the IPv4 total length is beyond the frame or below the headers") \
+	V(HAS_IP_OPTIONS, "dropped: IPv4 options, to a service's address")                             \
+	V(FRAGMENT, "dropped: a TCP fragment, whose flow cannot be known")                         \
+	V(BAD_SOURCE, "dropped: the source is a loopback, group or unspecified address")           \
+	V(TTL_EXPIRED, "dropped: the time to live is used up, so forwarding could loop")           \
+	V(TRUNCATED_TCP, "dropped: the packet ends inside the TCP header")                         \
+	V(BAD_TCP_OFFSET, "dropped: the TCP data offset is below 5 or beyond the packet")          \
+	V(BAD_TCP_FLAGS, "dropped: TCP flags that no client may send together") \
+	V(BAD_TCP_PORT, "dropped: the TCP source port is 0")                                       \
+	V(LAND, "dropped: source and destination are the same")                                    \
+	/* Forwarded. */                                                                           \
+	V(KNOWN_FLOW, "forwarded: to the backend that the flow already has")                       \
+	V(NEW_FLOW, "forwarded: to the backend chosen for a new flow")                             \
+	V(MOVED_FLOW, "forwarded: to another backend, the flow's own is gone or down")             \
+	V(STRAY_RESET, "forwarded: a RST without a flow, not remembered")                          \
+	/* Errors. */                                                                              \
+	V(BROKEN, "dropped: a map lacks what must be in it; this is a bug in lbctl")
+
+#define AS_ENUMERATOR(name, sentence) name,
+enum verdict {
+	VERDICTS(AS_ENUMERATOR)
+	VERDICT_COUNT,
+	SOUND = VERDICT_COUNT, /* no verdict yet: the packet is fit to be forwarded */
+};
+
+/* Names and sentences for Go, which reads them from the object file. */
+struct words {
+	char name[24];
+	char sentence[104];
+};
+
+#define AS_WORDS(name, sentence) { #name, sentence },
+const struct words verdict_words[] SEC(".rodata.words") = { VERDICTS(AS_WORDS) };
+
+#endif

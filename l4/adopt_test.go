@@ -1,0 +1,204 @@
+package l4
+
+import (
+	"errors"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"github.com/google/go-cmp/cmp"
+	"github.com/vishvananda/netlink"
+
+	"lbctl/internal/lb"
+)
+
+// A daemon that comes back finds services, counters, flows and the program as
+// they were, before it has applied anything.
+func TestReopenedPlaneGoesOn(t *testing.T) {
+	runTime, err := EnableRunTime()
+	ok(t, err)
+	defer runTime.Close()
+	r := newRig(t)
+	s := snapshot(lb.RoundRobin, backends(3)...)
+	r.apply(s)
+	home := r.burst([][]byte{syn(1), syn(2), syn(3), syn(4)})
+	before, err := r.Stats()
+	ok(t, err)
+	if before.Run.Runs == 0 || before.Run.Total == 0 {
+		t.Errorf("run time %+v, want some", before.Run)
+	}
+
+	r.reopen()
+	after, err := r.Stats()
+	ok(t, err)
+	if diff := cmp.Diff(before, after); diff != "" {
+		t.Errorf("statistics before (-) and after (+) a restart:\n%s", diff)
+	}
+	check := func(when string) {
+		t.Helper()
+		for i, got := range r.burst([][]byte{ack(1), ack(2), ack(3), ack(4)}) {
+			if got != home[i] {
+				t.Errorf("%s: flow %d moved from backend %d to %d", when, i+1, home[i], got)
+			}
+		}
+	}
+	check("after a restart")
+	r.apply(s)
+	check("after the same Snapshot was applied again")
+	if got := r.backendOf(syn(5)); got != 2 {
+		t.Errorf("the round goes on with backend %d, want 2", got)
+	}
+	s.Revision++
+	s.Services[0].Backends = s.Services[0].Backends[:2]
+	r.apply(s)
+	if c := r.service("web"); c.Counters.Connections != 5 || len(c.Backends) != 2 {
+		t.Errorf("after one was removed: %+v, want 5 connections and 2 backends", c)
+	}
+}
+
+// Forwarding does not need the plane: the links are the kernel's.
+func TestClosedPlaneStaysAttached(t *testing.T) {
+	r := newRig(t)
+	r.apply(snapshot(lb.RoundRobin, backend(1)))
+	ok(t, r.Plane.Close())
+	l, err := link.LoadPinnedLink(filepath.Join(r.options.PinDir, linkPin+strconv.Itoa(r.ifindex)), nil)
+	ok(t, err)
+	defer l.Close()
+	if !on(l, r.ifindex) {
+		t.Error("the link is not on the interface any more")
+	}
+	mode := func() (attached bool) {
+		ok(t, r.ns.Do(func() error {
+			eth0, err := netlink.LinkByName("eth0")
+			ok(t, err)
+			attached = eth0.Attrs().Xdp != nil && eth0.Attrs().Xdp.Attached && eth0.Attrs().Xdp.AttachMode == 1
+			return nil
+		}))
+		return attached
+	}
+	if !mode() {
+		t.Error("no native XDP program is on the interface after Close")
+	}
+}
+
+// Whatever a killed daemon left half-way is put in order by the next Apply.
+func TestReopenedPlaneClearsWhatACrashLeft(t *testing.T) {
+	r := newRig(t)
+	r.apply(snapshot(lb.RoundRobin, backends(3)...))
+	r.burst([][]byte{syn(1), syn(2), syn(3)})
+	v := r.state.services[0]
+	key := v.key
+	// Killed after s3 had left the table and its slot, before its counters were kept;
+	// with a table that no service names yet; and after the service of s9 was deleted.
+	gone := v.find(3)
+	half := gone.backend
+	half.Id = 0
+	ok(t, r.objects.Backends.Put(gone.slot, half))
+	table, err := r.fill([]uint32{0, 1})
+	ok(t, err)
+	ok(t, r.objects.Tables.Put(uint32(99), uint32(table.FD())))
+	ok(t, table.Close())
+	ok(t, r.objects.Backends.Put(uint32(77), xdpBackend{Id: 9, Given: 9, Service: 55}))
+
+	r.reopen()
+	r.apply(snapshot(lb.RoundRobin, backends(2)...))
+	if c := r.service("web").Counters; c.Connections != 3 {
+		t.Errorf("%d connections, want 3: the counters of a backend removed half-way must be kept", c.Connections)
+	}
+	var id ebpf.MapID
+	if err := r.objects.Tables.Lookup(uint32(99), &id); !errors.Is(err, ebpf.ErrKeyNotExist) {
+		t.Errorf("the table that no service names: %v", err)
+	}
+	var b xdpBackend
+	for _, slot := range []uint32{77, gone.slot} {
+		ok(t, r.objects.Backends.Lookup(slot, &b))
+		if b != (xdpBackend{}) {
+			t.Errorf("slot %d is not free: %+v", slot, b)
+		}
+	}
+	if r.state.indices.used[55] || !r.state.indices.used[r.state.find(key).value.Index] {
+		t.Error("indices of services are not as the services are")
+	}
+}
+
+// Counters are kept once, wherever the daemon was killed in between.
+func TestCountersAreKeptOnce(t *testing.T) {
+	r := newRig(t)
+	r.apply(snapshot(lb.RoundRobin, backends(2)...))
+	r.burst([][]byte{syn(1), syn(2)})
+	m := r.state.services[0].find(2)
+	half := m.backend
+	half.Id = 0
+	ok(t, r.objects.Backends.Put(m.slot, half))
+	ok(t, r.keepCounters(m)) // and killed before the slot was freed
+	r.reopen()
+	r.apply(snapshot(lb.RoundRobin, backend(1)))
+	if c := r.service("web").Counters; c.Connections != 2 {
+		t.Errorf("%d connections, want 2", c.Connections)
+	}
+}
+
+func TestOpenRefusesMapsOfAnotherLayout(t *testing.T) {
+	t.Run("another size", func(t *testing.T) {
+		r := newRig(t)
+		ok(t, r.Plane.Close())
+		pin := filepath.Join(r.options.PinDir, xdpMapTurns)
+		ok(t, os.Remove(pin))
+		other, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 16, MaxEntries: 8})
+		ok(t, err)
+		ok(t, other.Pin(pin))
+		ok(t, other.Close())
+		if _, err := Open(r.options); !errors.Is(err, ErrIncompatible) {
+			t.Errorf("Open: %v, want %v", err, ErrIncompatible)
+		}
+	})
+	t.Run("the same sizes", func(t *testing.T) {
+		r := newRig(t)
+		ok(t, r.objects.AboutMaps.Put(uint32(0), xdpAbout{Layout: 1}))
+		ok(t, r.Plane.Close())
+		if _, err := Open(r.options); !errors.Is(err, ErrIncompatible) {
+			t.Errorf("Open: %v, want %v", err, ErrIncompatible)
+		}
+	})
+}
+
+// An interface that is no longer the plane's loses its program.
+func TestReopenedPlaneLeavesAnInterface(t *testing.T) {
+	r := newRig(t)
+	r.options.Interfaces = []string{"eth0"}
+	r.reopen()
+	ok(t, r.ns.Do(func() error {
+		eth1, err := netlink.LinkByName("eth1")
+		ok(t, err)
+		if x := eth1.Attrs().Xdp; x != nil && x.Attached {
+			t.Error("eth1 still has a program")
+		}
+		return nil
+	}))
+	// Nothing may be sent there any more, either.
+	b := with(backend(101), func(b *lb.Backend) { b.Addr = netip.MustParseAddrPort("198.18.20.1:80") })
+	if err := r.Apply(t.Context(), snapshot(lb.RoundRobin, b)); err == nil {
+		t.Error("a backend behind an interface that is not the plane's is no error")
+	}
+}
+
+// Servers may get new network cards.
+func TestNextHopIsFollowed(t *testing.T) {
+	r := newRig(t)
+	r.apply(snapshot(lb.RoundRobin, backend(1)))
+	r.send(syn(1))
+	ok(t, r.ns.Do(func() error {
+		r.neighbour(r.ifindex, backendAddr(1), backendMAC(99))
+		return nil
+	}))
+	ok(t, r.refreshHops())
+	if got := r.backendOf(ack(1)); got != 99 {
+		t.Errorf("the packet went to MAC address %d, want 99", got)
+	}
+}
+
+func TestProbe(t *testing.T) { ok(t, Probe()) }

@@ -1,0 +1,164 @@
+package l4
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"lbctl/internal/lb"
+)
+
+// Apply makes the maps say what the Snapshot's L4 services say. What is new is
+// inserted before something refers to it, and what is old is no longer referred
+// to, by any packet either, before it is deleted. Services that have not
+// changed are not touched.
+//
+// A Snapshot that holds something this plane cannot do is refused whole. An
+// eligible backend whose MAC address nobody answers for is left out, the rest
+// is applied, and the error names it: Apply again later. Stats report the
+// Snapshot's revision once it is applied whole.
+func (p *Plane) Apply(ctx context.Context, s lb.Snapshot) error {
+	p.applying.Lock()
+	defer p.applying.Unlock()
+	if p.hops == nil {
+		return fmt.Errorf("apply revision %d: l4 plane: %w", s.Revision, os.ErrClosed)
+	}
+	want, err := plan(s)
+	if err != nil {
+		return fmt.Errorf("apply revision %d: %w", s.Revision, err)
+	}
+	p.keepHops(want)
+	unresolved := p.resolve(ctx, want)
+
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := p.write(want); err != nil {
+		return fmt.Errorf("apply revision %d: %w", s.Revision, errors.Join(err, unresolved))
+	}
+	if unresolved != nil {
+		return fmt.Errorf("apply revision %d: %w", s.Revision, unresolved)
+	}
+	return p.setRevision(s.Revision)
+}
+
+// keepHops starts from the next hops that backends have: where the neighbour
+// table has forgotten one, whether it lives is for the checks to say.
+func (p *Plane) keepHops(want []*wanted) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, w := range want {
+		v := p.state.find(w.key)
+		if v == nil {
+			continue
+		}
+		for _, b := range w.Backends {
+			m := v.find(b.ID)
+			if m != nil && m.backend.Ifindex != 0 {
+				w.hops[b.ID] = hop{m.backend.Ifindex, m.backend.Mac}
+			}
+		}
+	}
+}
+
+// write goes from what is in the maps to what is wanted, in the order that
+// packets need.
+func (p *Plane) write(want []*wanted) error {
+	services := make([]*service, len(want))
+	for i, w := range want {
+		var err error
+		if services[i], err = p.insertMembers(w); err != nil {
+			return fmt.Errorf("write service %q: %w", w.Name, err)
+		}
+	}
+	if err := p.switchTables(want, services); err != nil {
+		return err
+	}
+	if err := p.admit(services); err != nil {
+		return err
+	}
+	if err := p.removeOthers(services); err != nil {
+		return err
+	}
+	for i, w := range want {
+		p.partMembers(services[i], w)
+	}
+	return p.release(want)
+}
+
+// insertMembers puts a service's backends into slots, so that a table can name
+// them. A service that is new is known to Go only, so far.
+func (p *Plane) insertMembers(w *wanted) (*service, error) {
+	v := p.state.find(w.key)
+	if v == nil {
+		index, ok := p.state.indices.take()
+		if !ok {
+			return nil, fmt.Errorf("more than %d services", len(p.state.indices.used))
+		}
+		v = &service{key: w.key, value: xdpService{Index: index}}
+		if err := p.clearService(index); err != nil {
+			p.state.indices.release(index)
+			return nil, err
+		}
+		p.state.services = append(p.state.services, v)
+	}
+	if v.name != w.Name {
+		if err := p.objects.ServiceNames.Put(v.value.Index, toName(w.Name)); err != nil {
+			return nil, fmt.Errorf("write name: %w", err)
+		}
+		v.name = w.Name
+	}
+	for _, b := range w.Backends {
+		if err := p.insertMember(v, b, w.hops); err != nil {
+			return nil, fmt.Errorf("write backend %q: %w", b.Name, err)
+		}
+	}
+	return v, nil
+}
+
+// clearService wipes what the index's former service has left.
+func (p *Plane) clearService(index uint32) error {
+	if err := p.objects.Turns.Put(index, uint64(0)); err != nil {
+		return fmt.Errorf("clear counter: %w", err)
+	}
+	if err := p.objects.Retired.Put(index, xdpRetirement{}); err != nil {
+		return fmt.Errorf("clear counters: %w", err)
+	}
+	return nil
+}
+
+// removeOthers unreferences all services but these, and orders those that stay.
+func (p *Plane) removeOthers(keep []*service) error {
+	stays := map[*service]bool{}
+	for _, v := range keep {
+		stays[v] = true
+	}
+	if err := p.dismiss(keep); err != nil {
+		return err
+	}
+	for i := 0; i < len(p.state.services); {
+		v := p.state.services[i]
+		if stays[v] {
+			i++
+			continue
+		}
+		if err := p.removeService(v); err != nil {
+			return fmt.Errorf("remove service %q: %w", v.name, err)
+		}
+		p.state.services = append(p.state.services[:i], p.state.services[i+1:]...)
+	}
+	p.state.services = append(p.state.services[:0], keep...)
+	return nil
+}
+
+func (p *Plane) setRevision(revision uint64) error {
+	if p.state.revision == revision {
+		return nil
+	}
+	about := xdpAbout{Layout: layout(), Revision: revision}
+	if err := p.objects.AboutMaps.Put(uint32(0), about); err != nil {
+		return fmt.Errorf("write revision %d: %w", revision, err)
+	}
+	p.state.revision = revision
+	return nil
+}

@@ -1,0 +1,206 @@
+package l4
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/vishvananda/netlink"
+
+	"lbctl/internal/lb"
+)
+
+// What this plane cannot do is refused whole, and what was there forwards on.
+func TestApplyRefusesWhatItCannotDo(t *testing.T) {
+	r := newRig(t)
+	r.apply(snapshot(lb.Maglev, backend(1)))
+	rows := []struct {
+		change func(*lb.Service)
+		want   string
+	}{
+		{func(s *lb.Service) { s.Policy = lb.LeastConn }, `policy "lc" has no table`},
+		{func(s *lb.Service) { s.Forward = lb.NAT }, `forward "nat": want dr`},
+		{func(s *lb.Service) { s.VIP.Proto = lb.UDP }, `protocol "udp": want tcp`},
+		{func(s *lb.Service) { s.VIP.Addr = netip.MustParseAddrPort("[2001:2::1]:80") }, "want IPv4"},
+		{func(s *lb.Service) { s.Backends[0].Addr = netip.MustParseAddrPort("198.18.4.1:8080") }, "direct routing keeps the port"},
+		{func(s *lb.Service) { s.Backends[0].ID = 0 }, `backend "s1" has no ID`},
+		{func(s *lb.Service) { s.Backends = append(s.Backends, s.Backends[0]) }, `has the ID of "s1"`},
+	}
+	for _, row := range rows {
+		s := snapshot(lb.Maglev, backend(1))
+		bad := s.Services[0]
+		bad.Name, bad.VIP.Addr = "bad", netip.MustParseAddrPort("198.18.3.2:80")
+		bad.Backends = []lb.Backend{backend(1)}
+		row.change(&bad)
+		s.Services = []lb.Service{bad}
+		err := r.Apply(t.Context(), s)
+		if err == nil || !strings.Contains(err.Error(), row.want) || !strings.Contains(err.Error(), `"bad"`) {
+			t.Errorf("error %v, want one that names the service and says %q", err, row.want)
+		}
+	}
+	if got := r.send(syn(1)); got.verdict != "NEW_FLOW" {
+		t.Errorf("after refused Snapshots: %s, want NEW_FLOW", got.verdict)
+	}
+	twice := snapshot(lb.Maglev, backend(1))
+	twice.Services = append(twice.Services, twice.Services[0])
+	if err := r.Apply(t.Context(), twice); err == nil {
+		t.Error("two services have the same VIP, and there is no error")
+	}
+}
+
+// A Snapshot's L7 services are nothing to this plane.
+func TestApplyLeavesL7Alone(t *testing.T) {
+	r := newRig(t)
+	s := snapshot(lb.Maglev, backend(1))
+	s.Services[0].Plane, s.Services[0].Policy = lb.L7, lb.LeastConn
+	r.apply(s)
+	if got := r.send(syn(1)); got.verdict != "NOT_VIP" {
+		t.Errorf("a packet to an L7 service: %s, want NOT_VIP", got.verdict)
+	}
+}
+
+// An eligible backend without a MAC address is named and left out, the others
+// forward; once it answers, the same Snapshot is applied whole.
+func TestApplyNamesTheBackendThatDoesNotAnswer(t *testing.T) {
+	r := newRig(t)
+	silent := with(backend(1), func(b *lb.Backend) {
+		b.ID, b.Name, b.Addr = 50, "silent", netip.MustParseAddrPort("198.18.4.50:80")
+	})
+	s := snapshot(lb.RoundRobin, backend(1), silent)
+	begin := time.Now()
+	err := r.Apply(t.Context(), s)
+	if err == nil || !strings.Contains(err.Error(), `"silent"`) || !strings.Contains(err.Error(), `"web"`) {
+		t.Fatalf("error %v, want one that names the backend and the service", err)
+	}
+	if took := time.Since(begin); took > 2*time.Second {
+		t.Errorf("Apply took %s for one silent backend", took)
+	}
+	stats, err := r.Stats()
+	ok(t, err)
+	if stats.Revision == s.Revision {
+		t.Error("the revision is reported as applied, but is not whole")
+	}
+	for port := 1; port <= 4; port++ {
+		if got := r.backendOf(syn(port)); got != 1 {
+			t.Errorf("connection %d went to backend %d, want 1", port, got)
+		}
+	}
+	ok(t, r.ns.Do(func() error {
+		return netlink.NeighSet(&netlink.Neigh{
+			LinkIndex: r.ifindex, IP: silent.Addr.Addr().AsSlice(), HardwareAddr: backendMAC(50), State: netlink.NUD_PERMANENT,
+		})
+	}))
+	r.apply(s)
+	if got := r.burst([][]byte{syn(5), syn(6)}); got[0]+got[1] != 51 {
+		t.Errorf("two connections went to %v, want one to each backend", got)
+	}
+}
+
+// A dead server is no error unless something new could go to it.
+func TestApplyNeedsNoNeighbourForWhatIsNotEligible(t *testing.T) {
+	r := newRig(t)
+	silent := func(health lb.Health, admin lb.Admin) lb.Backend {
+		b := backend(1)
+		b.ID, b.Addr, b.Health, b.Admin = 50, netip.MustParseAddrPort("198.18.4.50:80"), health, admin
+		return b
+	}
+	for _, b := range []lb.Backend{silent(lb.Unknown, lb.Enabled), silent(lb.Down, lb.Enabled), silent(lb.Up, lb.Draining)} {
+		r.apply(snapshot(lb.RoundRobin, backend(1), b))
+	}
+}
+
+func TestApplyCancelledSaysSo(t *testing.T) {
+	r := newRig(t)
+	silent := with(backend(1), func(b *lb.Backend) { b.Addr = netip.MustParseAddrPort("198.18.4.50:80") })
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	begin := time.Now()
+	if err := r.Apply(ctx, snapshot(lb.RoundRobin, silent)); err == nil {
+		t.Error("no error though the backend is not resolved")
+	}
+	if took := time.Since(begin); took > arpWait {
+		t.Errorf("a cancelled Apply took %s", took)
+	}
+}
+
+// A service that has not changed keeps its table, to the kernel's id.
+func TestApplyDoesNotTouchUnchangedServices(t *testing.T) {
+	r := newRig(t)
+	s := snapshot(lb.Maglev, backends(3)...)
+	other := s.Services[0]
+	other.Name, other.VIP.Addr = "other", netip.MustParseAddrPort("198.18.3.2:80")
+	s.Services = append(s.Services, other)
+	r.apply(s)
+	table := func(i int) (id ebpf.MapID) {
+		ok(t, r.objects.Tables.Lookup(r.state.services[i].value.Table, &id))
+		return id
+	}
+	first, second := table(0), table(1)
+	s.Revision++
+	s.Services = []lb.Service{s.Services[0], other}
+	s.Services[1].Backends = backends(2)
+	r.apply(s)
+	if table(0) != first {
+		t.Error("the table of a service that has not changed was replaced")
+	}
+	if table(1) == second {
+		t.Error("the test means nothing: the changed service has its old table")
+	}
+}
+
+// What is removed leaves nothing in the maps, and counters of removed backends
+// stay in their service's.
+func TestRemovedServiceLeavesNothing(t *testing.T) {
+	r := newRig(t)
+	r.apply(snapshot(lb.RoundRobin, backends(2)...))
+	r.burst([][]byte{syn(1), syn(2), syn(3)})
+	r.apply(snapshot(lb.RoundRobin, backend(2)))
+	s := r.service("web")
+	if s.Counters.Connections != 3 || len(s.Backends) != 1 || s.Backends[0].Counters.Connections != 1 {
+		t.Errorf("after a backend was removed: %+v, want 3 connections, 1 of them of s2", s)
+	}
+	r.apply(snapshot(lb.RoundRobin, backend(2), backend(1)))
+	s = r.service("web")
+	if s.Counters.Connections != 3 || s.Backends[1].Counters.Connections != 0 {
+		t.Errorf("after it was added again: %+v, want 3 connections, none of them of s1", s)
+	}
+	r.burst([][]byte{syn(11), syn(12)})
+	r.apply(snapshot(lb.RoundRobin, backend(2)))
+	if s = r.service("web"); s.Counters.Connections != 5 {
+		t.Errorf("after the same backend was removed twice: %d connections, want 5", s.Counters.Connections)
+	}
+	r.apply(lb.Snapshot{Revision: 1 << 20})
+	if got := r.send(syn(4)); got.verdict != "NOT_VIP" {
+		t.Errorf("a packet to a removed service: %s, want NOT_VIP", got.verdict)
+	}
+	fresh, err := readState(&r.objects.xdpMaps)
+	ok(t, err)
+	if len(fresh.services)+len(fresh.leaving)+len(fresh.retiring)+len(fresh.oldTables) != 0 {
+		t.Errorf("the maps still hold %+v", fresh)
+	}
+	for slot, used := range fresh.slots.used {
+		if used {
+			t.Errorf("slot %d is still in use", slot)
+		}
+	}
+	r.apply(snapshot(lb.RoundRobin, backends(2)...))
+	if s = r.service("web"); s.Counters.Connections != 0 {
+		t.Errorf("a new service begins with %d connections", s.Counters.Connections)
+	}
+}
+
+func TestClosedPlaneSaysSo(t *testing.T) {
+	r := newRig(t)
+	ok(t, r.Plane.Close())
+	if err := r.Apply(t.Context(), snapshot(lb.RoundRobin)); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("Apply after Close: %v", err)
+	}
+	if _, err := r.Stats(); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("Stats after Close: %v", err)
+	}
+}

@@ -1,0 +1,161 @@
+package l4
+
+import (
+	"encoding/binary"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+
+	"lbctl/internal/lb"
+)
+
+// With repeat > 1 the kernel hands a program its own output again. So each run
+// goes through a wrapper that restores the destination MAC address and the TTL,
+// gives the source port its next value, and tail-calls the program.
+
+// wrap returns a wrapper of program for packets with this IPv4 header. Source
+// ports come from a counter and this mask.
+func wrap(b *testing.B, program *ebpf.Program, packet []byte, portMask int32) *ebpf.Program {
+	b.Helper()
+	jump, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.ProgramArray, KeySize: 4, ValueSize: 4, MaxEntries: 1})
+	ok(b, err)
+	b.Cleanup(func() { ok(b, jump.Close()) })
+	ok(b, jump.Put(uint32(0), uint32(program.FD())))
+	counter, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 1, Flags: 1 << 10})
+	ok(b, err)
+	b.Cleanup(func() { ok(b, counter.Close()) })
+	n := func(at int) int64 { return int64(int32(binary.NativeEndian.Uint32(packet[at:]))) }
+	code := asm.Instructions{
+		asm.Mov.Reg(asm.R6, asm.R1),
+		asm.LoadMem(asm.R7, asm.R6, 0, asm.Word),
+		asm.LoadMem(asm.R2, asm.R6, 4, asm.Word),
+		asm.Mov.Reg(asm.R3, asm.R7),
+		asm.Add.Imm(asm.R3, 54),
+		asm.JGT.Reg(asm.R3, asm.R2, "out"),
+		asm.StoreImm(asm.R7, 0, n(0), asm.Word),   // destination MAC address
+		asm.StoreImm(asm.R7, 4, n(4), asm.Half),   //
+		asm.StoreImm(asm.R7, 22, n(22), asm.Word), // TTL, protocol, checksum
+	}
+	if portMask != 0 {
+		code = append(code,
+			asm.LoadMapValue(asm.R1, counter.FD(), 0),
+			asm.LoadMem(asm.R2, asm.R1, 0, asm.DWord),
+			asm.Add.Imm(asm.R2, 1),
+			asm.StoreMem(asm.R1, 0, asm.R2, asm.DWord),
+			asm.Mov.Reg(asm.R3, asm.R2),
+			asm.And.Imm(asm.R3, min(portMask, 0x7fff)),
+			asm.Or.Imm(asm.R3, 0x8000), // never port 0
+			asm.StoreMem(asm.R7, 34, asm.R3, asm.Half),
+			asm.RSh.Imm(asm.R2, 15),
+			asm.And.Imm(asm.R2, portMask>>15),
+			asm.StoreMem(asm.R7, 27, asm.R2, asm.Half), // into 10.x.y.z
+		)
+	}
+	code = append(code,
+		asm.Mov.Reg(asm.R1, asm.R6),
+		asm.LoadMapPtr(asm.R2, jump.FD()),
+		asm.Mov.Imm(asm.R3, 0),
+		asm.FnTailCall.Call(),
+		asm.Mov.Imm(asm.R0, 0).WithSymbol("out"),
+		asm.Return(),
+	)
+	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.XDP, AttachType: ebpf.AttachXDP, Instructions: code, License: "GPL"})
+	ok(b, err)
+	b.Cleanup(func() { ok(b, p.Close()) })
+	return p
+}
+
+// emptyTX is the floor: a program that does nothing but send the packet back.
+func emptyTX(b *testing.B) *ebpf.Program {
+	b.Helper()
+	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+		Type: ebpf.XDP, AttachType: ebpf.AttachXDP, License: "GPL",
+		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, xdpTx), asm.Return()},
+	})
+	ok(b, err)
+	b.Cleanup(func() { ok(b, p.Close()) })
+	return p
+}
+
+// BenchmarkBalance gives ns per packet, and the same as a multiple of an empty
+// XDP_TX in the same wrapper, run in turns with it.
+func BenchmarkBalance(b *testing.B) {
+	rows := []struct {
+		name   string
+		packet *segment
+		mask   int32 // of the number of flows in rotation; 0: one
+		warm   bool  // all flows are known
+		want   uint32
+		fate   string
+	}{
+		{"known flow", from(1000, "ACK"), 0, true, xdpTx, "KNOWN_FLOW"},
+		{"32k known flows", from(1000, "ACK"), 1<<15 - 1, true, xdpTx, "KNOWN_FLOW"},
+		{"512k known flows", from(1000, "ACK"), 1<<19 - 1, true, xdpTx, "KNOWN_FLOW"},
+		{"SYN of a fresh flow", from(1000, "SYN"), 1<<23 - 1, false, xdpTx, "NEW_FLOW"},
+		{"no VIP", from(1000, "ACK").set(func(s *segment) { s.ip.DstIP = balancer.AsSlice() }), 0, true, xdpPass, "NOT_VIP"},
+		{"ARP", from(1000, "ACK").set(func(s *segment) { s.eth.EthernetType = 0x0806 }), 0, true, xdpPass, "NOT_IPV4"},
+	}
+	for _, row := range rows {
+		b.Run(row.name, func(b *testing.B) {
+			r := newRig(b)
+			r.options.MaxFlows = 1 << 20
+			r.empty()
+			r.apply(snapshot(lb.Maglev, backends(4)...))
+			packet := row.packet.source(backendAddr(1)).bytes()
+			if row.mask != 0 {
+				packet[26] = 10
+			}
+			ours := wrap(b, r.program(), packet, row.mask)
+			floor := wrap(b, emptyTX(b), packet, row.mask)
+			if row.warm {
+				r.cost(ours, packet, row.mask+1, row.want)
+			}
+			best, base := time.Hour, time.Hour
+			before := r.packets(row.fate)
+			const repeat = 500_000
+			for b.Loop() {
+				base = min(base, r.cost(floor, packet, repeat, xdpTx))
+				best = min(best, r.cost(ours, packet, repeat, row.want))
+			}
+			if n := r.packets(row.fate) - before; n < uint64(b.N)*repeat {
+				b.Fatalf("%d packets met %s, want %d: another fate was measured", n, row.fate, b.N*repeat)
+			}
+			b.ReportMetric(float64(best)/repeat, "ns/packet")
+			b.ReportMetric(float64(base)/repeat, "ns/floor")
+			b.ReportMetric(float64(best)/float64(base), "x/floor")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
+
+// cost is how long that many packets take.
+func (r *rig) cost(p *ebpf.Program, packet []byte, repeat int32, want uint32) (took time.Duration) {
+	r.Helper()
+	ok(r, r.ns.Do(func() error {
+		begin := time.Now()
+		action, err := p.Run(&ebpf.RunOptions{Data: packet, Context: r.context(packet), Repeat: uint32(max(repeat, 1))})
+		took = time.Since(begin)
+		if err == nil && action != want {
+			err = fmt.Errorf("action %d, want %d", action, want)
+		}
+		return err
+	}))
+	return took
+}
+
+// packets is how many met a verdict.
+func (r *rig) packets(verdict string) uint64 {
+	r.Helper()
+	all, err := r.verdicts()
+	ok(r, err)
+	for _, v := range all {
+		if v.Name == verdict {
+			return v.Packets
+		}
+	}
+	r.Fatalf("no verdict %s", verdict)
+	return 0
+}

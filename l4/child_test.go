@@ -1,0 +1,254 @@
+package l4
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"lbctl/internal/netns"
+)
+
+// The test binary runs itself again as servers and client, because one process
+// may not have files enough for both ends of 10,000 connections. Such a child
+// ends when its standard input does, so it outlives no killed test.
+const role = "LBCTL_L4_TEST_ROLE"
+
+// childMain runs what the test binary is re-executed for, if it was.
+func childMain() (code int, ours bool) {
+	name := os.Getenv(role)
+	if name == "" {
+		return 0, false
+	}
+	limit := unix.Rlimit{}
+	err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit)
+	if err == nil {
+		limit.Cur = limit.Max
+		err = unix.Setrlimit(unix.RLIMIT_NOFILE, &limit)
+	}
+	if err == nil {
+		if name == "client" {
+			err = clientMain()
+		} else {
+			err = serverMain(name)
+		}
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "l4 test", name+":", err)
+		return 1, true
+	}
+	return 0, true
+}
+
+// serverMain sends its name's one byte on every connection, then echoes.
+func serverMain(name string) error {
+	listener, err := net.Listen("tcp4", vip.String())
+	if err != nil {
+		return err
+	}
+	fmt.Println("ready")
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				if _, err := conn.Write([]byte(name)); err == nil {
+					_, _ = io.Copy(conn, conn)
+				}
+			}()
+		}
+	}()
+	_, err = io.Copy(io.Discard, os.Stdin)
+	return err
+}
+
+// order is what the test tells its client; report is the answer.
+type order struct {
+	Open int // connections to make
+	Echo int // bytes to send and to get back on every connection there is
+}
+
+type report struct {
+	Live   map[string]int // connections by server, of those just opened or that echoed every byte
+	Broken map[string]int // by server; "" if none was reached
+	Error  string         // the last one
+	Took   time.Duration
+}
+
+// clientMain keeps connections and obeys orders.
+func clientMain() error {
+	var conns []*conn
+	orders := json.NewDecoder(bufio.NewReader(os.Stdin))
+	for {
+		var o order
+		if err := orders.Decode(&o); err != nil {
+			return nil
+		}
+		begin := time.Now()
+		t := tally{report: report{Live: map[string]int{}, Broken: map[string]int{}}}
+		if o.Open > 0 {
+			opened := t.each(make([]*conn, o.Open), func(*conn) (*conn, error) { return open() })
+			conns = append(conns, opened...)
+		} else {
+			conns = t.each(conns, func(c *conn) (*conn, error) { return c, c.echo(o.Echo) })
+		}
+		t.Took = time.Since(begin)
+		if err := json.NewEncoder(os.Stdout).Encode(t.report); err != nil {
+			return err
+		}
+	}
+}
+
+type conn struct {
+	net.Conn
+	server string
+}
+
+// patience is how long the client waits for an answer: long enough for a SYN to
+// be sent three times. After this many waits in vain it tries no more.
+const (
+	patience = 5 * time.Second
+	tooMany  = 128
+)
+
+func open() (*conn, error) {
+	c, err := net.DialTimeout("tcp4", vip.String(), patience)
+	if err != nil {
+		return &conn{}, err
+	}
+	name := make([]byte, 1)
+	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
+		return &conn{}, err
+	}
+	_, err = io.ReadFull(c, name)
+	return &conn{c, string(name)}, err
+}
+
+var serial atomic.Uint64
+
+// echo sends n bytes that no other connection sends and compares what comes back.
+func (c *conn) echo(n int) error {
+	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
+		return err
+	}
+	seed := sha256.Sum256(binary.BigEndian.AppendUint64(nil, serial.Add(1)))
+	sent := bytes.Repeat(seed[:], n/len(seed)+1)[:n]
+	written := make(chan error, 1)
+	go func() {
+		_, err := c.Write(sent)
+		written <- err
+	}()
+	got := make([]byte, n)
+	if _, err := io.ReadFull(c, got); err != nil {
+		return err
+	}
+	if !bytes.Equal(got, sent) {
+		return fmt.Errorf("%d bytes came back changed", n)
+	}
+	return <-written
+}
+
+type tally struct {
+	sync.Mutex
+	report
+	late atomic.Int32 // waits in vain
+}
+
+// each works on 64 connections at a time and returns those that live.
+func (t *tally) each(conns []*conn, f func(*conn) (*conn, error)) []*conn {
+	var live []*conn
+	var workers sync.WaitGroup
+	queue := make(chan *conn)
+	for range 64 {
+		workers.Go(func() {
+			for c := range queue {
+				if t.late.Load() >= tooMany {
+					continue
+				}
+				c, err := f(c)
+				t.Lock()
+				if err != nil {
+					if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) {
+						t.late.Add(1)
+					}
+					t.Broken[c.server]++
+					t.Error = err.Error()
+					if c.Conn != nil {
+						c.Close()
+					}
+				} else {
+					t.Live[c.server]++
+					live = append(live, c)
+				}
+				t.Unlock()
+			}
+		})
+	}
+	for _, c := range conns {
+		queue <- c
+	}
+	close(queue)
+	workers.Wait()
+	return live
+}
+
+// child is a started child and the pipes to it.
+type child struct {
+	in  io.WriteCloser
+	out *bufio.Reader
+}
+
+// start runs the test binary in a role inside a namespace until the test ends.
+func (w *wires) start(ns *netns.Handle, name string) *child {
+	w.Helper()
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = append(os.Environ(), role+"="+name)
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	ok(w, err)
+	out, err := cmd.StdoutPipe()
+	ok(w, err)
+	ok(w, ns.Start(cmd))
+	w.Cleanup(func() {
+		ok(w, in.Close())
+		ok(w, cmd.Wait())
+	})
+	return &child{in, bufio.NewReader(out)}
+}
+
+func (w *wires) startServers() {
+	w.Helper()
+	for i, ns := range w.servers {
+		line, err := w.start(ns, fmt.Sprint(i+1)).out.ReadString('\n')
+		ok(w, err)
+		if line != "ready\n" {
+			w.Fatalf("server %d says %q", i+1, line)
+		}
+	}
+}
+
+func (w *wires) order(c *child, o order) report {
+	w.Helper()
+	ok(w, json.NewEncoder(c.in).Encode(o))
+	line, err := c.out.ReadBytes('\n')
+	ok(w, err)
+	var r report
+	ok(w, json.Unmarshal(line, &r))
+	return r
+}

@@ -1,0 +1,198 @@
+package l4
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"lbctl/internal/lb"
+	"lbctl/internal/netns"
+)
+
+// inside marks the test process that has a mount namespace of its own.
+const inside = "LBCTL_L4_TEST_INSIDE"
+
+// bpffs is mounted in that namespace only, so all pins die with the process,
+// whatever kills it.
+const bpffs = "/sys/fs/bpf"
+
+func TestMain(m *testing.M) {
+	if code, ours := childMain(); ours {
+		os.Exit(code)
+	}
+	if os.Geteuid() != 0 {
+		fmt.Fprintln(os.Stderr, "l4: skipping all tests: they need root, to load BPF programs")
+		os.Exit(0)
+	}
+	if os.Getenv(inside) == "" {
+		fmt.Fprintln(os.Stderr, "l4:", moveInside())
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
+
+// moveInside runs the same process again in a mount namespace of its own. It
+// returns only if that fails.
+func moveInside() error {
+	runtime.LockOSThread()
+	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+		return fmt.Errorf("unshare mount namespace: %w", err)
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("make mounts private: %w", err)
+	}
+	if err := unix.Mount("bpf", bpffs, "bpf", 0, "mode=0700"); err != nil {
+		return fmt.Errorf("mount bpffs: %w", err)
+	}
+	return syscall.Exec("/proc/self/exe", os.Args, append(os.Environ(), inside+"=1"))
+}
+
+// The addresses of a rig.
+var (
+	vip       = netip.MustParseAddrPort("198.18.3.1:80")
+	balancer  = netip.MustParseAddr("198.18.2.1")
+	client    = netip.MustParseAddr("198.18.1.1")
+	portMAC   = net.HardwareAddr{2, 0, 0, 0, 2, 1}
+	otherMAC  = net.HardwareAddr{2, 0, 0, 1, 2, 1} // of eth1
+	clientMAC = net.HardwareAddr{2, 0, 0, 0, 1, 1}
+)
+
+func backendAddr(i int) netip.Addr { return netip.AddrFrom4([4]byte{198, 18, 4, byte(i)}) }
+func backendMAC(i int) net.HardwareAddr {
+	return net.HardwareAddr{2, 0, 0, 0, 4, byte(i)}
+}
+
+// rig is a Plane on a namespace whose wires lead nowhere: packets come from
+// BPF_PROG_TEST_RUN. Backends 1 to 20 are neighbours on eth0, 101 on eth1.
+type rig struct {
+	testing.TB
+	*Plane
+	ns      *netns.Handle
+	options Options
+	ifindex int // of eth0
+}
+
+func newRig(t testing.TB) *rig {
+	t.Helper()
+	ns, err := netns.New()
+	ok(t, err)
+	t.Cleanup(func() { ok(t, ns.Close()) })
+	r := &rig{TB: t, ns: ns, options: Options{
+		NetNS: ns, Interfaces: []string{"eth0", "eth1"}, MaxFlows: 1 << 15,
+		PinDir: filepath.Join(bpffs, strings.NewReplacer("/", "_", ".", "_", "#", "_").Replace(t.Name())),
+	}}
+	ok(t, ns.Do(func() error {
+		r.ifindex = r.wire("eth0", portMAC, "198.18.2.1/20")
+		eth1 := r.wire("eth1", otherMAC, "198.18.16.1/20")
+		for i := 1; i <= 20; i++ {
+			r.neighbour(r.ifindex, backendAddr(i), backendMAC(i))
+		}
+		r.neighbour(eth1, netip.MustParseAddr("198.18.20.1"), backendMAC(101))
+		return nil
+	}))
+	t.Cleanup(func() { ok(t, os.RemoveAll(r.options.PinDir)) })
+	r.reopen()
+	return r
+}
+
+// wire makes one end of a veth; it runs inside the namespace.
+func (r *rig) wire(name string, mac net.HardwareAddr, addr string) int {
+	veth := netlink.NewVeth(netlink.NewLinkAttrs())
+	veth.Name, veth.PeerName, veth.HardwareAddr = name, name+"peer", mac
+	ok(r, netlink.LinkAdd(veth))
+	l, err := netlink.LinkByName(name)
+	ok(r, err)
+	a, err := netlink.ParseAddr(addr)
+	ok(r, err)
+	ok(r, netlink.AddrAdd(l, a))
+	ok(r, netlink.LinkSetUp(l))
+	return l.Attrs().Index
+}
+
+func (r *rig) neighbour(ifindex int, addr netip.Addr, mac net.HardwareAddr) {
+	ok(r, netlink.NeighSet(&netlink.Neigh{
+		LinkIndex: ifindex, IP: addr.AsSlice(), HardwareAddr: mac, State: netlink.NUD_PERMANENT,
+	}))
+}
+
+// reopen is what a restarted daemon does.
+func (r *rig) reopen() {
+	r.Helper()
+	if r.Plane != nil {
+		ok(r, r.Plane.Close())
+	}
+	p, err := Open(r.options)
+	ok(r, err)
+	r.Plane = p
+	r.Cleanup(func() { ok(r, p.Close()) })
+}
+
+// empty starts anew, with what the options say.
+func (r *rig) empty() {
+	r.Helper()
+	ok(r, r.Plane.Close())
+	ok(r, os.RemoveAll(r.options.PinDir))
+	r.reopen()
+}
+
+func (r *rig) apply(s lb.Snapshot) {
+	r.Helper()
+	ok(r, r.Apply(r.Context(), s))
+	stats, err := r.Stats()
+	ok(r, err)
+	if stats.Revision != s.Revision {
+		r.Fatalf("revision %d is applied, want %d", stats.Revision, s.Revision)
+	}
+}
+
+var revision uint64
+
+// snapshot has one service of these backends.
+func snapshot(policy lb.Policy, backends ...lb.Backend) lb.Snapshot {
+	revision++
+	return lb.Snapshot{Revision: revision, Services: []lb.Service{{
+		Name: "web", Plane: lb.L4, VIP: lb.VIP{Addr: vip, Proto: lb.TCP},
+		Forward: lb.DirectRouting, Policy: policy, Backends: backends,
+	}}}
+}
+
+// backend is number i, up and of weight 1.
+func backend(i int) lb.Backend {
+	return lb.Backend{
+		ID: lb.BackendID(i), Name: fmt.Sprintf("s%d", i), Weight: 1, Health: lb.Up,
+		Addr: netip.AddrPortFrom(backendAddr(i), vip.Port()),
+	}
+}
+
+func backends(n int) []lb.Backend {
+	var out []lb.Backend
+	for i := 1; i <= n; i++ {
+		out = append(out, backend(i))
+	}
+	return out
+}
+
+func with(b lb.Backend, change func(*lb.Backend)) lb.Backend {
+	change(&b)
+	return b
+}
+
+func down(b *lb.Backend)     { b.Health = lb.Down }
+func draining(b *lb.Backend) { b.Admin = lb.Draining }
+func disabled(b *lb.Backend) { b.Admin = lb.Disabled }
+
+func ok(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

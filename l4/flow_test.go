@@ -1,0 +1,223 @@
+package l4
+
+import (
+	"testing"
+
+	"lbctl/internal/lb"
+)
+
+// flows returns what is remembered, by the client's port.
+func (r *rig) flows() map[int]xdpFlow {
+	r.Helper()
+	out := map[int]xdpFlow{}
+	ok(r, eachFlow(r.objects.Flows, func(k xdpTuple4, f xdpFlow) { out[int(toPort(k.Sport))] = f }))
+	return out
+}
+
+func (r *rig) service(name string) lb.ServiceStats {
+	r.Helper()
+	stats, err := r.Stats()
+	ok(r, err)
+	for _, s := range stats.Services {
+		if s.Name == name {
+			return s
+		}
+	}
+	r.Fatalf("no service %q in the statistics", name)
+	return lb.ServiceStats{}
+}
+
+// step is one packet of a connection and what must be known after it.
+type step struct {
+	packet  []byte
+	verdict string
+	state   xdpFlowState
+	gone    bool // no flow is remembered
+}
+
+func TestFlowStateFollowsTheClientsPackets(t *testing.T) {
+	const opening, established, closing = xdpFlowStateOPENING, xdpFlowStateESTABLISHED, xdpFlowStateCLOSING
+	fin, rst := from(1, "FIN", "ACK").bytes(), from(1, "RST").bytes()
+	rows := []struct {
+		name   string
+		steps  []step
+		active uint64
+		conns  uint64
+	}{
+		{"SYN", []step{{syn(1), "NEW_FLOW", opening, false}}, 1, 1},
+		{"SYN retransmitted", []step{{syn(1), "NEW_FLOW", opening, false}, {syn(1), "KNOWN_FLOW", opening, false}}, 1, 1},
+		{"handshake", []step{{syn(1), "NEW_FLOW", opening, false}, {ack(1), "KNOWN_FLOW", established, false}}, 1, 1},
+		{"FIN", []step{{syn(1), "NEW_FLOW", opening, false}, {fin, "KNOWN_FLOW", closing, false}}, 0, 1},
+		{"last ACK after FIN", []step{{syn(1), "NEW_FLOW", opening, false}, {fin, "KNOWN_FLOW", closing, false}, {ack(1), "KNOWN_FLOW", closing, false}}, 0, 1},
+		{"RST", []step{{syn(1), "NEW_FLOW", opening, false}, {rst, "KNOWN_FLOW", 0, true}}, 0, 1},
+		{"port used again after FIN", []step{{syn(1), "NEW_FLOW", opening, false}, {fin, "KNOWN_FLOW", closing, false}, {syn(1), "NEW_FLOW", opening, false}}, 1, 2},
+		{"SYN amid a connection", []step{{ack(1), "NEW_FLOW", established, false}, {syn(1), "KNOWN_FLOW", established, false}}, 1, 1},
+		{"ACK first", []step{{ack(1), "NEW_FLOW", established, false}}, 1, 1},
+		{"FIN first", []step{{fin, "NEW_FLOW", closing, false}}, 0, 1},
+		{"RST first", []step{{rst, "STRAY_RESET", 0, true}}, 0, 0},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			r := newRig(t)
+			r.apply(snapshot(lb.Maglev, backends(3)...))
+			for i, s := range row.steps {
+				got := r.send(s.packet)
+				flow, remembered := r.flows()[1]
+				if got.action != xdpTx || got.verdict != s.verdict {
+					t.Errorf("packet %d: action %d, verdict %s, want a %s", i, got.action, got.verdict, s.verdict)
+				}
+				if remembered == s.gone || flow.State != s.state {
+					t.Errorf("packet %d: remembered %v in state %d, want %v in %d", i, remembered, flow.State, !s.gone, s.state)
+				}
+			}
+			if c := r.service("web").Counters; c.Active != row.active || c.Connections != row.conns {
+				t.Errorf("%d active, %d connections, want %d, %d", c.Active, c.Connections, row.active, row.conns)
+			}
+		})
+	}
+}
+
+// A long idle flow is over, but only a SYN says that another one begins.
+func TestIdleFlow(t *testing.T) {
+	r := newRig(t)
+	r.apply(snapshot(lb.RoundRobin, backends(2)...))
+	first := r.backendOf(syn(1))
+	r.backendOf(ack(1))
+	age := func() {
+		ok(t, eachFlow(r.objects.Flows, func(k xdpTuple4, f xdpFlow) {
+			idle, err := jiffies(IdleAfter)
+			ok(t, err)
+			f.LastSeen -= idle + 10
+			ok(t, r.objects.Flows.Put(k, f))
+		}))
+	}
+	age()
+	if c := r.service("web").Counters; c.Active != 0 {
+		t.Errorf("%d flows are active after %s without a packet, want 0", c.Active, IdleAfter)
+	}
+	if got := r.backendOf(ack(1)); got != first {
+		t.Errorf("an ACK of an idle flow went to backend %d, the flow's is %d", got, first)
+	}
+	age()
+	if got := r.send(syn(1)); got.verdict != "NEW_FLOW" {
+		t.Errorf("a SYN on an idle flow: %s, want NEW_FLOW", got.verdict)
+	}
+}
+
+// Known flows stay where they are when other backends come and go and weights
+// change, whatever the policy.
+func TestFlowsStayWhenOthersComeAndGo(t *testing.T) {
+	for _, policy := range []lb.Policy{lb.RoundRobin, lb.WeightedRoundRobin, lb.SourceHash, lb.Maglev} {
+		t.Run(string(policy), func(t *testing.T) {
+			r := newRig(t)
+			all := backends(4)
+			r.apply(snapshot(policy, all...))
+			var syns, acks [][]byte
+			for port := 1; port <= 500; port++ {
+				source := backendAddr(port % 250)
+				syns = append(syns, from(port, "SYN").source(source).bytes())
+				acks = append(acks, from(port, "ACK").source(source).bytes())
+			}
+			home := r.burst(syns)
+			changes := []struct {
+				name     string
+				backends []lb.Backend
+			}{
+				{"one added", backends(5)},
+				{"one draining", append([]lb.Backend{with(all[0], draining)}, all[1:]...)},
+				{"one of weight 0", append([]lb.Backend{with(all[0], func(b *lb.Backend) { b.Weight = 0 })}, all[1:]...)},
+				{"one heavier", append([]lb.Backend{with(all[0], func(b *lb.Backend) { b.Weight = 9 })}, all[1:]...)},
+				{"one whose health is unknown", append([]lb.Backend{with(all[0], func(b *lb.Backend) { b.Health = lb.Unknown })}, all[1:]...)},
+				{"as before", all},
+			}
+			for _, c := range changes {
+				r.apply(snapshot(policy, c.backends...))
+				for i, got := range r.burst(acks) {
+					if got != home[i] {
+						t.Fatalf("%s: flow %d moved from backend %d to %d", c.name, i, home[i], got)
+					}
+				}
+			}
+			r.apply(snapshot(policy, all[:3]...))
+			for i, got := range r.burst(acks) {
+				if home[i] != 4 && got != home[i] {
+					t.Fatalf("backend 4 removed: flow %d moved from backend %d to %d", i, home[i], got)
+				}
+				if got == 4 || got == 0 {
+					t.Fatalf("backend 4 removed: flow %d goes to backend %d", i, got)
+				}
+			}
+		})
+	}
+}
+
+// Flows of a backend that may not keep them go to another and stay there.
+func TestFlowsLeaveABackendThatIsDownOrDisabled(t *testing.T) {
+	for name, change := range map[string]func(*lb.Backend){"down": down, "disabled": disabled} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			r.apply(snapshot(lb.RoundRobin, backends(2)...))
+			var first lb.BackendID
+			port := 1
+			for ; first != 1; port++ {
+				first = r.backendOf(syn(port))
+			}
+			port--
+			r.apply(snapshot(lb.RoundRobin, with(backend(1), change), backend(2)))
+			if got := r.send(ack(port)); got.verdict != "MOVED_FLOW" || got.out[5] != 2 {
+				t.Errorf("verdict %s, to backend %d, want MOVED_FLOW to 2", got.verdict, got.out[5])
+			}
+			r.apply(snapshot(lb.RoundRobin, backends(2)...))
+			if got := r.send(ack(port)); got.verdict != "KNOWN_FLOW" || got.out[5] != 2 {
+				t.Errorf("once it is back: verdict %s, to backend %d, want KNOWN_FLOW to 2", got.verdict, got.out[5])
+			}
+		})
+	}
+}
+
+func TestNothingEligible(t *testing.T) {
+	r := newRig(t)
+	r.apply(snapshot(lb.Maglev, backend(1)))
+	r.send(syn(1))
+	r.apply(snapshot(lb.Maglev, with(backend(1), draining)))
+	if got := r.send(syn(2)); got.action != xdpPass || got.verdict != "NO_BACKEND" {
+		t.Errorf("a new connection while the only backend drains: action %d, %s", got.action, got.verdict)
+	}
+	if got := r.send(ack(1)); got.verdict != "KNOWN_FLOW" {
+		t.Errorf("the flow of a draining backend: %s, want KNOWN_FLOW", got.verdict)
+	}
+	r.apply(snapshot(lb.Maglev, with(backend(1), down)))
+	if got := r.send(ack(1)); got.action != xdpPass || got.verdict != "NO_BACKEND" {
+		t.Errorf("the flow of the only backend, which is down: action %d, %s", got.action, got.verdict)
+	}
+}
+
+// A slot is given away again, to another backend: flows that remember the slot
+// must not follow it there.
+func TestReusedSlotDoesNotInheritFlows(t *testing.T) {
+	r := newRig(t)
+	r.apply(snapshot(lb.RoundRobin, backends(2)...))
+	ports := map[int]int{}
+	for port := 1; port <= 20; port++ {
+		ports[port] = int(r.backendOf(syn(port)))
+	}
+	slot := r.flows()[1].Slot
+	r.apply(snapshot(lb.RoundRobin, backend(3-ports[1])))
+	if free := r.state.slots.used[slot]; free {
+		t.Fatalf("slot %d is still in use after its backend was removed", slot)
+	}
+	r.apply(snapshot(lb.RoundRobin, backend(3-ports[1]), backend(7)))
+	v := r.state.find(toVIP(lb.VIP{Addr: vip, Proto: lb.TCP}))
+	if m := v.find(7); m == nil || m.slot != uint32(slot) {
+		t.Fatalf("the test means nothing: backend 7 is not in slot %d", slot)
+	}
+	for port, home := range ports {
+		got := r.send(ack(port))
+		switch {
+		case home != ports[1] && (got.verdict != "KNOWN_FLOW" || int(got.out[5]) != home):
+			t.Errorf("flow %d of untouched backend %d: %s to %d", port, home, got.verdict, got.out[5])
+		case home == ports[1] && got.verdict != "MOVED_FLOW":
+			t.Errorf("flow %d of the removed backend: %s to %d, want MOVED_FLOW", port, got.verdict, got.out[5])
+		}
+	}
+}

@@ -1,0 +1,57 @@
+package l4
+
+import (
+	"bytes"
+	"encoding/binary"
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+
+	"lbctl/internal/lb"
+)
+
+// Between Go's types and the layouts of bpf/types.h, where addresses and ports
+// are in network order whatever the machine's.
+
+func toAddress(a netip.Addr) (out xdpAddress) {
+	b := a.As16()
+	for i := range out.Word {
+		out.Word[i] = binary.NativeEndian.Uint32(b[4*i:])
+	}
+	return out
+}
+
+func fromAddress(a xdpAddress) netip.Addr {
+	var b [16]byte
+	for i, w := range a.Word {
+		binary.NativeEndian.PutUint32(b[4*i:], w)
+	}
+	return netip.AddrFrom16(b).Unmap()
+}
+
+func toPort(p uint16) uint16 {
+	var b [2]byte
+	binary.BigEndian.PutUint16(b[:], p)
+	return binary.NativeEndian.Uint16(b[:])
+}
+
+// toVIP is for TCP, the only protocol that plan lets through.
+func toVIP(v lb.VIP) xdpVip {
+	return xdpVip{Addr: toAddress(v.Addr.Addr()), Port: toPort(v.Addr.Port()), Proto: unix.IPPROTO_TCP}
+}
+
+func fromVIP(v xdpVip) lb.VIP {
+	return lb.VIP{Addr: netip.AddrPortFrom(fromAddress(v.Addr), toPort(v.Port)), Proto: lb.TCP}
+}
+
+// toName cuts what does not fit: it is read again only until the first Apply
+// after a restart.
+func toName(s string) (out xdpName) {
+	copy(out.Text[:len(out.Text)-1], s)
+	return out
+}
+
+func fromName(n xdpName) string {
+	text, _, _ := bytes.Cut(n.Text[:], []byte{0})
+	return string(text)
+}

@@ -1,0 +1,166 @@
+package l4
+
+import (
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"path/filepath"
+	"reflect"
+
+	"github.com/cilium/ebpf"
+)
+
+// ErrIncompatible means that pinned maps were made by an lbctl whose maps have
+// another layout.
+var ErrIncompatible = errors.New("pinned maps have another layout than this lbctl's: take the lab down and up again, or remove the pin folder")
+
+// objects are the program and its maps in the kernel.
+type objects struct {
+	xdpPrograms
+	xdpMaps
+	table *ebpf.MapSpec // of a service's table, without its size
+}
+
+// programPin is the program's name in the pin folder. Maps have their own
+// names there, links those of linkPin.
+const programPin = xdpProgBalance
+
+// load makes the objects or takes over what is pinned in dir, map by map: a
+// folder left half-filled by a crash is completed.
+func (o *objects) load(dir string, maxFlows int) error {
+	spec, err := prepare(dir, maxFlows)
+	if err != nil {
+		return err
+	}
+	var loaded struct {
+		xdpPrograms
+		xdpMaps
+	}
+	err = spec.LoadAndAssign(&loaded, &ebpf.CollectionOptions{Maps: ebpf.MapOptions{PinPath: dir}})
+	if errors.Is(err, ebpf.ErrMapIncompatible) {
+		return fmt.Errorf("%w (%w)", ErrIncompatible, err)
+	}
+	if err != nil {
+		return fmt.Errorf("load XDP program: %w", err)
+	}
+	o.xdpPrograms, o.xdpMaps = loaded.xdpPrograms, loaded.xdpMaps
+	o.table = spec.Maps[xdpMapTables].InnerMap
+	if err := o.checkLayout(); err != nil {
+		return err
+	}
+	return o.keepProgram(filepath.Join(dir, programPin))
+}
+
+// prepare returns what is to be loaded.
+func prepare(dir string, maxFlows int) (*ebpf.CollectionSpec, error) {
+	spec, err := loadXdp()
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range spec.Maps {
+		if m.Name[0] != '.' { // not .rodata, which belongs to one program
+			m.Pinning = ebpf.PinByName
+		}
+	}
+	spec.Maps[xdpMapFlows].MaxEntries = uint32(maxFlows)
+	pinned, err := ebpf.LoadPinnedMap(filepath.Join(dir, xdpMapFlows), nil)
+	if err == nil {
+		spec.Maps[xdpMapFlows].MaxEntries = pinned.MaxEntries()
+		if err := pinned.Close(); err != nil {
+			return nil, fmt.Errorf("close pinned flow table: %w", err)
+		}
+	}
+	idle, err := jiffies(IdleAfter)
+	if err != nil {
+		return nil, err
+	}
+	if err := spec.Variables[xdpVarIdleJiffies].Set(idle); err != nil {
+		return nil, fmt.Errorf("set constant: %w", err)
+	}
+	return spec, nil
+}
+
+// checkLayout refuses maps whose sizes match by chance only.
+func (o *objects) checkLayout() error {
+	var about xdpAbout
+	if err := o.AboutMaps.Lookup(uint32(0), &about); err != nil {
+		return fmt.Errorf("read layout: %w", err)
+	}
+	switch about.Layout {
+	case layout():
+		return nil
+	case 0: // fresh
+		about.Layout = layout()
+		if err := o.AboutMaps.Put(uint32(0), about); err != nil {
+			return fmt.Errorf("write layout: %w", err)
+		}
+		return nil
+	}
+	return ErrIncompatible
+}
+
+// layout is a hash of the types of all maps, never 0.
+func layout() uint64 {
+	h := fnv.New64a()
+	for _, v := range []any{
+		xdpAddress{}, xdpVip{}, xdpService{}, xdpBackend{}, xdpTuple4{}, xdpFlow{},
+		xdpCounters{}, xdpPort{}, xdpName{}, xdpRetirement{}, xdpAbout{},
+	} {
+		t := reflect.TypeOf(v)
+		for i := range t.NumField() {
+			f := t.Field(i)
+			fmt.Fprintf(h, "%s.%s %s %d\n", t.Name(), f.Name, f.Type, f.Offset)
+		}
+	}
+	return h.Sum64() | 1
+}
+
+// keepProgram goes on with the pinned program if it is the same as the one just
+// loaded, because the kernel's account of its run time goes with it.
+func (o *objects) keepProgram(pin string) error {
+	old, err := ebpf.LoadPinnedProgram(pin, nil)
+	if err == nil {
+		same, err := sameProgram(old, o.Balance)
+		if err != nil || same {
+			o.Balance, old = old, o.Balance
+		}
+		err = errors.Join(err, old.Close())
+		if err != nil || same {
+			return err
+		}
+	}
+	return replacePin(o.Balance, pin)
+}
+
+// sameProgram compares instructions and maps, of which .rodata is each
+// program's own: its only constant is the same on one machine.
+func sameProgram(a, b *ebpf.Program) (bool, error) {
+	ai, err := a.Info()
+	if err != nil {
+		return false, fmt.Errorf("read pinned program: %w", err)
+	}
+	bi, err := b.Info()
+	if err != nil {
+		return false, fmt.Errorf("read loaded program: %w", err)
+	}
+	am, _ := ai.MapIDs()
+	bm, _ := bi.MapIDs()
+	common := 0
+	for _, id := range am {
+		for _, other := range bm {
+			if id == other {
+				common++
+			}
+		}
+	}
+	return ai.Tag == bi.Tag && len(am) == len(bm) && common >= len(am)-1, nil
+}
+
+func (o *objects) close() error {
+	if o.Balance == nil {
+		return nil
+	}
+	err := errors.Join(o.xdpPrograms.Close(), o.xdpMaps.Close())
+	*o = objects{}
+	return err
+}

@@ -1,0 +1,198 @@
+package l4
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"lbctl/internal/lb"
+	"lbctl/internal/netns"
+)
+
+// hop is where a packet to a backend leaves and whose MAC address it bears.
+type hop struct {
+	ifindex uint32
+	mac     [6]byte
+}
+
+// neighbour is the key of a hop: the backend itself or the gateway to it.
+type neighbour struct {
+	ifindex int
+	addr    netip.Addr
+}
+
+// resolver finds next hops with the balancer's own routes and neighbours.
+type resolver struct {
+	ns    *netns.Handle
+	links *netlink.Handle
+}
+
+// arpWait is how long Apply waits for answers to ARP. They take less than a
+// millisecond on a lab's link, and Apply is retried.
+const arpWait = 250 * time.Millisecond
+
+func newResolver(ns *netns.Handle) (*resolver, error) {
+	links, err := ns.Netlink()
+	if err != nil {
+		return nil, fmt.Errorf("open netlink socket: %w", err)
+	}
+	return &resolver{ns, links}, nil
+}
+
+func (r *resolver) close() { r.links.Close() }
+
+// route returns the neighbour through which addr is reached.
+func (r *resolver) route(addr netip.Addr) (neighbour, error) {
+	routes, err := r.links.RouteGet(addr.AsSlice())
+	if err != nil {
+		return neighbour{}, fmt.Errorf("find route to %s: %w", addr, err)
+	}
+	if len(routes) == 0 || routes[0].Type == unix.RTN_LOCAL {
+		return neighbour{}, fmt.Errorf("find route to %s: it is the balancer's own address", addr)
+	}
+	if gateway, ok := netip.AddrFromSlice(routes[0].Gw); ok {
+		addr = gateway.Unmap()
+	}
+	return neighbour{routes[0].LinkIndex, addr}, nil
+}
+
+// usable are the states in which a neighbour's MAC address is believed; a stale
+// one is, until something better is known.
+const usable = netlink.NUD_REACHABLE | netlink.NUD_STALE | netlink.NUD_DELAY | netlink.NUD_PROBE | netlink.NUD_PERMANENT
+
+// neighbours returns the IPv4 neighbours whose MAC addresses are known.
+func (r *resolver) neighbours() (map[neighbour]hop, error) {
+	list, err := r.links.NeighList(0, unix.AF_INET)
+	if err != nil {
+		return nil, fmt.Errorf("list neighbours: %w", err)
+	}
+	known := map[neighbour]hop{}
+	for _, n := range list {
+		addr, ok := netip.AddrFromSlice(n.IP)
+		if ok && n.State&usable != 0 && len(n.HardwareAddr) == 6 {
+			key := neighbour{n.LinkIndex, addr.Unmap()}
+			known[key] = hop{uint32(n.LinkIndex), [6]byte(n.HardwareAddr)}
+		}
+	}
+	return known, nil
+}
+
+// await returns the neighbours known once all of need are, or arpWait is over.
+func (r *resolver) await(ctx context.Context, need []neighbour) (map[neighbour]hop, error) {
+	ctx, cancel := context.WithTimeout(ctx, arpWait)
+	defer cancel()
+	for first := true; ; first = false {
+		known, err := r.neighbours()
+		if err != nil {
+			return nil, err
+		}
+		missing := without(need, known)
+		if len(missing) == 0 || ctx.Err() != nil {
+			return known, nil
+		}
+		if first {
+			if err := r.provoke(missing); err != nil {
+				return nil, err
+			}
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
+// provoke makes the kernel ask for MAC addresses: it sends an empty datagram to
+// the discard port of each. Whether one can be sent is of no interest.
+func (r *resolver) provoke(missing []neighbour) error {
+	return r.ns.Do(func() error {
+		socket, err := net.ListenUDP("udp4", nil)
+		if err != nil {
+			return fmt.Errorf("open socket for ARP: %w", err)
+		}
+		for _, n := range missing {
+			_, _ = socket.WriteToUDPAddrPort(nil, netip.AddrPortFrom(n.addr, 9))
+		}
+		return socket.Close()
+	})
+}
+
+func without(need []neighbour, known map[neighbour]hop) []neighbour {
+	var missing []neighbour
+	for _, n := range need {
+		if _, ok := known[n]; !ok {
+			missing = append(missing, n)
+		}
+	}
+	return missing
+}
+
+// resolve fills in the hops of all backends that are to get packets. An error
+// names each eligible backend whose next hop cannot be found; the others may
+// wait, since nothing new goes to them.
+func (p *Plane) resolve(ctx context.Context, want []*wanted) error {
+	ports, err := p.ports()
+	if err != nil {
+		return err
+	}
+	var errs []error
+	var need []neighbour
+	type backend struct {
+		*wanted
+		lb.Backend
+		via neighbour
+	}
+	var forwarding []backend
+	for _, w := range want {
+		for _, b := range w.Backends {
+			if !b.Forwards() {
+				continue
+			}
+			via, err := p.routeTo(b, ports)
+			if err != nil {
+				if b.Eligible() {
+					errs = append(errs, fmt.Errorf("resolve backend %q of service %q: %w", b.Name, w.Name, err))
+				}
+				continue
+			}
+			forwarding = append(forwarding, backend{w, b, via})
+			if _, has := w.hops[b.ID]; b.Eligible() && !has {
+				need = append(need, via)
+			}
+		}
+	}
+	known, err := p.hops.await(ctx, need)
+	if err != nil {
+		return err
+	}
+	for _, b := range forwarding {
+		if h, ok := known[b.via]; ok {
+			b.hops[b.ID] = h
+		}
+		if _, has := b.hops[b.ID]; b.Eligible() && !has {
+			errs = append(errs, fmt.Errorf("resolve backend %q of service %q: no answer to ARP for %s",
+				b.Backend.Name, b.wanted.Name, b.via.addr))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// routeTo returns the neighbour that leads to a backend, by one of the ports.
+func (p *Plane) routeTo(b lb.Backend, ports []port) (neighbour, error) {
+	addr := b.Addr.Addr().Unmap()
+	via, err := p.hops.route(addr)
+	if err != nil {
+		return neighbour{}, err
+	}
+	if !slices.ContainsFunc(ports, func(p port) bool { return p.index == via.ifindex }) {
+		return neighbour{}, fmt.Errorf("find route to %s: it leaves by an interface that is not the plane's", addr)
+	}
+	return via, nil
+}

@@ -1,0 +1,92 @@
+package l4
+
+import (
+	"errors"
+	"fmt"
+
+	"lbctl/internal/lb"
+)
+
+// wanted is one service of a Snapshot, fit for this plane.
+type wanted struct {
+	lb.Service
+	key  xdpVip
+	kind xdpKeyKind
+	hops map[lb.BackendID]hop // of backends whose next hop is known
+}
+
+// plan picks the L4 services out of a Snapshot and refuses what this plane
+// cannot do, before anything is changed.
+func plan(s lb.Snapshot) ([]*wanted, error) {
+	var out []*wanted
+	var errs []error
+	seen := map[xdpVip]string{}
+	for _, v := range s.Services {
+		if v.Plane != lb.L4 {
+			continue
+		}
+		w, err := newWanted(v)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("plan service %q: %w", v.Name, err))
+			continue
+		}
+		if other, taken := seen[w.key]; taken {
+			errs = append(errs, fmt.Errorf("plan service %q: %s is service %q's already", v.Name, v.VIP, other))
+			continue
+		}
+		seen[w.key] = v.Name
+		out = append(out, w)
+	}
+	return out, errors.Join(errs...)
+}
+
+func newWanted(v lb.Service) (*wanted, error) {
+	kinds := map[lb.Policy]xdpKeyKind{
+		lb.RoundRobin:         xdpKeyKindTURN,
+		lb.WeightedRoundRobin: xdpKeyKindTURN,
+		lb.SourceHash:         xdpKeyKindSOURCE,
+		lb.Maglev:             xdpKeyKindCLIENT,
+	}
+	kind, known := kinds[v.Policy]
+	switch {
+	case !known:
+		return nil, fmt.Errorf("policy %q has no table: want rr, wrr, sh or mh", v.Policy)
+	case v.VIP.Proto != lb.TCP:
+		return nil, fmt.Errorf("protocol %q: want tcp", v.VIP.Proto)
+	case !v.VIP.Addr.Addr().Unmap().Is4():
+		return nil, fmt.Errorf("VIP %s: want IPv4", v.VIP)
+	case v.VIP.Addr.Port() == 0:
+		return nil, fmt.Errorf("VIP %s: want a port", v.VIP)
+	case v.Forward != lb.DirectRouting:
+		return nil, fmt.Errorf("forward %q: want dr", v.Forward)
+	}
+	seen := map[lb.BackendID]string{}
+	for _, b := range v.Backends {
+		other, taken := seen[b.ID]
+		switch {
+		case b.ID == 0:
+			return nil, fmt.Errorf("backend %q has no ID", b.Name)
+		case taken:
+			return nil, fmt.Errorf("backend %q has the ID of %q", b.Name, other)
+		case !b.Addr.Addr().Unmap().Is4():
+			return nil, fmt.Errorf("backend %q at %s: want IPv4", b.Name, b.Addr)
+		case b.Addr.Port() != v.VIP.Addr.Port():
+			return nil, fmt.Errorf("backend %q at %s: direct routing keeps the port, want %d", b.Name, b.Addr, v.VIP.Addr.Port())
+		}
+		seen[b.ID] = b.Name
+	}
+	return &wanted{Service: v, key: toVIP(v.VIP), kind: kind, hops: map[lb.BackendID]hop{}}, nil
+}
+
+// reachable returns the backends as the policy shall see them: one that is up
+// but whose next hop is not known takes nothing new.
+func (w *wanted) reachable() []lb.Backend {
+	out := make([]lb.Backend, len(w.Backends))
+	for i, b := range w.Backends {
+		if _, known := w.hops[b.ID]; !known && b.Eligible() {
+			b.Health = lb.Unknown
+		}
+		out[i] = b
+	}
+	return out
+}

@@ -1,0 +1,118 @@
+// Package l4 is the plane that forwards packets: an XDP program in front of the
+// network stack (C in ../bpf), and what fills its maps from Snapshots.
+//
+// The program, its maps and its links are pinned. They forward on while no
+// daemon runs, and Open takes them over, with flows and counters as they are.
+package l4
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+
+	"lbctl/internal/netns"
+)
+
+// Options say where a Plane forwards.
+type Options struct {
+	NetNS      *netns.Handle // the balancer's; must stay open as long as the Plane
+	Interfaces []string      // that packets come in by and go out by: "eth0" …
+	Peers      []Peer        // the other ends of those interfaces that are veths
+	PinDir     string        // a folder on a BPF file system, made if absent
+	Log        *slog.Logger  // nil: slog.Default()
+	MaxFlows   int           // remembered at a time, 0: 1<<20; pinned flow tables keep their size
+}
+
+// DefaultMaxFlows is how many flows are remembered unless Options say otherwise.
+// Each takes about 100 bytes, from the start.
+const DefaultMaxFlows = 1 << 20
+
+// Plane is the L4 data plane of one balancer. Its methods may be called from
+// any goroutine.
+type Plane struct {
+	options  Options
+	log      *slog.Logger
+	objects  objects
+	links    []link.Link
+	hops     *resolver
+	applying sync.Mutex // held by Apply alone, over waiting for neighbours
+	watch    watch
+
+	mu    sync.Mutex // guards state and all writing to maps
+	state *state
+}
+
+// Open loads the program and pins it, or adopts what is pinned in PinDir, and
+// attaches it to the interfaces in native mode. An adopted plane goes on where
+// it was; if its program differs from this binary's, it is replaced in place,
+// without a packet lost. The error is ErrIncompatible if pinned maps have
+// another layout than this binary's.
+func Open(o Options) (*Plane, error) {
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	if o.MaxFlows == 0 {
+		o.MaxFlows = DefaultMaxFlows
+	}
+	if err := os.MkdirAll(o.PinDir, 0o700); err != nil {
+		return nil, fmt.Errorf("make pin folder: %w", err)
+	}
+	p := &Plane{options: o, log: o.Log}
+	if err := p.open(); err != nil {
+		return nil, errors.Join(fmt.Errorf("open l4 plane: %w", err), p.Close())
+	}
+	p.watch.start(p.refresh)
+	return p, nil
+}
+
+func (p *Plane) open() error {
+	var err error
+	if err = p.objects.load(p.options.PinDir, p.options.MaxFlows); err != nil {
+		return err
+	}
+	if p.hops, err = newResolver(p.options.NetNS); err != nil {
+		return err
+	}
+	if p.state, err = readState(&p.objects.xdpMaps); err != nil {
+		return err
+	}
+	ports, err := p.ports()
+	if err != nil {
+		return err
+	}
+	if err := p.writePorts(ports); err != nil {
+		return err
+	}
+	if err := p.attach(ports); err != nil {
+		return err
+	}
+	return p.attachPeers()
+}
+
+// Close lets go of all handles. Forwarding goes on as long as the pins and the
+// interfaces exist. Other methods return os.ErrClosed from then on.
+func (p *Plane) Close() error {
+	p.watch.stop()
+	p.applying.Lock()
+	defer p.applying.Unlock()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var errs []error
+	for _, l := range p.links {
+		errs = append(errs, l.Close())
+	}
+	p.links = nil
+	if p.hops != nil {
+		p.hops.close()
+		p.hops = nil
+	}
+	return errors.Join(append(errs, p.objects.close())...)
+}
+
+// program is the loaded XDP program.
+func (p *Plane) program() *ebpf.Program { return p.objects.Balance }

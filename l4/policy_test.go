@@ -1,0 +1,129 @@
+package l4
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"slices"
+	"testing"
+
+	"lbctl/internal/balance"
+	"lbctl/internal/lb"
+)
+
+func TestRoundRobinTakesBackendsInOrder(t *testing.T) {
+	r := newRig(t)
+	r.apply(snapshot(lb.RoundRobin, backend(1), with(backend(2), down), backend(3), with(backend(4), draining), backend(5)))
+	var syns [][]byte
+	for port := range 9 {
+		syns = append(syns, syn(port+1))
+	}
+	want := []int{1, 3, 5, 1, 3, 5, 1, 3, 5}
+	if got := r.burst(syns); !slices.Equal(got, want) {
+		t.Errorf("backends were taken in the order %v, want %v", got, want)
+	}
+}
+
+// A change of weights must not begin the round anew, and a SYN sent twice must
+// not take two turns.
+func TestRoundRobinGoesOnAfterAChange(t *testing.T) {
+	r := newRig(t)
+	r.apply(snapshot(lb.RoundRobin, backends(2)...))
+	if got := r.burst([][]byte{syn(1), syn(1), syn(1)}); !slices.Equal(got, []int{1, 1, 1}) {
+		t.Errorf("a SYN and its retransmissions went to %v, want 1, 1, 1", got)
+	}
+	r.apply(snapshot(lb.RoundRobin, backend(1), with(backend(2), func(b *lb.Backend) { b.Weight = 5 })))
+	if got := r.backendOf(syn(2)); got != 2 {
+		t.Errorf("after the change backend %d has its turn, want 2", got)
+	}
+}
+
+func TestWeightedRoundRobinSharesAreExact(t *testing.T) {
+	r := newRig(t)
+	weight := func(i int, w uint32) lb.Backend {
+		return with(backend(i), func(b *lb.Backend) { b.Weight = w })
+	}
+	all := []lb.Backend{weight(1, 5), weight(2, 1), weight(3, 2), with(weight(4, 4), down)}
+	r.apply(snapshot(lb.WeightedRoundRobin, all...))
+	var syns [][]byte
+	for port := range 800 {
+		syns = append(syns, syn(port+1))
+	}
+	shares := map[int]int{}
+	for _, b := range r.burst(syns) {
+		shares[b]++
+	}
+	if shares[1] != 500 || shares[2] != 100 || shares[3] != 200 || len(shares) != 3 {
+		t.Errorf("800 connections were shared %v, want 500, 100, 200 and none for the one that is down", shares)
+	}
+}
+
+// keys are packets of n clients.
+func keys(n int) (packets [][]byte, keys []balance.Key) {
+	for i := range n {
+		var a [4]byte
+		binary.BigEndian.PutUint32(a[:], 0x0a000000+uint32(i)*2654435761>>8)
+		key := balance.Key{Src: netip.AddrFrom4(a), SrcPort: uint16(1024 + i%60000)}
+		keys = append(keys, key)
+		packets = append(packets, from(int(key.SrcPort), "SYN").source(key.Src).bytes())
+	}
+	return packets, keys
+}
+
+// The same policy makes the same choices in the kernel as in the L7 plane.
+func TestHashPoliciesChooseAsBalanceDoes(t *testing.T) {
+	for _, policy := range []lb.Policy{lb.SourceHash, lb.Maglev} {
+		t.Run(string(policy), func(t *testing.T) {
+			r := newRig(t)
+			all := append(backends(5), with(backend(6), draining))
+			r.apply(snapshot(policy, all...))
+			picker, err := balance.New(policy, all, nil)
+			ok(t, err)
+			packets, keys := keys(2000)
+			for i, got := range r.burst(packets) {
+				if want, _ := picker.Pick(keys[i]); lb.BackendID(got) != want {
+					t.Fatalf("client %v went to backend %d, want %d", keys[i], got, want)
+				}
+			}
+		})
+	}
+}
+
+// Maglev, through the program: 10,000 keys over 4 backends of which one is
+// removed. Its own keys move, of the others less than 2 %.
+func TestMaglevMovesFewOtherKeys(t *testing.T) {
+	const n = 10000
+	r := newRig(t)
+	packets, _ := keys(n)
+	r.apply(snapshot(lb.Maglev, backends(4)...))
+	before := r.burst(packets)
+	ok(t, eachFlow(r.objects.Flows, func(k xdpTuple4, _ xdpFlow) { ok(t, r.objects.Flows.Delete(k)) }))
+	if left := len(r.flows()); left != 0 {
+		t.Fatalf("the test means nothing: %d flows are remembered", left)
+	}
+	r.apply(snapshot(lb.Maglev, backend(1), backend(2), backend(4)))
+	after := r.burst(packets)
+
+	others, moved := 0, 0
+	share := map[int]int{}
+	for i := range before {
+		share[before[i]]++
+		if after[i] == 3 || after[i] == 0 {
+			t.Fatalf("key %d went to backend %d after 3 was removed", i, after[i])
+		}
+		if before[i] != 3 {
+			others++
+			if after[i] != before[i] {
+				moved++
+			}
+		}
+	}
+	t.Logf("%d of %d other keys moved (%.2f %%), shares %v", moved, others, 100*float64(moved)/float64(others), share)
+	if moved*50 >= others {
+		t.Errorf("%d of %d other keys moved, want less than 2 %%", moved, others)
+	}
+	for b := 1; b <= 4; b++ {
+		if share[b] < n/4-n/50 || share[b] > n/4+n/50 {
+			t.Errorf("backend %d has %d of %d keys", b, share[b], n)
+		}
+	}
+}

@@ -1,0 +1,161 @@
+package l4
+
+import (
+	"encoding/binary"
+	"net"
+	"net/netip"
+
+	"github.com/cilium/ebpf"
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/layers"
+
+	"lbctl/internal/lb"
+)
+
+// What an XDP program can say (linux/bpf.h).
+const (
+	xdpDrop     = 1
+	xdpPass     = 2
+	xdpTx       = 3
+	xdpRedirect = 4
+)
+
+// result is what became of a packet.
+type result struct {
+	action  uint32
+	verdict string
+	out     []byte
+}
+
+// send runs the program on a packet that came in by eth0.
+func (r *rig) send(packet []byte) result {
+	r.Helper()
+	before, err := r.verdicts()
+	ok(r, err)
+	out := make([]byte, len(packet)+64)
+	options := &ebpf.RunOptions{Data: packet, DataOut: out, Context: r.context(packet)}
+	var action uint32
+	ok(r, r.ns.Do(func() (err error) {
+		action, err = r.program().Run(options)
+		return err
+	}))
+	after, err := r.verdicts()
+	ok(r, err)
+	res := result{action: action, out: options.DataOut}
+	for i := range after {
+		switch after[i].Packets - before[i].Packets {
+		case 0:
+		case 1:
+			if res.verdict != "" {
+				r.Fatalf("the packet has two verdicts: %s and %s", res.verdict, after[i].Name)
+			}
+			res.verdict = after[i].Name
+		default:
+			r.Fatalf("verdict %s was counted %d times", after[i].Name, after[i].Packets-before[i].Packets)
+		}
+	}
+	return res
+}
+
+// context is a struct xdp_md.
+func (r *rig) context(packet []byte) []byte {
+	c := make([]byte, 24)
+	binary.NativeEndian.PutUint32(c[4:], uint32(len(packet)))
+	binary.NativeEndian.PutUint32(c[12:], uint32(r.ifindex))
+	return c
+}
+
+// burst runs many packets without looking at verdicts, and returns the number
+// of the backend that each went to, 0 for none.
+func (r *rig) burst(packets [][]byte) []int {
+	r.Helper()
+	chosen := make([]int, len(packets))
+	ok(r, r.ns.Do(func() error {
+		out := make([]byte, 256)
+		for i, packet := range packets {
+			options := &ebpf.RunOptions{Data: packet, DataOut: out, Context: r.context(packet)}
+			action, err := r.program().Run(options)
+			if err != nil {
+				return err
+			}
+			if action == xdpTx {
+				chosen[i] = int(options.DataOut[5])
+			}
+		}
+		return nil
+	}))
+	return chosen
+}
+
+// backendOf returns the number of the backend that a forwarded packet went to.
+func (r *rig) backendOf(packet []byte) lb.BackendID {
+	r.Helper()
+	return lb.BackendID(r.burst([][]byte{packet})[0])
+}
+
+// segment describes a TCP segment; its fields can be changed before bytes.
+type segment struct {
+	eth     layers.Ethernet
+	ip      layers.IPv4
+	tcp     layers.TCP
+	payload gopacket.Payload
+}
+
+// from is a segment of the client's connection from a port to the VIP.
+func from(port int, flags ...string) *segment {
+	s := &segment{
+		eth: layers.Ethernet{SrcMAC: clientMAC, DstMAC: portMAC, EthernetType: layers.EthernetTypeIPv4},
+		ip: layers.IPv4{
+			Version: 4, IHL: 5, TTL: 64, Id: 7, Protocol: layers.IPProtocolTCP,
+			SrcIP: client.AsSlice(), DstIP: vip.Addr().AsSlice(),
+		},
+		tcp: layers.TCP{SrcPort: layers.TCPPort(port), DstPort: layers.TCPPort(vip.Port()), Seq: 1, Window: 1000},
+	}
+	for _, f := range flags {
+		switch f {
+		case "SYN":
+			s.tcp.SYN = true
+		case "ACK":
+			s.tcp.ACK = true
+		case "FIN":
+			s.tcp.FIN = true
+		case "RST":
+			s.tcp.RST = true
+		case "PSH":
+			s.tcp.PSH = true
+		}
+	}
+	return s
+}
+
+func (s *segment) set(change func(*segment)) *segment {
+	change(s)
+	return s
+}
+
+func (s *segment) source(a netip.Addr) *segment {
+	s.ip.SrcIP = net.IP(a.AsSlice())
+	return s
+}
+
+// bytes serializes the segment with right lengths and checksums, and then
+// applies the damage, if any.
+func (s *segment) bytes(damage ...func([]byte) []byte) []byte {
+	if err := s.tcp.SetNetworkLayerForChecksum(&s.ip); err != nil {
+		panic(err)
+	}
+	buffer := gopacket.NewSerializeBuffer()
+	err := gopacket.SerializeLayers(buffer, gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true},
+		&s.eth, &s.ip, &s.tcp, s.payload)
+	if err != nil {
+		panic(err)
+	}
+	out := buffer.Bytes()
+	for _, f := range damage {
+		out = f(out)
+	}
+	return out
+}
+
+func syn(port int) []byte { return from(port, "SYN").bytes() }
+func ack(port int) []byte { return from(port, "ACK").bytes() }

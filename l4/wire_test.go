@@ -1,0 +1,141 @@
+package l4
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"testing"
+	"unsafe"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"lbctl/internal/netns"
+)
+
+// wires are real namespaces on one bridge: a client, the balancer and servers.
+type wires struct {
+	*testing.T
+	*Plane
+	hub, client, balancer *netns.Handle
+	servers               []*netns.Handle // number i at i-1
+}
+
+// newWires needs no names anywhere, so a killed test leaves nothing.
+func newWires(t *testing.T, servers int) *wires {
+	t.Helper()
+	w := &wires{T: t, hub: newNode(t)}
+	w.inside(w.hub, func() {
+		bridge := netlink.NewLinkAttrs()
+		bridge.Name = "lan"
+		ok(t, netlink.LinkAdd(&netlink.Bridge{LinkAttrs: bridge}))
+		up(t, "lan")
+	})
+	w.client = w.node(client, clientMAC)
+	w.balancer = w.node(balancer, portMAC)
+	w.inside(w.balancer, func() { address(t, "lo", vip.Addr(), 32) })
+	for i := 1; i <= servers; i++ {
+		s := w.node(backendAddr(i), backendMAC(i))
+		w.inside(s, func() {
+			sysctl(t, "net/ipv4/conf/all/arp_ignore", "1")
+			sysctl(t, "net/ipv4/conf/all/arp_announce", "2")
+			address(t, "lo", vip.Addr(), 32)
+		})
+		w.servers = append(w.servers, s)
+	}
+	p, err := Open(Options{
+		NetNS: w.balancer, Interfaces: []string{"eth0"}, MaxFlows: 1 << 16,
+		Peers:  []Peer{{w.hub, portOf(portMAC)}},
+		PinDir: filepath.Join(bpffs, t.Name()),
+	})
+	ok(t, err)
+	w.Plane = p
+	t.Cleanup(func() {
+		ok(t, p.Close())
+		ok(t, os.RemoveAll(p.options.PinDir))
+	})
+	return w
+}
+
+func newNode(t *testing.T) *netns.Handle {
+	t.Helper()
+	ns, err := netns.New()
+	ok(t, err)
+	t.Cleanup(func() { ok(t, ns.Close()) })
+	return ns
+}
+
+func (w *wires) inside(ns *netns.Handle, f func()) {
+	w.Helper()
+	ok(w, ns.Do(func() error { f(); return nil }))
+}
+
+// node is a namespace with eth0 on the bridge.
+func (w *wires) node(addr netip.Addr, mac net.HardwareAddr) *netns.Handle {
+	w.Helper()
+	ns := newNode(w.T)
+	port := portOf(mac)
+	w.inside(w.hub, func() {
+		veth := netlink.NewVeth(netlink.NewLinkAttrs())
+		veth.Name, veth.PeerName, veth.PeerHardwareAddr = port, "eth0", mac
+		veth.PeerNamespace = netlink.NsFd(ns.Fd())
+		ok(w, netlink.LinkAdd(veth))
+		bridge, err := netlink.LinkByName("lan")
+		ok(w, err)
+		ok(w, netlink.LinkSetMaster(veth, bridge))
+		ok(w, ethtool(port, unix.ETHTOOL_STXCSUM, 0))
+		up(w, port)
+	})
+	w.inside(ns, func() {
+		ok(w, ethtool("eth0", unix.ETHTOOL_STXCSUM, 0)) // XDP forgets what is still to be filled in
+		up(w, "lo")
+		address(w, "eth0", addr, 20)
+		up(w, "eth0")
+	})
+	return ns
+}
+
+// portOf is the hub's end of a node's link.
+func portOf(mac net.HardwareAddr) string { return fmt.Sprintf("p%d-%d", mac[4], mac[5]) }
+
+func up(t testing.TB, name string) {
+	t.Helper()
+	l, err := netlink.LinkByName(name)
+	ok(t, err)
+	ok(t, netlink.LinkSetUp(l))
+}
+
+func address(t testing.TB, name string, a netip.Addr, bits int) {
+	t.Helper()
+	l, err := netlink.LinkByName(name)
+	ok(t, err)
+	ok(t, netlink.AddrAdd(l, &netlink.Addr{IPNet: &net.IPNet{IP: a.AsSlice(), Mask: net.CIDRMask(bits, 32)}}))
+}
+
+func sysctl(t testing.TB, key, value string) {
+	t.Helper()
+	ok(t, os.WriteFile("/proc/sys/"+key, []byte(value), 0))
+}
+
+// ethtool sets one of an interface's switches.
+func ethtool(name string, command, value uint32) error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	args := struct{ command, value uint32 }{command, value}
+	request := struct {
+		name [unix.IFNAMSIZ]byte
+		data unsafe.Pointer
+		rest [16]byte
+	}{data: unsafe.Pointer(&args)}
+	copy(request.name[:], name)
+	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCETHTOOL, uintptr(unsafe.Pointer(&request)))
+	if errno != 0 {
+		return fmt.Errorf("ethtool %s, command %#x: %w", name, command, errno)
+	}
+	return nil
+}
