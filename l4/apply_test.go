@@ -183,6 +183,15 @@ func TestRemovedServiceLeavesNothing(t *testing.T) {
 	if len(fresh.services)+len(fresh.leaving)+len(fresh.retiring)+len(fresh.oldTables) != 0 {
 		t.Errorf("the maps still hold %+v", fresh)
 	}
+	for i, bits := range fresh.filter {
+		if bits != 0 {
+			t.Errorf("word %d of the filter is %#x", i, bits)
+		}
+	}
+	var address xdpAddress
+	if err := r.objects.Addresses.NextKey(nil, &address); !errors.Is(err, ebpf.ErrKeyNotExist) {
+		t.Errorf("address %s is still a VIP (%v)", fromAddress(address), err)
+	}
 	for slot, used := range fresh.slots.used {
 		if used {
 			t.Errorf("slot %d is still in use", slot)

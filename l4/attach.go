@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -59,37 +58,35 @@ func (p *Plane) writePorts(ports []port) error {
 	return nil
 }
 
-// attach makes the program run on exactly these interfaces.
+// attach makes the program run on exactly these interfaces and their peers.
 func (p *Plane) attach(ports []port) error {
-	if err := p.detachOthers(ports); err != nil {
-		return err
-	}
+	keep := map[string]bool{}
 	for _, port := range ports {
-		l, err := p.attachOne(port)
-		if err != nil {
+		pin := linkPin + strconv.Itoa(port.index)
+		keep[pin] = true
+		if err := p.attachPinned(p.options.NetNS, p.program(), port.index, pin); err != nil {
 			return fmt.Errorf("attach XDP program to %q: %w", port.name, err)
 		}
-		p.links = append(p.links, l)
 	}
-	return nil
-}
-
-func (p *Plane) attachOne(port port) (link.Link, error) {
-	pin := filepath.Join(p.options.PinDir, linkPin+strconv.Itoa(port.index))
-	return attachPinned(p.options.NetNS, p.program(), port.index, pin)
+	if err := p.attachPeers(keep); err != nil {
+		return err
+	}
+	return p.detachOthers(keep)
 }
 
 // attachPinned makes program run on an interface and pins that, or takes over
 // what is pinned there.
-func attachPinned(ns *netns.Handle, program *ebpf.Program, index int, pin string) (link.Link, error) {
+func (p *Plane) attachPinned(ns *netns.Handle, program *ebpf.Program, index int, name string) error {
+	pin := filepath.Join(p.options.PinDir, name)
 	l, err := link.LoadPinnedLink(pin, nil)
+	if err == nil && on(l, index) {
+		p.links = append(p.links, l)
+		return l.Update(program)
+	}
 	if err == nil {
-		if on(l, index) {
-			return l, l.Update(program)
-		}
 		// The interface that it was on is gone, and its index is another's.
 		if err := errors.Join(l.Unpin(), l.Close()); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	err = ns.Do(func() (err error) {
@@ -97,12 +94,10 @@ func attachPinned(ns *netns.Handle, program *ebpf.Program, index int, pin string
 		return err
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if err := l.Pin(pin); err != nil {
-		return nil, errors.Join(err, l.Close())
-	}
-	return l, nil
+	p.links = append(p.links, l)
+	return l.Pin(pin)
 }
 
 // on reports whether the link still holds a program on the interface.
@@ -111,18 +106,23 @@ func on(l link.Link, index int) bool {
 	return err == nil && info.XDP() != nil && int(info.XDP().Ifindex) == index
 }
 
-// detachOthers removes the links to interfaces that are no longer the plane's.
-func (p *Plane) detachOthers(ports []port) error {
+// detachOthers ends the links that are not to be kept. To remove the pin would
+// do, but some time later.
+func (p *Plane) detachOthers(keep map[string]bool) error {
 	entries, err := os.ReadDir(p.options.PinDir)
 	if err != nil {
 		return fmt.Errorf("read pin folder: %w", err)
 	}
 	for _, e := range entries {
-		suffix, ours := strings.CutPrefix(e.Name(), linkPin)
-		if !ours || slices.ContainsFunc(ports, func(p port) bool { return strconv.Itoa(p.index) == suffix }) {
+		ours := strings.HasPrefix(e.Name(), linkPin) || strings.HasPrefix(e.Name(), peerPin)
+		if !ours || keep[e.Name()] {
 			continue
 		}
-		if err := os.Remove(filepath.Join(p.options.PinDir, e.Name())); err != nil {
+		l, err := link.LoadPinnedLink(filepath.Join(p.options.PinDir, e.Name()), nil)
+		if err != nil {
+			return fmt.Errorf("load pinned link: %w", err)
+		}
+		if err := errors.Join(l.Detach(), l.Unpin(), l.Close()); err != nil {
 			return fmt.Errorf("detach XDP program: %w", err)
 		}
 	}

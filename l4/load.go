@@ -103,8 +103,17 @@ func (o *objects) checkLayout() error {
 func layout() uint64 {
 	h := fnv.New64a()
 	for _, v := range []any{
-		xdpAddress{}, xdpVip{}, xdpService{}, xdpBackend{}, xdpTuple4{}, xdpFlow{},
-		xdpCounters{}, xdpPort{}, xdpName{}, xdpRetirement{}, xdpAbout{},
+		xdpAddress{},
+		xdpVip{},
+		xdpService{},
+		xdpBackend{},
+		xdpTuple4{},
+		xdpFlow{},
+		xdpCounters{},
+		xdpPort{},
+		xdpName{},
+		xdpRetirement{},
+		xdpAbout{},
 	} {
 		t := reflect.TypeOf(v)
 		for i := range t.NumField() {

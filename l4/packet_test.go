@@ -65,6 +65,7 @@ func TestPacketsThatAreNotForwarded(t *testing.T) {
 		{"another destination", to("198.18.2.1").bytes(), xdpPass, "NOT_VIP"},
 		{"another destination, fragmented", to("198.18.2.1").bytes(set16(atFragment, 0x2000)), xdpPass, "NOT_VIP"},
 		{"another host's MAC address", from(1, "SYN").set(func(s *segment) { s.eth.DstMAC = backendMAC(1) }).bytes(), xdpPass, "NOT_OURS"},
+		{"our other interface's MAC address", from(1, "SYN").set(func(s *segment) { s.eth.DstMAC = otherMAC }).bytes(), xdpPass, "NOT_OURS"},
 		{"the broadcast MAC address", from(1, "SYN").set(func(s *segment) { s.eth.DstMAC = layers.EthernetBroadcast }).bytes(), xdpPass, "NOT_OURS"},
 		{"UDP to the VIP", from(1, "SYN").bytes(set8(atProtocol, 17)), xdpPass, "OTHER_PROTOCOL"},
 		{"ICMP to the VIP", from(1, "SYN").bytes(set8(atProtocol, 1)), xdpPass, "OTHER_PROTOCOL"},
@@ -144,6 +145,28 @@ func TestPacketsThatAreForwarded(t *testing.T) {
 	stats := r.service("web")
 	if c := stats.Counters; c.PacketsIn != 1500 || c.BytesIn != 1500*45 || c.Connections != 1 {
 		t.Errorf("counted %d packets, %d bytes, %d connections, want 1500, %d, 1", c.PacketsIn, c.BytesIn, c.Connections, 1500*45)
+	}
+}
+
+// The two checksums that overflow when the TTL is decremented, and those beside them.
+func TestChecksumOverflowsRightly(t *testing.T) {
+	r := newRig(t)
+	r.apply(snapshot(lb.RoundRobin, backend(1)))
+	tried := 0
+	for id := range 1 << 16 {
+		s := from(1000, "ACK").set(func(s *segment) { s.ip.Id = uint16(id) })
+		in := s.bytes()
+		if sum := binary.BigEndian.Uint16(in[24:]); sum>>8 < 0xfe {
+			continue
+		}
+		s.eth.SrcMAC, s.eth.DstMAC, s.ip.TTL = portMAC, backendMAC(1), 63
+		if got := r.send(in); !bytes.Equal(got.out, s.bytes()) {
+			t.Fatalf("checksum %x\n got %x\nwant %x", in[24:26], got.out, s.bytes())
+		}
+		tried++
+	}
+	if tried < 500 {
+		t.Errorf("the test means little: %d checksums tried", tried)
 	}
 }
 

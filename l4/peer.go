@@ -3,7 +3,6 @@ package l4
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
 	"strconv"
 
 	"github.com/cilium/ebpf"
@@ -27,7 +26,7 @@ type Peer struct {
 
 const peerPin = "peer-"
 
-func (p *Plane) attachPeers() error {
+func (p *Plane) attachPeers(keep map[string]bool) error {
 	if len(p.options.Peers) == 0 {
 		return nil
 	}
@@ -40,14 +39,14 @@ func (p *Plane) attachPeers() error {
 	}
 	defer pass.Close()
 	for _, peer := range p.options.Peers {
-		if err := p.attachPeer(peer, pass); err != nil {
+		if err := p.attachPeer(peer, pass, keep); err != nil {
 			return fmt.Errorf("attach XDP program to veth peer %q: %w", peer.Interface, err)
 		}
 	}
 	return nil
 }
 
-func (p *Plane) attachPeer(peer Peer, pass *ebpf.Program) error {
+func (p *Plane) attachPeer(peer Peer, pass *ebpf.Program, keep map[string]bool) error {
 	handle, err := peer.NetNS.Netlink()
 	if err != nil {
 		return err
@@ -60,11 +59,7 @@ func (p *Plane) attachPeer(peer Peer, pass *ebpf.Program) error {
 	if _, veth := l.(*netlink.Veth); !veth {
 		return errors.New("it is no veth")
 	}
-	index := l.Attrs().Index
-	attached, err := attachPinned(peer.NetNS, pass, index, filepath.Join(p.options.PinDir, peerPin+strconv.Itoa(index)))
-	if err != nil {
-		return err
-	}
-	p.links = append(p.links, attached)
-	return nil
+	pin := peerPin + strconv.Itoa(l.Attrs().Index)
+	keep[pin] = true
+	return p.attachPinned(peer.NetNS, pass, l.Attrs().Index, pin)
 }

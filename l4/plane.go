@@ -88,10 +88,7 @@ func (p *Plane) open() error {
 	if err := p.writePorts(ports); err != nil {
 		return err
 	}
-	if err := p.attach(ports); err != nil {
-		return err
-	}
-	return p.attachPeers()
+	return p.attach(ports)
 }
 
 // Close lets go of all handles. Forwarding goes on as long as the pins and the
