@@ -7,21 +7,22 @@ import (
 	"lbctl/internal/lb"
 )
 
-// Defaults are what the zero values in an lb.HTTP mean. Negative Retries mean
-// none, negative IdleConns that no connection to a backend is kept.
+// Defaults are what the zero values in an lb.HTTP mean: those of the scenario
+// language. Negative Retries mean none, negative IdleConns that no connection to
+// a backend is kept.
 var Defaults = lb.HTTP{
 	ClientHeadTimeout:  10 * time.Second,
 	ClientIdleTimeout:  60 * time.Second,
-	ConnectTimeout:     2 * time.Second,
+	ConnectTimeout:     1 * time.Second,
 	BackendHeadTimeout: 30 * time.Second,
 	Retries:            2,
-	IdleConns:          512,
+	IdleConns:          1024,
 }
 
 // Limits that no service can change.
 const (
 	maxHeadBytes       = 64 << 10         // of a request's or response's head; net/http allows 4 KiB more for requests
-	maxRetries         = 7                // whatever a service asks for
+	maxRetries         = 10               // whatever a service asks for
 	backendIdleTimeout = 30 * time.Second // of a pooled connection nobody uses
 	removalDeadline    = 30 * time.Second // for requests in flight when their VIP is removed
 	stopDeadline       = 10 * time.Second // for requests in flight when the proxy is told to stop

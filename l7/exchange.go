@@ -19,6 +19,11 @@ func (f *frontend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	s.counters.begin()
 	defer s.counters.end()
+	if !r.ProtoAtLeast(1, 1) {
+		// RFC 9112, 9.3, and 6.1: net/http believes no Transfer-Encoding here, so
+		// there may be a body where it would read the next request.
+		w.Header().Set("Connection", "close")
+	}
 	if r.Method == http.MethodConnect {
 		(&failure{status: http.StatusNotImplemented, reason: "CONNECT is not supported"}).write(w)
 		return
@@ -59,7 +64,7 @@ func (s *service) send(f *frontend, out *http.Request, key balance.Key) (*http.R
 	for {
 		m.pool.begin()
 		resp, err := m.pool.transport.RoundTrip(out)
-		if err == nil && resp.StatusCode != http.StatusSwitchingProtocols {
+		if err == nil && resp.StatusCode >= 200 { // final: net/http drops 1xx, save 101 and what is no status
 			return resp, m, nil
 		}
 		fail := m.judge(out, resp, err)

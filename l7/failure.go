@@ -28,9 +28,13 @@ func (f *failure) write(w http.ResponseWriter) {
 // before the response head was whole and the request may be repeated: its method
 // is idempotent (RFC 9110, section 9.2.2) and it has no body.
 func (m *member) judge(out *http.Request, resp *http.Response, err error) *failure {
-	if err == nil { // 101, though nobody asked for an upgrade
+	if err == nil {
 		resp.Body.Close()
-		return &failure{status: http.StatusBadGateway, reason: "backend " + m.Name + " switched protocols unasked"}
+		reason := " gave no valid answer"
+		if resp.StatusCode == http.StatusSwitchingProtocols {
+			reason = " switched protocols unasked"
+		}
+		return &failure{status: http.StatusBadGateway, reason: "backend " + m.Name + reason}
 	}
 	if out.Context().Err() != nil {
 		return &failure{gone: true}
@@ -45,11 +49,11 @@ func (m *member) judge(out *http.Request, resp *http.Response, err error) *failu
 	if body, ok := out.Body.(*requestBody); ok && body.failed.Load() {
 		return &failure{status: http.StatusBadRequest, reason: "the request's body broke off or is malformed"}
 	}
-	switch {
+	switch { // dead first: ETIMEDOUT says Timeout as well
+	case isDead(err):
+		return &failure{status: http.StatusBadGateway, reason: "the connection to backend " + m.Name + " ended before it answered", retry: repeatable(out)}
 	case isTimeout(err):
 		return &failure{status: http.StatusGatewayTimeout, reason: "backend " + m.Name + " did not answer in time"}
-	case isDead(err):
-		return &failure{status: http.StatusBadGateway, reason: "backend " + m.Name + " closed the connection before it answered", retry: repeatable(out)}
 	}
 	return &failure{status: http.StatusBadGateway, reason: "backend " + m.Name + " gave no valid answer"}
 }

@@ -29,6 +29,11 @@ var hopByHop = []string{
 	"Te", "Trailer", "Transfer-Encoding", "Upgrade",
 }
 
+// repeaters are the header fields by which net/http's Transport takes leave to
+// repeat a POST. It finds them by their canonical names only, so spelled
+// otherwise they go out, and no request goes out twice.
+var repeaters = map[string]string{"Idempotency-Key": "idempotency-key", "X-Idempotency-Key": "x-idempotency-key"}
+
 // outgoing turns a client's request into the one for a backend. It reuses the
 // header map: net/http has taken from it what it needs by now.
 func outgoing(r *http.Request, c *clientConn, vip netip.AddrPort) *http.Request {
@@ -64,6 +69,12 @@ func outgoing(r *http.Request, c *clientConn, vip netip.AddrPort) *http.Request 
 	}
 	h["X-Forwarded-Proto"] = protoHTTP
 	addVia(h, r.ProtoMajor, r.ProtoMinor)
+	for canonical, other := range repeaters {
+		if v := h[canonical]; v != nil {
+			delete(h, canonical)
+			h[other] = v
+		}
+	}
 	if h["User-Agent"] == nil {
 		h["User-Agent"] = none // keeps the transport from naming itself
 	}

@@ -16,13 +16,13 @@ type Snapshot struct {
 	Services []Service `json:"services"`
 }
 
-// HTTP is what an L7 service needs beyond its backends. A zero duration means
-// the default that the scenario's documentation names.
+// HTTP is what an L7 service needs beyond its backends. Zero means the plane's
+// default (l7.Defaults, the same as the scenario's), a negative number none.
 type HTTP struct {
 	ClientHeadTimeout  time.Duration `json:"client_head_timeout"`  // whole request head received
 	ClientIdleTimeout  time.Duration `json:"client_idle_timeout"`  // keep-alive between two requests
 	ConnectTimeout     time.Duration `json:"connect_timeout"`      // connection to a backend made
 	BackendHeadTimeout time.Duration `json:"backend_head_timeout"` // response head received
-	Retries            int           `json:"retries"`              // further backends tried when a connection cannot be made
+	Retries            int           `json:"retries"`              // further backends tried when a connection cannot be made, or ends before the answer to a repeatable request
 	IdleConns          int           `json:"idle_conns"`           // kept open to each backend
 }

@@ -87,11 +87,11 @@ func pairs(m, n half, f func(a, b traffic.Run)) {
 // samples lie a little outside the generator's window, so the time between them
 // is scaled to it.
 func machinePerRequest(r traffic.Run) (us float64, ok bool) {
-	if r.Result.Requests == 0 || r.CPU.Elapsed <= 0 || r.Result.Elapsed <= 0 {
+	if r.Result.Answered == 0 || r.CPU.Elapsed <= 0 || r.Result.Elapsed <= 0 {
 		return 0, false
 	}
 	busy := float64(r.CPU.Busy) * float64(r.Result.Elapsed) / float64(r.CPU.Elapsed)
-	return busy / 1e3 / float64(r.Result.Requests), true
+	return busy / 1e3 / float64(r.Result.Answered), true
 }
 
 // added is what an arm costs over direct, each run less the direct run beside it.
@@ -107,5 +107,5 @@ func added(arm, direct half) Interval {
 	if len(diffs) == 0 {
 		return Interval{}
 	}
-	return bootstrap(diffs)
+	return interval(diffs)
 }

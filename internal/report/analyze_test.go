@@ -42,7 +42,7 @@ func TestTheFasterServiceWinsUnderEitherName(t *testing.T) {
 	for _, names := range [][2]string{{"a", "b"}, {"b", "a"}} {
 		w := Analyze(fixture(t, 4, calm(1), map[string]float64{"direct": 24, "a": 30, "b": 60}, l7(names[0]), l7(names[1]))).Workloads[0]
 		r := w.Ratios[0]
-		if r.Winner != "a" || !strings.HasPrefix(w.Verdicts[0], "winner a: ") || r.A != names[0] {
+		if r.Winner != "a" || !strings.HasPrefix(w.Verdicts[0], "a wins: ") || !strings.Contains(w.Verdicts[0], " times the requests/s of b (95 %: 1.") || r.A != names[0] {
 			t.Errorf("%v: %+v, %s", names, r, w.Verdicts[0])
 		}
 		if got := w.arm("b").Added; got.Low > 36 || got.High < 36 || got.N != 8 {
@@ -56,7 +56,7 @@ func TestBenchComparesItsServiceWithDirect(t *testing.T) {
 	if len(w.Ratios) != 1 || w.Ratios[0].B != "direct" || w.Ratios[0].Winner != "direct" || w.Arms[0].Name != "direct" {
 		t.Errorf("%+v", w.Ratios)
 	}
-	if !says(w.Limits, "machine saturated (100 % busy)") || says(w.Limits, "as fast as direct") {
+	if !says(w.Limits, "machine saturated (100 % busy)") || says(w.Limits, "about the requests/s of direct") {
 		t.Errorf("limits: %v", w.Limits)
 	}
 }
@@ -77,7 +77,7 @@ func TestReportSaysWhatElseWasTheLimit(t *testing.T) {
 	m.Runs[1].Error, m.Runs[1].Result = "generator gone", traffic.Result{}
 	w := Analyze(m).Workloads[0]
 	for _, want := range []string{
-		"the generator was the limit of a", "a is as fast as direct", "the hypervisor took up to 5 % of the machine during a", "requests of b failed (9.1 %): reset",
+		"the generator was the limit of a", "a has about the requests/s of direct", "the hypervisor took up to 5 % of the machine during a", "9.1 % of the requests of b failed, and their latency counts nowhere: reset",
 		"b: process 7 of l7 ended", "a run of a gave no result: round 1: generator gone",
 	} {
 		if !says(w.Limits, want) {
@@ -95,7 +95,7 @@ func TestOpenLoopIsJudgedByCPU(t *testing.T) {
 	for i := range m.Runs {
 		r := &m.Runs[i]
 		us := 4e6 / float64(r.Result.Requests)
-		r.Result.Requests = 20_000
+		r.Result.Requests, r.Result.Answered = 20_000, 20_000
 		r.Result.Schedule = traffic.Schedule{Due: 20_000}
 		r.CPU.Busy = time.Duration(us*20_000) * time.Microsecond
 		if r.Arm == "b" {
@@ -103,11 +103,82 @@ func TestOpenLoopIsJudgedByCPU(t *testing.T) {
 		}
 	}
 	w := Analyze(m).Workloads[0]
-	if w.Ratios[0].Winner != "a" || !strings.Contains(w.Verdicts[0], "CPU per request of a over b is 0.6") {
+	if w.Ratios[0].Winner != "a" || !strings.Contains(w.Verdicts[0], "a wins: 0.66 times the CPU per request of b") {
 		t.Errorf("%s", w.Verdicts)
 	}
-	if !says(w.Limits, "the generator fell behind in b: 4000 of 160000 requests left late, by up to 12ms") || !says(w.Limits, "b could not carry 10000 requests/s: 56 of 160000") || says(w.Limits, "machine saturated") {
+	if !says(w.Limits, "the generator fell behind in b: 4,000 of 160,000 requests left late, by up to 12ms") || !says(w.Limits, "b: 56 of 160,000 requests were never sent") || says(w.Limits, "machine saturated") {
 		t.Errorf("limits: %v", w.Limits)
+	}
+}
+
+func TestAServiceThatCannotKeepUpIsNotCreditedWithWhatItAnsweredLater(t *testing.T) {
+	m := fixture(t, 3, calm(6), map[string]float64{"direct": 24, "a": 40, "b": 60}, l7("a"), l7("b"))
+	m.Plan.Workloads[0].Rate = 50_000
+	for i := range m.Runs {
+		r := &m.Runs[i]
+		r.Result.Requests = 100_000 // in the end
+		r.Result.Schedule = traffic.Schedule{Due: 100_000}
+		if r.Arm == "a" {
+			r.Result.Answered = 100_000
+			r.Result.Schedule.Queued = 1000
+		}
+	}
+	w := Analyze(m).Workloads[0]
+	b := w.arm("b")
+	if b.Rate.Median > 40_000 || b.CPU.Machine.Median < 50 || b.CPU.Components["servers"] > 9 {
+		t.Errorf("b answered 33,000 requests/s at 60 µs each: %+v, %+v", b.Rate, b.CPU)
+	}
+	if !says(w.Limits, "b did not keep up with 50,000 requests/s, it answered 3") || says(w.Limits, "a did not keep up") || !says(w.Limits, "a: 6,000 of 600,000 requests waited over 1 ms for one of 64 connections") {
+		t.Errorf("limits: %s", strings.Join(w.Limits, "\n"))
+	}
+}
+
+func TestTheDirectArmHasNoXDPFigures(t *testing.T) {
+	m := fixture(t, 3, calm(7), map[string]float64{"direct": 24, "a": 40}, l7("a"))
+	for i := range m.Runs {
+		m.Runs[i].Plane.Run = lb.RunTime{Runs: 9, Total: 5000} // health checks, ARP
+	}
+	w := Analyze(m).Workloads[0]
+	if w.Arms[0].XDP != (XDP{}) || w.Arms[1].XDP.Packets == 0 {
+		t.Errorf("direct %+v, a %+v", w.Arms[0].XDP, w.Arms[1].XDP)
+	}
+}
+
+func TestAVerdictSaysWhyNobodyWins(t *testing.T) {
+	for _, test := range []struct {
+		logs []float64
+		want string
+	}{
+		{[]float64{1}, "no winner: 1 pair of runs cannot decide, 6 could (3 rounds); a has 2.72 times the requests/s of b (1 pair)"},
+		{[]float64{1, 1}, "no winner: 2 pairs of runs cannot decide, 6 could (3 rounds); a has 2.72 times the requests/s of b (95 %: 2.72 to 2.72, 2 pairs)"},
+		{[]float64{-.1, .1, -.1, .1, -.1, .1}, "no winner: a has 1.00 times the requests/s of b (95 %: 0.90 to 1.11, 6 pairs), and the interval includes 1"},
+		{[]float64{.01, .01, .01, .01, .01, .01}, "no winner: a has 1.01 times the requests/s of b (95 %: 1.01 to 1.01, 6 pairs), which is less than 2 % apart"},
+		{[]float64{.01, .01, .01, .01, .1, .9}, "no winner: a has 1.19 times the requests/s of b (95 %: 1.01 to 1.86, 6 pairs), but the pairs differ too much among themselves to rely on that"},
+	} {
+		r := Ratio{A: "a", B: "b", rateLogs: test.logs, Rate: ratioOf(test.logs)}
+		if got := r.judge(traffic.Workload{}, &Arm{}, &Arm{}); got != test.want {
+			t.Errorf("%v:\n%s, want\n%s", test.logs, got, test.want)
+		}
+	}
+	r := Ratio{A: "a", B: "b", Rate: ratioOf([]float64{1})}
+	if got := r.judge(traffic.Workload{}, &Arm{}, &Arm{Errors: map[string]uint64{"reset": 1}}); !strings.HasPrefix(got, "no winner: more than 1 % of the requests failed; a has 2.72") {
+		t.Error(got)
+	}
+}
+
+func TestNumbersReadAsAPersonWouldWriteThem(t *testing.T) {
+	for f, want := range map[float64]string{0: "0 %", 0.00001: "below 0.01 %", 0.0123: "1.2 %", 0.091: "9.1 %", 0.43: "43 %", 0.999: "over 99 %", 1: "100 %"} {
+		if got := percent(f); got != want {
+			t.Errorf("%v: %s, want %s", f, got, want)
+		}
+	}
+	for rate, want := range map[float64]string{25_000: "25,000", 1e6: "1,000,000", 300: "300", 100.0 / 60: "1.667", 0.5: "0.5"} {
+		if got := perSecond(rate); got != want {
+			t.Errorf("%v: %s, want %s", rate, got, want)
+		}
+	}
+	if got := bracket(Interval{Mean: -126.32, Low: -145.9, High: 2.04, N: 6}, signed) + bracket(Interval{Mean: 3, N: 1}, signed); got != "-126 [-146 … +2.0]+3.0" {
+		t.Error(got)
 	}
 }
 

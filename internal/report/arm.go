@@ -29,6 +29,7 @@ func analyzeArm(m *traffic.Measurement, plan traffic.Arm, workload string) Arm {
 		}
 		a.Runs++
 		a.Requests += r.Result.Requests
+		a.Answered += r.Result.Answered
 		rates = append(rates, r.Result.Rate())
 		latency.Merge(r.Result.Latency)
 		addAll(a.Errors, r.Result.Errors)
@@ -36,8 +37,10 @@ func analyzeArm(m *traffic.Measurement, plan traffic.Arm, workload string) Arm {
 		addSchedule(&a.Schedule, r.Result.Schedule)
 		a.Bytes.In += r.Plane.Service.Counters.BytesIn
 		a.Bytes.Out += r.Plane.Service.Counters.BytesOut
-		a.XDP.Packets += r.Plane.Run.Runs
-		a.XDP.NsPerPacket += float64(r.Plane.Run.Total) // a total until all runs are in
+		if !a.Direct { // whatever the program met then was not of this load
+			a.XDP.Packets += r.Plane.Run.Runs
+			a.XDP.NsPerPacket += float64(r.Plane.Run.Total) // a total until all runs are in
+		}
 		costs.add(r, m.Conditions.Cores)
 	}
 	a.Rate = spread(rates)
@@ -45,7 +48,7 @@ func analyzeArm(m *traffic.Measurement, plan traffic.Arm, workload string) Arm {
 	a.Shares = shares(plan, servers)
 	a.CPU = costs.cost()
 	a.Bytes.Bypass = a.Plane == lb.L4 && (a.Forward == lb.DirectRouting || a.Forward == lb.Tunnel)
-	if n := float64(a.Requests); n > 0 {
+	if n := float64(a.Answered); n > 0 {
 		a.Bytes.InPerOp, a.Bytes.OutPerOp = float64(a.Bytes.In)/n, float64(a.Bytes.Out)/n
 		a.XDP.PerRequest = float64(a.XDP.Packets) / n
 	}
@@ -97,13 +100,13 @@ func (c *costs) add(r traffic.Run, cores int) {
 		c.busy = append(c.busy, float64(r.CPU.Busy)/all)
 		c.steal = max(c.steal, float64(r.CPU.Machine.Steal)/all)
 	}
-	if r.Result.Requests == 0 {
+	if r.Result.Answered == 0 {
 		return
 	}
 	if c.components == nil {
 		c.components = map[string][]float64{}
 	}
-	per := 1 / 1e3 / float64(r.Result.Requests)
+	per := 1 / 1e3 / float64(r.Result.Answered)
 	c.components["generator"] = append(c.components["generator"], float64(r.Result.CPU)*per)
 	for name, d := range r.CPU.Groups {
 		scaled := float64(d) * float64(r.Result.Elapsed) / float64(max(r.CPU.Elapsed, 1))
@@ -117,6 +120,15 @@ func (c *costs) cost() Cost {
 		cost.Components[name] = median(xs)
 	}
 	return cost
+}
+
+// rest is what none of the components spent.
+func (c *Cost) rest() float64 {
+	rest := c.Machine.Median
+	for _, us := range c.Components {
+		rest -= us
+	}
+	return max(rest, 0)
 }
 
 func sortedKeys(h half) [][2]int {

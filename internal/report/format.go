@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -59,15 +60,54 @@ func ends(s Spread) string {
 	return fmt.Sprintf("%.1fk … %.1fk", s.Min/1000, s.Max/1000)
 }
 
-// bracket prints a mean and its interval: "2.31 [2.10 … 2.55]".
+// plural prints a number of things: "1 round", "2 rounds".
+func plural(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
+
+// percent prints a fraction, never as none or all of it unless it is.
+func percent(f float64) string {
+	switch p := 100 * f; {
+	case f > 0 && p < 0.01:
+		return "below 0.01 %"
+	case f < 1 && p >= 99.5:
+		return "over 99 %"
+	case p >= 10:
+		return fmt.Sprintf("%.0f %%", p)
+	default:
+		return fmt.Sprintf("%.2g %%", p)
+	}
+}
+
+// perSecond prints an arrival rate, which may be below one.
+func perSecond(rate float64) string {
+	if rate < 1000 {
+		return strconv.FormatFloat(rate, 'g', 4, 64)
+	}
+	return count(rate)
+}
+
+// bracket prints a mean and its interval if there is one: "2.31 [2.10 … 2.55]".
 func bracket(iv Interval, format func(float64) string) string {
 	if iv.N == 0 {
 		return "—"
 	}
+	if iv.N == 1 {
+		return format(iv.Mean)
+	}
 	return fmt.Sprintf("%s [%s … %s]", format(iv.Mean), format(iv.Low), format(iv.High))
 }
 
-func signed(x float64) string { return fmt.Sprintf("%+.1f", x) }
+// signed prints a difference to about three digits.
+func signed(x float64) string {
+	if x < 0 {
+		return "-" + figure(-x)
+	}
+	return "+" + figure(x)
+}
 
 // ratio prints to about three digits.
 func ratio(x float64) string {

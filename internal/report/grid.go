@@ -43,7 +43,7 @@ func (p *printer) line(s style, format string, args ...any) {
 // wrapped prints text after a mark, broken at spaces to fit the width, later
 // lines indented like the first.
 func (p *printer) wrapped(s style, mark, text string) {
-	const width = 110
+	const width = 118
 	indent := strings.Repeat(" ", utf8.RuneCountInString(mark))
 	line := mark
 	for i, word := range strings.Fields(text) {

@@ -49,28 +49,35 @@ func (r *Ratio) judge(load traffic.Workload, a, b *Arm) string {
 	if load.Rate > 0 {
 		logs, iv, what = r.cpuLogs, r.CPU, "CPU per request"
 	}
-	between := fmt.Sprintf("%s of %s over %s", what, r.A, r.B)
 	if iv.N == 0 {
-		return fmt.Sprintf("no winner: there is no pair of runs for %s", between)
+		return fmt.Sprintf("no winner: there is no pair of runs that gives %s of both %s and %s", what, r.A, r.B)
 	}
-	text := fmt.Sprintf("%s is %s", between, ratioText(iv))
+	text := fmt.Sprintf("%s has %s times the %s of %s %s", r.A, ratio(iv.Mean), what, r.B, evidence(iv))
 	switch {
-	case iv.N < minPairs:
-		return fmt.Sprintf("no winner: %s, from fewer than %d pairs", text, minPairs)
 	case max(a.failures(), b.failures()) > tooManyErrors:
-		return fmt.Sprintf("no winner: more than %.0f %% of the requests failed (%s)", 100*tooManyErrors, text)
+		return fmt.Sprintf("no winner: more than %.0f %% of the requests failed; %s", 100*tooManyErrors, text)
+	case iv.N < minPairs:
+		return fmt.Sprintf("no winner: %s of runs cannot decide, %d could (%d rounds); %s", plural(iv.N, "pair"), minPairs, minPairs/2, text)
 	case iv.Low <= 1 && iv.High >= 1:
-		return fmt.Sprintf("no winner: %s, the interval includes 1", text)
+		return fmt.Sprintf("no winner: %s, and the interval includes 1", text)
+	case slight(mean(logs)):
+		return fmt.Sprintf("no winner: %s, which is less than %.0f %% apart", text, 100*minEffect)
 	case !convincing(logs):
-		return fmt.Sprintf("no winner: %s, too close to 1 to rely on", text)
+		return fmt.Sprintf("no winner: %s, but the pairs differ too much among themselves to rely on that", text)
 	}
+	loser, ofWinner := r.B, iv
 	r.Winner = r.A
 	if (iv.Mean > 1) != (load.Rate == 0) {
-		r.Winner = r.B
+		r.Winner, loser = r.B, r.A
+		ofWinner = Interval{Mean: 1 / iv.Mean, Low: 1 / iv.High, High: 1 / iv.Low, N: iv.N}
 	}
-	return fmt.Sprintf("winner %s: %s", r.Winner, text)
+	return fmt.Sprintf("%s wins: %s times the %s of %s %s", r.Winner, ratio(ofWinner.Mean), what, loser, evidence(ofWinner))
 }
 
-func ratioText(iv Interval) string {
-	return fmt.Sprintf("%s (95 %%: %s to %s, %d pairs)", ratio(iv.Mean), ratio(iv.Low), ratio(iv.High), iv.N)
+// evidence is what stands behind a ratio: "(95 %: 2.10 to 2.55, 6 pairs)".
+func evidence(iv Interval) string {
+	if iv.N < 2 {
+		return "(" + plural(iv.N, "pair") + ")"
+	}
+	return fmt.Sprintf("(95 %%: %s to %s, %d pairs)", ratio(iv.Low), ratio(iv.High), iv.N)
 }

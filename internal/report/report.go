@@ -41,8 +41,9 @@ type Arm struct {
 	Runs    int        `json:"runs"`             // that gave a result
 	Failed  []string   `json:"failed,omitempty"` // why the others did not
 
-	Requests uint64            `json:"requests"` // in all runs
-	Rate     Spread            `json:"rate"`     // requests/s
+	Requests uint64            `json:"requests"` // in all runs, answered whenever
+	Answered uint64            `json:"answered"` // those answered within the windows: what figures per request divide by
+	Rate     Spread            `json:"rate"`     // requests/s answered
 	Latency  Latency           `json:"latency"`  // all runs merged
 	Errors   map[string]uint64 `json:"errors,omitempty"`
 	Schedule traffic.Schedule  `json:"schedule,omitzero"` // open loop: summed over runs
@@ -50,8 +51,8 @@ type Arm struct {
 
 	Bytes Bytes    `json:"bytes,omitzero"`
 	CPU   Cost     `json:"cpu"`
-	Added Interval `json:"added"` // CPU µs per request over direct, paired by half round; N 0: not known
-	XDP   XDP      `json:"xdp,omitzero"`
+	Added Interval `json:"added"`        // CPU µs per request over direct, paired by half round; N 0: not known
+	XDP   XDP      `json:"xdp,omitzero"` // zero in the direct arm, whose packets pass no balancer
 }
 
 // Spread is the middle and the ends of a figure over runs.
@@ -102,7 +103,8 @@ type XDP struct {
 	PerRequest  float64 `json:"packets_per_request"`
 }
 
-// Interval is a mean and its 95 % bootstrap interval over N pairs.
+// Interval is a mean over N pairs and its 95 % interval, which with N below 2 is
+// none: Low and High are the mean then.
 type Interval struct {
 	Mean float64 `json:"mean"`
 	Low  float64 `json:"low"`

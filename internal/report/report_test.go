@@ -69,7 +69,7 @@ func fill(r *traffic.Run, cost float64, noise *model) {
 	n := uint64(4e6 / us) // two cores for two seconds
 	r.Warnings = nil
 	r.Result = traffic.Result{
-		Requests: n, Elapsed: 2 * time.Second, CPU: time.Duration(n) * 7 * time.Microsecond, Procs: 2,
+		Requests: n, Answered: n, Elapsed: 2 * time.Second, CPU: time.Duration(n) * 7 * time.Microsecond, Procs: 2,
 		Errors: map[string]uint64{}, Servers: map[string]uint64{"s1": n / 2, "s2": n / 4, "s3": n - n/2 - n/4},
 	}
 	for i := range 100 {

@@ -93,6 +93,22 @@ func TestIntervalCoversTheTruth(t *testing.T) {
 	}
 }
 
+func TestIntervalsOfFewPairsCoverTheTruth(t *testing.T) {
+	m := machines["no drift, bad luck"]
+	m.r = rand.New(rand.NewPCG(6, 6))
+	for n := 2; n < minPairs; n++ {
+		missed := 0
+		for range 2000 {
+			if iv := interval(logsOf(&m, 3, 0.2)[:n]); iv.Low > 0.2 || iv.High < 0.2 {
+				missed++
+			}
+		}
+		if missed > 140 {
+			t.Errorf("%d pairs: the 95 %% interval missed the truth in %.1f %%", n, float64(missed)/20)
+		}
+	}
+}
+
 func TestRatiosInvert(t *testing.T) {
 	logs := []float64{0.1, 0.3, 0.2, 0.25, 0.15, 0.2}
 	inverse := make([]float64, len(logs))

@@ -9,7 +9,7 @@ import (
 	"unicode/utf8"
 )
 
-// WriteTable prints the report for a terminal of 110 columns.
+// WriteTable prints the report for a terminal of 120 columns.
 func (r *Report) WriteTable(w io.Writer, color bool) error {
 	p := &printer{w: w, color: color}
 	p.line(bold, "%s", r.Name)
@@ -27,13 +27,16 @@ func (r *Report) WriteTable(w io.Writer, color bool) error {
 }
 
 // reading is how to read the table, in the order of its columns.
-const reading = "How to read this: requests/s is the median over runs, then lowest … highest; latencies are of all runs together. CPU is what the whole machine " +
-	"spent per request, whoever spent it; over direct is what the balancer adds to that, each run set against the direct run beside it. " +
-	"Brackets are 95 % bootstrap intervals. A winner is named only outside the interval and beyond 2 %, from at least 6 pairs."
+const reading = "How to read this: requests/s is the median over runs, then lowest … highest; latencies are those of all answers together. CPU is what the " +
+	"whole machine spent per request, whoever spent it; over direct is what the balancer adds to that, each run set against the direct run of the same " +
+	"half round. Such pairs give the ratios too: means with 95 % intervals in brackets (bootstrap, or Student's t below 6 pairs), so they need not be the " +
+	"quotient of two medians above. What the kernel does, XDP and links included, counts for the process in whose time it is done, often the sender's; " +
+	"rest is nobody's of those named. Bytes are those of IP packets on l4 and of HTTP messages on l7. XDP meets every packet on the balancer's link, also " +
+	"those for l7. A winner is named only outside the interval and beyond 2 %, from at least 6 pairs."
 
 func (r *Report) printConditions(p *printer) {
 	c := r.Conditions
-	p.wrapped(dim, "  ", fmt.Sprintf("%s, took %v; %d rounds of %s", r.Started.UTC().Format("2006-01-02 15:04 UTC"), r.Took.Round(1e9), r.Rounds, c.Order))
+	p.wrapped(dim, "  ", fmt.Sprintf("%s, took %v; %s of %s", r.Started.UTC().Format("2006-01-02 15:04 UTC"), r.Took.Round(1e9), plural(r.Rounds, "round"), c.Order))
 	parts := []string{"linux " + c.Kernel, c.CPUModel, fmt.Sprintf("%d cores", c.Cores), fmt.Sprintf("%.1f GiB", float64(c.Memory)/(1<<30)), c.Go, "lbctl " + c.Lbctl}
 	if len(c.OffloadsOff) > 0 {
 		parts = append(parts, "off on every link: "+strings.Join(c.OffloadsOff, " "))
@@ -42,7 +45,7 @@ func (r *Report) printConditions(p *printer) {
 		parts = append(parts, "BPF run-time statistics on")
 	}
 	if len(c.Mitigation) > 0 {
-		parts = append(parts, fmt.Sprintf("%d CPU mitigations", len(c.Mitigation)))
+		parts = append(parts, plural(len(c.Mitigation), "CPU mitigation"))
 	}
 	p.wrapped(dim, "  ", strings.Join(append(parts, c.Notes...), ", "))
 }
@@ -62,8 +65,8 @@ func (w *Workload) print(p *printer) {
 // conclusions is what to take home, and with which grain of salt.
 func (w *Workload) conclusions(p *printer) {
 	for _, r := range w.Ratios {
-		p.wrapped(plain, "  ", fmt.Sprintf("%s / %s: requests/s %s, CPU %s, CPU difference %s µs/request, %d pairs",
-			r.A, r.B, bracket(r.Rate, ratio), bracket(r.CPU, ratio), bracket(r.Added, signed), r.Rate.N))
+		p.wrapped(plain, "  ", fmt.Sprintf("%s / %s: requests/s %s, CPU/request %s, CPU difference %s µs/request, %s",
+			r.A, r.B, bracket(r.Rate, ratio), bracket(r.CPU, ratio), bracket(r.Added, signed), plural(r.Rate.N, "pair")))
 	}
 	for i, v := range w.Verdicts {
 		s := plain
@@ -80,7 +83,7 @@ func (w *Workload) conclusions(p *printer) {
 func (w *Workload) describe() string {
 	loop := "closed loop"
 	if w.Rate > 0 {
-		loop = fmt.Sprintf("open loop at %s requests/s (latency from when each was due)", count(w.Rate))
+		loop = fmt.Sprintf("open loop at %s requests/s (latency from when each was due)", perSecond(w.Rate))
 	}
 	conn := "a new connection per request"
 	if w.KeepAlive {
@@ -119,20 +122,18 @@ func (w *Workload) costs(p *printer) {
 	}
 	components := slices.Sorted(maps.Keys(names))
 	var g grid
-	g.add(append(append([]string{"CPU µs/request of"}, components...), "kernel, rest", "busy", "bytes/req in", "out", "XDP ns/packet", "packets/req")...)
+	g.add(append(append([]string{"CPU µs/req of"}, components...), "rest", "busy", "bytes/req in", "out", "XDP ns/packet", "packets/req")...)
 	for _, a := range w.Arms {
 		row := []string{a.Name}
-		rest := a.CPU.Machine.Median
 		for _, name := range components {
 			us, ok := a.CPU.Components[name]
-			rest -= us
 			if !ok {
 				row = append(row, "—")
 				continue
 			}
 			row = append(row, figure(us))
 		}
-		row = append(row, figure(max(rest, 0)), fmt.Sprintf("%.0f %%", 100*a.CPU.Busy))
+		row = append(row, figure(a.CPU.rest()), fmt.Sprintf("%.0f %%", 100*a.CPU.Busy))
 		g.add(append(append(row, a.bytes()...), a.xdp()...)...)
 	}
 	g.print(p, 1)

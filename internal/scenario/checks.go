@@ -45,10 +45,10 @@ func (r *resolver) check(name string, typed CheckSpec) lb.Check {
 		c.Timeout = c.Interval / 2
 	}
 	if c.FastInterval > c.Interval {
-		r.fail(spec.FastInterval.Pos, "", "fast_interval: %v is longer than the interval of %v", c.FastInterval, c.Interval)
+		r.fail(spec.FastInterval.Pos, "", "fast_interval: %s is longer than the interval of %s", span(c.FastInterval), span(c.Interval))
 	}
 	if c.Timeout > c.Interval {
-		r.fail(spec.Timeout.Pos, "", "timeout: %v is longer than the interval of %v, so probes would overlap", c.Timeout, c.Interval)
+		r.fail(spec.Timeout.Pos, "", "timeout: %s is longer than the interval of %s, so probes would overlap", span(c.Timeout), span(c.Interval))
 	}
 	if c.Kind == lb.CheckTCP {
 		r.onlyHTTP(typed)

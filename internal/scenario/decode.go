@@ -32,8 +32,13 @@ func (d *decoder) value(v any, what string, n ast.Node) {
 func (d *decoder) section(v reflect.Value, what string, n ast.Node) {
 	fields := fieldsOf(v.Type())
 	v.FieldByName("Pos").Set(reflect.ValueOf(at(n)))
-	if short := fields.short(); short != nil && isScalar(n) {
+	meant := fields.meantSection(n)
+	if short := fields.short(); short != nil && meant == "" && isScalar(n) {
 		d.value(v.Field(short.index).Addr().Interface(), what, n)
+		return
+	}
+	if meant != "" {
+		d.fail(at(n), meant, "%s: want a mapping of keys to values, not %s", what, describe(n))
 		return
 	}
 	if _, null := n.(*ast.NullNode); null && !fields.anyRequired() {
@@ -43,7 +48,7 @@ func (d *decoder) section(v reflect.Value, what string, n ast.Node) {
 	if entries == nil && !isMapping(n) {
 		return
 	}
-	seen := map[string]Pos{}
+	seen, meantKeys := map[string]Pos{}, map[string]bool{}
 	for _, kv := range entries {
 		key, ok := scalarText(kv.Key)
 		field := fields.named(key)
@@ -52,7 +57,7 @@ func (d *decoder) section(v reflect.Value, what string, n ast.Node) {
 		case !ok:
 			d.fail(at(kv.Key), "", "%s: want a word as key, not %s", what, describe(kv.Key))
 		case field == nil:
-			d.fail(at(kv.Key), nearest(key, fields.names()), "unknown key %q in %s", key, what)
+			meantKeys[d.unknownKey(fields, key, what, kv)] = true
 		case dup:
 			d.fail(at(kv.Key), "", "%s has %q twice: first on line %d", what, key, first.Line)
 		default:
@@ -63,10 +68,26 @@ func (d *decoder) section(v reflect.Value, what string, n ast.Node) {
 		}
 	}
 	for _, f := range fields {
-		if _, found := seen[f.name]; f.required && !found {
+		if _, found := seen[f.name]; f.required && !found && !meantKeys[f.name] {
 			d.fail(at(n), "", "%s needs %q: %s", what, f.name, f.doc)
 		}
 	}
+}
+
+// unknownKey complains about a key and returns the one that was probably meant,
+// or "". Where nothing can be guessed it says what there is.
+func (d *decoder) unknownKey(fs fields, key, what string, kv *ast.MappingValueNode) string {
+	if meant := fs.meantKey(key); meant != "" {
+		d.fail(at(kv.Key), meant, "unknown key %q in %s", key, what)
+		return meant
+	}
+	// "s1: {weight: 2}" in a list of backends: the name is the value of node.
+	if short := fs.short(); short != nil && short.takes(key) && (isMapping(kv.Value) || isScalar(kv.Value)) {
+		d.fail(at(kv.Key), short.name+": "+key, "unknown key %q in %s", key, what)
+		return short.name
+	}
+	d.fail(at(kv.Key), "", "unknown key %q in %s: want %s", key, what, oneOf(fs.names()))
+	return ""
 }
 
 // mapping returns the entries of a mapping, or nil after noting that n is none.

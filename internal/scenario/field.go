@@ -63,6 +63,12 @@ func (fs fields) names() []string {
 	return out
 }
 
+// takes reports whether a text is a value of the field; false if it is no scalar.
+func (f *field) takes(text string) bool {
+	v, ok := reflect.New(f.typ).Interface().(interface{ takes(text string) bool })
+	return ok && v.takes(text)
+}
+
 func (fs fields) short() *field {
 	for i := range fs {
 		if fs[i].short {
@@ -92,6 +98,11 @@ func filled[T any](section T) T {
 		}
 	}
 	return section
+}
+
+func (v *Val[T]) takes(text string) bool {
+	var value T
+	return scalarOf(&value).parse(text) == nil
 }
 
 func (v *Val[T]) fill(text string) {

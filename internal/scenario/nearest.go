@@ -3,20 +3,25 @@ package scenario
 import "strings"
 
 // nearest returns the known word that a typing mistake most likely turned into
-// word, or "": at most one mistake in three letters, the first known word wins a tie.
+// word, or "": at most one mistake in three letters, two in any word that begins
+// as the known one does. The first known word wins a tie.
 func nearest(word string, known []string) string {
-	best, bestDistance := "", max(1, len(word)/3)+1
 	if len(word) > 64 {
 		return ""
 	}
+	best, bestDistance := "", 64
 	for _, k := range known {
-		if k == "" || len(k)-len(word) >= bestDistance || len(word)-len(k) >= bestDistance {
+		allowed := max(1, len(word)/3)
+		if begins := 3; len(k) > begins && len(word) > begins && strings.EqualFold(k[:begins], word[:begins]) {
+			allowed = max(2, allowed)
+		}
+		if k == "" || len(k)-len(word) > allowed || len(word)-len(k) > allowed {
 			continue
 		}
 		if letters(k) == letters(word) && k != strings.ToLower(word) {
 			continue // s3 for s1 is another thing, not a slip
 		}
-		if d := distance(strings.ToLower(word), strings.ToLower(k)); d < bestDistance && d < len(k) {
+		if d := distance(strings.ToLower(word), strings.ToLower(k)); d <= allowed && d < bestDistance && d < len(k) {
 			best, bestDistance = k, d
 		}
 	}

@@ -31,7 +31,7 @@ func (orZero) lowest() time.Duration   { return 0 }
 const (
 	longest         = 24 * time.Hour
 	durationPattern = `^([0-9]+(\.[0-9]+)?(us|ms|s|m|h))+$`
-	sizePattern     = `^[0-9]+(\.[0-9]+)? ?(B|kB|KB|MB|KiB|MiB)?$`
+	sizePattern     = `^[0-9]+(\.[0-9]+)? ?(B|kB|KB|MB|GB|KiB|MiB|GiB)?$`
 	ratePattern     = `^[0-9]+(\.[0-9]+)?[kM]?/(s|m)$`
 	statusPattern   = `^[1-5][0-9][0-9](-[1-5][0-9][0-9])?$`
 )
@@ -51,7 +51,7 @@ func (s *Span[L]) parse(text string) error {
 	}
 	v, err := time.ParseDuration(text)
 	if err != nil || v > longest || v < l.lowest() {
-		return fmt.Errorf("want from %v to %v, not %s", l.lowest(), longest, text)
+		return fmt.Errorf("want from %s to %s, not %s", span(l.lowest()), span(longest), text)
 	}
 	*s = Span[L](v)
 	return nil
@@ -72,13 +72,24 @@ func (s *Span[L]) suggest(text string) string {
 	return ""
 }
 
+// span prints a time span as one would type it: 24h for time's 24h0m0s.
+func span(d time.Duration) string {
+	text := d.String()
+	for _, nothing := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(text, nothing) {
+			text = text[:len(text)-2]
+		}
+	}
+	return text
+}
+
 // Size is a number of bytes.
 type Size int64
 
 // maxSize bounds a response body: each server holds one in memory.
 const maxSize = 64 << 20
 
-var sizeUnits = map[string]float64{"": 1, "B": 1, "kB": 1e3, "KB": 1e3, "MB": 1e6, "KiB": 1 << 10, "MiB": 1 << 20}
+var sizeUnits = map[string]float64{"": 1, "B": 1, "kB": 1e3, "KB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 
 func (s *Size) parse(text string) error {
 	if !sizeForm.MatchString(text) {

@@ -31,7 +31,7 @@ func TestTheShortFormMeansWhatAnExpertWouldChoose(t *testing.T) {
 				VIP: lb.VIP{Addr: netip.MustParseAddrPort("198.18.3.2:80"), Proto: lb.TCP},
 				HTTP: lb.HTTP{
 					ClientHeadTimeout: 10 * time.Second, ClientIdleTimeout: time.Minute, ConnectTimeout: time.Second,
-					BackendHeadTimeout: 30 * time.Second, Retries: 2, IdleConns: 128,
+					BackendHeadTimeout: 30 * time.Second, Retries: 2, IdleConns: 1024,
 				},
 			},
 		},
@@ -49,7 +49,7 @@ func TestTheShortFormMeansWhatAnExpertWouldChoose(t *testing.T) {
 	if diff := cmp.Diff([]Workload{load, connect}, s.Workloads); diff != "" {
 		t.Errorf("workloads (-want +got):\n%s", diff)
 	}
-	compare := Compare{Services: []string{"web-l4", "web-l7"}, Workloads: []string{"keepalive", "connect"}, Rounds: 3}
+	compare := Compare{Services: []string{"web-l4", "web-l7"}, Workloads: []string{"keepalive", "connect"}, Rounds: 4}
 	if diff := cmp.Diff(compare, s.Compare); diff != "" {
 		t.Errorf("compare (-want +got):\n%s", diff)
 	}
@@ -87,7 +87,7 @@ func TestWithoutWorkloadsThereAreTheTwoThatShowBothCosts(t *testing.T) {
 	if diff := cmp.Diff(load(t, repository+"l4-vs-l7.yaml").Workloads, s.Workloads); diff != "" {
 		t.Error(diff)
 	}
-	if len(s.Compare.Services) != 0 || s.Compare.Rounds != 3 || len(s.Compare.Workloads) != 2 {
+	if len(s.Compare.Services) != 0 || s.Compare.Rounds != 4 || len(s.Compare.Workloads) != 2 {
 		t.Errorf("compare %+v", s.Compare)
 	}
 }
@@ -193,4 +193,17 @@ services:
 		t.Errorf("sysctls %v", got)
 	}
 	checkInvariants(t, s)
+}
+
+func TestNoneIsNotTheDefault(t *testing.T) {
+	sc, err := understand("x.yaml", []byte("name: x\nservices:\n  a: {plane: l7, http: {retries: 0, idle_conns: 0}}\n  b: {plane: l7}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if h := sc.Config.Services[0].HTTP; h.Retries >= 0 || h.IdleConns >= 0 {
+		t.Errorf("retries 0 and idle_conns 0 became %d and %d, of which 0 is the plane's default and below 0 is none", h.Retries, h.IdleConns)
+	}
+	if h := sc.Config.Services[1].HTTP; h.Retries != 2 || h.IdleConns != 1024 {
+		t.Errorf("defaults: %+v", h)
+	}
 }

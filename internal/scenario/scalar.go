@@ -179,8 +179,16 @@ func (e *Enum[L]) parse(text string) error {
 
 func (e *Enum[L]) want() string {
 	var l L
-	words := l.words()
-	return strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1]
+	return oneOf(l.words())
+}
+
+// oneOf joins words: "rr, wrr or lc".
+func oneOf(words []string) string {
+	last := len(words) - 1
+	if last == 0 {
+		return words[0]
+	}
+	return strings.Join(words[:last], ", ") + " or " + words[last]
 }
 
 func (e *Enum[L]) schema() map[string]any {
@@ -198,8 +206,9 @@ func (e *Enum[L]) suggest(text string) string {
 
 // otherNames are the words of other load balancers for ours (DESIGN.md, one word per thing).
 var otherNames = map[string]string{
-	"roundrobin": "rr", "round-robin": "rr", "round_robin": "rr", "leastconn": "lc", "least_conn": "lc", "leastconns": "lc",
-	"source": "sh", "ip_hash": "sh", "maglev": "mh", "weighted": "wrr",
+	"roundrobin": "rr", "round-robin": "rr", "round_robin": "rr", "leastconn": "lc", "least_conn": "lc", "leastconns": "lc", "least_connections": "lc",
+	"least_request": "lc", "leastrequest": "lc", "source": "sh", "ip_hash": "sh", "iphash": "sh", "source_hash": "sh", "sourcehash": "sh", "maglev": "mh",
+	"ring_hash": "mh", "consistent": "mh", "weighted": "wrr", "static-rr": "wrr", "weighted_round_robin": "wrr", "weighted-round-robin": "wrr",
 	"director": "balancer", "loadbalancer": "balancer", "lb": "balancer", "real-server": "server", "backend": "server", "gateway": "router", "generator": "client",
 	"gatewaying": "dr", "masquerading": "nat", "masq": "nat", "tunnel": "tun", "tunnelling": "tun", "ipip": "tun", "direct": "dr", "dsr": "dr",
 	"xdp": "l4", "tcp": "l4", "layer4": "l4", "http": "l7", "proxy": "l7", "layer7": "l7", "https": "http",

@@ -117,3 +117,12 @@ func TestDistanceCountsEdits(t *testing.T) {
 		}
 	}
 }
+
+func TestSpansArePrintedAsTyped(t *testing.T) {
+	for _, text := range []string{"0s", "1ms", "10s", "1m", "1m30s", "10m", "1h", "24h", "1h30m", "1h0m1s"} {
+		d, err := time.ParseDuration(text)
+		if err != nil || span(d) != text {
+			t.Errorf("%s is printed as %s, %v", text, span(d), err)
+		}
+	}
+}

@@ -1,7 +1,9 @@
 package scenario
 
 import (
+	"maps"
 	"net/netip"
+	"slices"
 	"time"
 
 	"lbctl/internal/lb"
@@ -57,15 +59,22 @@ func orWord[L lexicon](v Val[Enum[L]], otherwise string) string {
 	return otherwise
 }
 
+// httpOf says none as lb.HTTP says it: in a Service, 0 means the plane's default.
 func httpOf(typed HTTPSpec) lb.HTTP {
 	h := filled(typed)
+	none := func(n int) int {
+		if n == 0 {
+			return -1
+		}
+		return n
+	}
 	return lb.HTTP{
 		ClientHeadTimeout:  time.Duration(h.ClientHeadTimeout.Value),
 		ClientIdleTimeout:  time.Duration(h.ClientIdleTimeout.Value),
 		ConnectTimeout:     time.Duration(h.ConnectTimeout.Value),
 		BackendHeadTimeout: time.Duration(h.BackendHeadTimeout.Value),
-		Retries:            int(h.Retries.Value),
-		IdleConns:          int(h.IdleConns.Value),
+		Retries:            none(int(h.Retries.Value)),
+		IdleConns:          none(int(h.IdleConns.Value)),
 	}
 }
 
@@ -148,8 +157,10 @@ func (r *resolver) checkOf(s *service) {
 		r.known[s.Name] = r.check(s.Name, *typed.Inline)
 	case typed.Name.Value == noCheck:
 	case typed.Name.IsSet():
-		find(r, "check", typed.Name, r.known)
 		s.Check = string(typed.Name.Value)
+		if _, ok := r.known[s.Check]; !ok {
+			r.fail(typed.Name.Pos, meantCheck(s.Check, slices.Sorted(maps.Keys(r.known))), "unknown check %q", s.Check)
+		}
 	default:
 		s.Check = defaultCheck
 	}

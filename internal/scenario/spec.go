@@ -88,8 +88,8 @@ type HTTPSpec struct {
 	ClientIdleTimeout  Val[Duration]  `yaml:"client_idle_timeout" default:"60s" doc:"Between two requests of a connection."`
 	ConnectTimeout     Val[Duration]  `yaml:"connect_timeout" default:"1s" doc:"Until a connection to a backend is made."`
 	BackendHeadTimeout Val[Duration]  `yaml:"backend_head_timeout" default:"30s" doc:"Until a response head is whole."`
-	Retries            Val[Retries]   `yaml:"retries" default:"2" doc:"Further backends tried when a connection cannot be made."`
-	IdleConns          Val[IdleConns] `yaml:"idle_conns" default:"128" doc:"Connections kept open to each backend. The default is twice a workload's connections, so that a keep-alive load dials once."`
+	Retries            Val[Retries]   `yaml:"retries" default:"2" doc:"Further backends tried when a connection cannot be made, or ends before the answer to a request that may be repeated."`
+	IdleConns          Val[IdleConns] `yaml:"idle_conns" default:"1024" doc:"Connections kept open to each backend for 30s; with 0, each request makes one. The default is more than a lab's load has in use at a time, so that a keep-alive load dials once."`
 }
 
 // CheckSpec is one check as typed.
@@ -127,7 +127,7 @@ type CompareSpec struct {
 	Pos       Pos
 	Services  List[Val[NodeName]] `yaml:"services" required:"true" doc:"Two or more services."`
 	Workloads List[Val[NodeName]] `yaml:"workloads" default:"(all)" doc:"Workloads that each service is measured under."`
-	Rounds    Val[Rounds]         `yaml:"rounds" default:"3" doc:"Times that the services are run in order and back (A B B A)."`
+	Rounds    Val[Rounds]         `yaml:"rounds" default:"4" doc:"Times that the services are run in order and back (A B B A)."`
 }
 
 // CheckRef names a check, or is one.
@@ -137,6 +137,11 @@ type CheckRef struct {
 }
 
 func (c *CheckRef) decode(d *decoder, what string, n ast.Node) {
+	if _, isBool := n.(*ast.BoolNode); isBool {
+		text, _ := scalarText(n)
+		d.fail(at(n), meantCheck(text, nil), "%s: want the name of a check, a check or none, not %s", what, describe(n))
+		return
+	}
 	if isScalar(n) {
 		c.Name.decode(d, what, n)
 		return

@@ -143,6 +143,12 @@ func (s *source) syntax(err error) {
 	switch {
 	case strings.Contains(message, "unexpected key name"):
 		message = "want \"key: value\" with a space after the colon"
+	case strings.HasPrefix(message, "could not find flow mapping end"):
+		message = "this { has no }"
+	case strings.HasPrefix(message, "could not find flow sequence end"), strings.HasPrefix(message, "sequence end token ']' not found"):
+		message = "this [ has no ]"
+	case strings.HasPrefix(message, "could not find end character of"):
+		message = "this quote has no end"
 	case strings.Contains(message, "value is not allowed in this context") && p.Line <= len(s.lines):
 		// [2001:2::1]:80 without quotes starts a list.
 		if addr := bracketed.FindString(s.lines[p.Line-1]); addr != "" {

@@ -15,6 +15,7 @@ func (r *resolver) workloads() []Workload {
 	var out []Workload
 	for _, e := range entries {
 		w := filled(e.Value)
+		r.measurable(w)
 		out = append(out, Workload{
 			Name:        string(e.Key.Value),
 			Connections: int(w.Connections.Value),
@@ -27,6 +28,20 @@ func (r *resolver) workloads() []Workload {
 		})
 	}
 	return out
+}
+
+// longestTimeout is where the generator's latency histogram ends (traffic.Load).
+const longestTimeout = time.Minute
+
+// measurable notes what the generator would refuse, or measure nothing by.
+func (r *resolver) measurable(w WorkloadSpec) {
+	if t := time.Duration(w.Timeout.Value); t > longestTimeout {
+		r.fail(w.Timeout.Pos, "", "timeout: want at most %s, where latencies end, not %s", span(longestTimeout), span(t))
+	}
+	window := time.Duration(w.Duration.Value)
+	if w.Rate.IsSet() && float64(w.Rate.Value)*window.Seconds() < 1 {
+		r.fail(w.Rate.Pos, "", "rate: no request would be due within the duration of %s", span(window))
+	}
 }
 
 // compare resolves the comparison. Workloads and rounds are set also if no

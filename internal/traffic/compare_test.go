@@ -28,7 +28,7 @@ func testPlan(rounds int, services ...string) Plan {
 func fakeFork(_ context.Context, _ Load, event func(Event)) (Result, error) {
 	event(Measuring)
 	event(Measured)
-	return Result{Requests: 10, Elapsed: time.Second}, nil
+	return Result{Requests: 10, Answered: 10, Elapsed: time.Second}, nil
 }
 
 func letters(runs []Run, workload string) string {

@@ -41,6 +41,9 @@ func (c Conditions) withMachine() Conditions {
 	}
 	c.CPUModel = cpuModel("/proc/cpuinfo")
 	c.Cores = runtime.NumCPU()
+	if t, err := machineTime(); err == nil {
+		c.Cores = t.Cores // also those that a cpuset withholds from this process
+	}
 	c.Go = runtime.Version()
 	c.Mitigation = mitigations("/sys/devices/system/cpu/vulnerabilities")
 	c.Resolution = "machine: elapsed less idle time, steps of 10 ms (/proc/stat); processes: ns (CPU clock)"

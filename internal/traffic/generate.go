@@ -46,6 +46,7 @@ type generator struct {
 	ctx      context.Context // ends when the run is cut short
 	stopped  atomic.Bool     // the same, cheaper to ask
 	halt     context.CancelCauseFunc
+	window   window
 	sent     atomic.Uint64 // measured requests begun, where Requests bounds them
 	errors   atomic.Uint64 // measured, where MaxErrors bounds them
 	shards   []shard
@@ -62,6 +63,7 @@ type shard struct {
 
 func newGenerator(load Load) *generator {
 	g := &generator{load: load}
+	g.window.reset()
 	g.dialer.KeepAlive = -1 // system calls that no connection here lives long enough to need
 	g.dialer.SetMultipathTCP(false)
 	for _, t := range load.Targets {
@@ -89,14 +91,6 @@ func requestFor(l Load, target string) []byte {
 // now returns the time on the run's clock.
 func (g *generator) now() time.Duration { return time.Since(g.base) }
 
-// over reports whether a request at t comes after the window. Without a
-// duration, only the number of requests ends it.
-func (g *generator) over(t time.Duration) bool {
-	return g.load.Duration > 0 && t >= g.load.Warmup+g.load.Duration
-}
-
-func (g *generator) measured(t time.Duration) bool { return t >= g.load.Warmup }
-
 // take reports whether one more measured request may be sent.
 func (g *generator) take() bool {
 	return g.load.Requests == 0 || g.sent.Add(1) <= g.load.Requests
@@ -114,6 +108,7 @@ func (g *generator) run(ctx context.Context, event func(Event)) (Result, error) 
 	}
 	if g.load.Warmup == 0 {
 		event(Measuring)
+		g.window.open(0)
 	}
 	cpu := processTime()
 	g.base = time.Now()
@@ -124,6 +119,7 @@ func (g *generator) run(ctx context.Context, event func(Event)) (Result, error) 
 	if g.load.Warmup > 0 {
 		g.await(g.load.Warmup, finished)
 		begin, cpu = g.now(), processTime()
+		g.window.open(begin)
 		event(Measuring)
 	}
 	if g.load.Duration > 0 {
@@ -132,6 +128,7 @@ func (g *generator) run(ctx context.Context, event func(Event)) (Result, error) 
 		g.await(-1, finished)
 	}
 	end, cpuEnd := g.now(), processTime()
+	g.window.close(end)
 	event(Measured)
 	for _, w := range g.workers {
 		<-w.done
@@ -205,6 +202,7 @@ func (g *generator) collect() Result {
 	r := Result{Errors: map[string]uint64{}, Servers: map[string]uint64{}}
 	for _, w := range g.workers {
 		r.Requests += w.requests
+		r.Answered += w.answered
 		r.Connections += w.connections
 		r.BytesIn += w.bytesIn
 		r.BytesOut += w.bytesOut

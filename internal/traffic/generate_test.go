@@ -115,6 +115,28 @@ func TestOpenLoopOwnsUpToWhatItCouldNotSend(t *testing.T) {
 	}
 }
 
+func TestOverloadDoesNotPassForThroughput(t *testing.T) {
+	// 20 requests/s are all that one connection to this server carries; 80 are due.
+	addr := startServer(t, ServerConfig{Name: "a"})
+	r := mustGenerate(t, Load{Targets: []netip.AddrPort{addr}, Connections: 1, KeepAlive: true, Rate: 80, Path: "/slow/50ms", Duration: time.Second})
+	if r.Schedule.Dropped != 0 || r.Requests != 80 {
+		t.Errorf("the queue holds all: %d answered, schedule %+v", r.Requests, r.Schedule)
+	}
+	if got := r.Rate(); got < 10 || got > 20.5 {
+		t.Errorf("%.1f requests/s", got)
+	}
+}
+
+func TestTheRateIsThatOfTheWindowAsItWas(t *testing.T) {
+	addr := startServer(t, ServerConfig{Name: "a"})
+	for _, warmup := range []time.Duration{0, 50 * time.Millisecond} {
+		r := mustGenerate(t, Load{Targets: []netip.AddrPort{addr}, Connections: 4, KeepAlive: true, Warmup: warmup, Duration: 200 * time.Millisecond})
+		if r.Answered == 0 || r.Answered > r.Requests+4 || r.Requests > r.Answered+4 {
+			t.Errorf("warm-up %v: %d requests sent in the window, %d answers came in it", warmup, r.Requests, r.Answered)
+		}
+	}
+}
+
 func TestErrorsAreCountedByKind(t *testing.T) {
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {

@@ -38,7 +38,7 @@ var benchmarking = []netip.Prefix{netip.MustParsePrefix("198.18.0.0/15"), netip.
 
 const (
 	defaultTimeout = 5 * time.Second
-	maxTimeout     = time.Minute // the histogram ends there
+	maxTimeout     = time.Minute // the histogram ends there; internal/scenario knows it too
 	maxConnections = 65536
 )
 
@@ -76,6 +76,14 @@ func (l Load) normal() (Load, error) {
 	}
 	return l, nil
 }
+
+// measured reports whether a request of an open loop, due at t on the run's
+// clock, is past the warm-up.
+func (l Load) measured(t time.Duration) bool { return t >= l.Warmup }
+
+// over reports whether it comes after the window. Without a duration only the
+// number of requests ends that.
+func (l Load) over(t time.Duration) bool { return l.Duration > 0 && t >= l.Warmup+l.Duration }
 
 func validTarget(path string) bool {
 	return strings.HasPrefix(path, "/") && !strings.ContainsFunc(path, func(r rune) bool { return r <= ' ' || r >= 0x7f })

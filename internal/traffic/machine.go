@@ -28,18 +28,19 @@ type MachineTime struct {
 	SoftIRQ time.Duration `json:"softirq"`
 	Idle    time.Duration `json:"idle"`  // with iowait
 	Steal   time.Duration `json:"steal"` // taken by the hypervisor; part of neither busy nor idle
+	Cores   int           `json:"cores"` // that the other fields are sums over
 }
 
 // busy returns what cores spent on work of any kind, interrupts included, while
 // elapsed went by.
-func (t MachineTime) busy(elapsed time.Duration, cores int) time.Duration {
-	return max(elapsed*time.Duration(cores)-t.Idle-t.Steal, 0)
+func (t MachineTime) busy(elapsed time.Duration) time.Duration {
+	return max(elapsed*time.Duration(t.Cores)-t.Idle-t.Steal, 0)
 }
 
 func (t MachineTime) since(from MachineTime) MachineTime {
 	return MachineTime{
 		t.User - from.User, t.Nice - from.Nice, t.System - from.System,
-		t.IRQ - from.IRQ, t.SoftIRQ - from.SoftIRQ, t.Idle - from.Idle, t.Steal - from.Steal,
+		t.IRQ - from.IRQ, t.SoftIRQ - from.SoftIRQ, t.Idle - from.Idle, t.Steal - from.Steal, t.Cores,
 	}
 }
 
@@ -53,9 +54,11 @@ func machineTime() (MachineTime, error) {
 
 // parseMachineTime reads the first line of /proc/stat, see proc_stat(5):
 // cpu user nice system idle iowait irq softirq steal guest guest_nice. Guest
-// time is already part of user.
+// time is already part of user. The lines that follow, one per core, say how
+// many cores it sums up; runtime.NumCPU would count only those that this process
+// may use.
 func parseMachineTime(stat []byte) (MachineTime, error) {
-	line, _, _ := bytes.Cut(stat, []byte("\n"))
+	line, perCore, _ := bytes.Cut(stat, []byte("\n"))
 	f := bytes.Fields(line)
 	if len(f) < 9 || string(f[0]) != "cpu" {
 		return MachineTime{}, fmt.Errorf("parse /proc/stat: first line %q", line)
@@ -68,5 +71,12 @@ func parseMachineTime(stat []byte) (MachineTime, error) {
 		}
 		v[i] = time.Duration(n) * (time.Second / userHZ)
 	}
-	return MachineTime{User: v[0], Nice: v[1], System: v[2], Idle: v[3] + v[4], IRQ: v[5], SoftIRQ: v[6], Steal: v[7]}, nil
+	cores := 0
+	for line := range bytes.Lines(perCore) {
+		if !bytes.HasPrefix(line, []byte("cpu")) {
+			break
+		}
+		cores++
+	}
+	return MachineTime{User: v[0], Nice: v[1], System: v[2], Idle: v[3] + v[4], IRQ: v[5], SoftIRQ: v[6], Steal: v[7], Cores: cores}, nil
 }

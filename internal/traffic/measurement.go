@@ -9,7 +9,7 @@ import (
 
 // Schema is the version of a Measurement's JSON. It grows when a reader of an
 // older one would be wrong about a newer one.
-const Schema = 1
+const Schema = 2
 
 // Plan is what Compare does: every arm under every workload, in rounds.
 type Plan struct {

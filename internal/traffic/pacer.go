@@ -53,10 +53,10 @@ func (p *pacer) run() {
 	defer close(p.queue)
 	for i := 0; ; i++ {
 		due := time.Duration(float64(i) * float64(time.Second) / p.g.load.Rate)
-		if !p.sleepUntil(due) || p.g.over(due) {
+		if !p.sleepUntil(due) || p.g.load.over(due) {
 			return
 		}
-		measured := p.g.measured(due)
+		measured := p.g.load.measured(due)
 		if measured && !p.g.take() {
 			return
 		}

@@ -5,9 +5,12 @@ import "time"
 // Result is what one run of the generator saw in its measured window. A request
 // belongs to the window if the moment it was sent (closed loop) or due (open
 // loop) lies in it; those still unanswered at the end are waited for, so a stall
-// at the end of a window shows.
+// at the end of a window shows. Answered alone is counted by the moment of the
+// answer: a service that cannot keep up with an open loop answers much of what
+// was due in the window after it, which must not pass for throughput.
 type Result struct {
-	Requests    uint64            `json:"requests"`    // answered in full with a status below 400
+	Requests    uint64            `json:"requests"`    // of the window, answered in full with a status below 400, whenever that was
+	Answered    uint64            `json:"answered"`    // such answers that came within the window, whenever their requests were due
 	Elapsed     time.Duration     `json:"elapsed"`     // length of the window
 	Latency     Histogram         `json:"latency"`     // of those requests
 	Errors      map[string]uint64 `json:"errors"`      // by kind, see the Err constants; "status_503" for an answer of 400 and above
@@ -54,12 +57,12 @@ func (r *Result) Failed() uint64 {
 	return n
 }
 
-// Rate returns the requests per second.
+// Rate returns the requests answered per second of the window.
 func (r *Result) Rate() float64 {
 	if r.Elapsed <= 0 {
 		return 0
 	}
-	return float64(r.Requests) / r.Elapsed.Seconds()
+	return float64(r.Answered) / r.Elapsed.Seconds()
 }
 
 // Event is what a generator says while it runs.

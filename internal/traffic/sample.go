@@ -3,7 +3,8 @@ package traffic
 import (
 	"context"
 	"fmt"
-	"runtime"
+	"maps"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -21,7 +22,7 @@ func (p Probes) run(ctx context.Context, t turn) Run {
 		case Measuring:
 			before, began = p.sampleStart(ctx), true
 		case Measured:
-			after, ended = p.sampleEnd(ctx), true
+			after, ended = p.sampleEnd(ctx, before), true
 		}
 	})
 	r.Result = result
@@ -47,20 +48,39 @@ type sample struct {
 	errs    []string
 }
 
-// sampleStart and sampleEnd ask the planes outside the window that the CPU
-// samples span, because asking them costs CPU too.
+// sampleStart and sampleEnd ask the planes, and look for processes, outside the
+// window that the CPU samples span, because that costs CPU too.
 func (p Probes) sampleStart(ctx context.Context) sample {
-	var s sample
+	s := sample{procs: map[string]map[int]time.Duration{}}
 	s.askPlanes(ctx, p)
-	s.readCPU(p)
+	groups := p.groups()
+	s.readMachine()
+	s.readProcesses(groups)
 	return s
 }
 
-func (p Probes) sampleEnd(ctx context.Context) sample {
-	var s sample
-	s.readCPU(p)
+func (p Probes) sampleEnd(ctx context.Context, start sample) sample {
+	s := sample{procs: map[string]map[int]time.Duration{}}
+	s.readMachine()
+	s.readProcesses(start.pids())
+	s.readProcesses(p.groups()) // those that started meanwhile
 	s.askPlanes(ctx, p)
 	return s
+}
+
+func (p Probes) groups() map[string][]int {
+	if p.Groups == nil {
+		return nil
+	}
+	return p.Groups()
+}
+
+func (s *sample) pids() map[string][]int {
+	groups := map[string][]int{}
+	for name, procs := range s.procs {
+		groups[name] = slices.Collect(maps.Keys(procs))
+	}
+	return groups
 }
 
 func (s *sample) askPlanes(ctx context.Context, p Probes) {
@@ -73,19 +93,24 @@ func (s *sample) askPlanes(ctx context.Context, p Probes) {
 	}
 }
 
-func (s *sample) readCPU(p Probes) {
+func (s *sample) readMachine() {
 	s.at = time.Now()
 	var err error
 	if s.machine, err = machineTime(); err != nil {
 		s.errs = append(s.errs, err.Error())
 	}
-	if p.Groups == nil {
-		return
-	}
-	s.procs = map[string]map[int]time.Duration{}
-	for name, pids := range p.Groups() {
-		s.procs[name] = map[int]time.Duration{}
+}
+
+// readProcesses reads the CPU clocks of the processes that were not read yet.
+func (s *sample) readProcesses(groups map[string][]int) {
+	for name, pids := range groups {
+		if s.procs[name] == nil {
+			s.procs[name] = map[int]time.Duration{}
+		}
 		for _, pid := range pids {
+			if _, read := s.procs[name][pid]; read {
+				continue
+			}
 			if d, err := processCPU(pid); err == nil {
 				s.procs[name][pid] = d
 			}
@@ -109,7 +134,7 @@ func (s sample) cpuSince(from sample, warnings *[]string) CPU {
 	*warnings = append(*warnings, from.errs...)
 	*warnings = append(*warnings, s.errs...)
 	c := CPU{Elapsed: s.at.Sub(from.at), Machine: s.machine.since(from.machine), Groups: map[string]time.Duration{}}
-	c.Busy = c.Machine.busy(c.Elapsed, runtime.NumCPU())
+	c.Busy = c.Machine.busy(c.Elapsed)
 	for name, procs := range s.procs {
 		for pid, d := range procs {
 			c.Groups[name] += d - from.procs[name][pid] // one that started meanwhile spent all its time in the window

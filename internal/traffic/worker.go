@@ -24,7 +24,7 @@ type worker struct {
 
 	pause time.Duration // after the next error
 
-	requests, connections, bytesIn, bytesOut, queued, dropped uint64
+	requests, answered, connections, bytesIn, bytesOut, queued, dropped uint64
 
 	errors  map[string]uint64
 	servers map[string]*uint64
@@ -59,8 +59,8 @@ func (w *worker) closedLoop() {
 	g := w.g
 	for !g.stopped.Load() {
 		start := g.now()
-		measured := g.measured(start)
-		if g.over(start) || measured && !g.take() {
+		measured := g.window.begun(start)
+		if g.window.over(start) || measured && !g.take() {
 			return
 		}
 		if w.exchange(start, measured) {
@@ -78,7 +78,7 @@ func (w *worker) openLoop() {
 		if g.stopped.Load() {
 			continue // empty the queue
 		}
-		measured, waited := g.measured(a.due), g.now()-a.handed
+		measured, waited := g.load.measured(a.due), g.now()-a.handed
 		if waited > g.load.Timeout {
 			if measured {
 				w.dropped++
@@ -114,6 +114,9 @@ func (w *worker) exchange(due time.Duration, measured bool) bool {
 		w.count(measured, "status_"+strconv.Itoa(status))
 		w.afterwards()
 		return false
+	}
+	if w.g.window.holds(end) {
+		w.answered++
 	}
 	if measured {
 		w.requests++
