@@ -140,7 +140,7 @@ func TestNearNames(t *testing.T) {
 	for word, want := range map[string]string{
 		"web": "", "webl4": "web-l4 web-l7", "WEB-L4": "", "shpo": "shop", "s3": "s1 s2 s12", "zzzzzzz": "", "": "",
 	} {
-		if got := strings.Join(near(word, known), " "); got != want {
+		if got := strings.Join(Nearest(word, known), " "); got != want {
 			t.Errorf("near %q are %q, want %q", word, got, want)
 		}
 	}

@@ -2,6 +2,7 @@ package ctl
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,17 +12,23 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"time"
 
 	"lbctl/internal/lb"
 )
 
+// answerTimeout is how long a daemon may take over anything that is not made for
+// waiting. One that takes longer is stopped or stuck, and its caller must know.
+const answerTimeout = 10 * time.Second
+
 // Client speaks to a daemon. Its methods are safe for concurrent use; an error
 // that the daemon answered holds a *Problem.
 type Client struct {
-	http  *http.Client
-	base  string
-	token string
-	where string // for error messages
+	http     *http.Client
+	base     string
+	token    string
+	where    string        // for error messages
+	patience time.Duration // answerTimeout
 }
 
 // Dial returns a client of the daemon at a unix socket. It connects on first use.
@@ -29,12 +36,12 @@ func Dial(socket string) *Client {
 	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", socket)
 	}}
-	return &Client{http: &http.Client{Transport: transport}, base: "http://lbctl", where: socket}
+	return &Client{http: &http.Client{Transport: transport}, base: "http://lbctl", where: socket, patience: answerTimeout}
 }
 
 // DialTCP returns a client of the daemon that published its API at addr.
 func DialTCP(addr, token string) *Client {
-	return &Client{http: &http.Client{Transport: &http.Transport{}}, base: "http://" + addr, token: token, where: addr}
+	return &Client{http: &http.Client{Transport: &http.Transport{}}, base: "http://" + addr, token: token, where: addr, patience: answerTimeout}
 }
 
 // Close closes idle connections.
@@ -62,6 +69,8 @@ func (c *Client) Stats(ctx context.Context) (s Stats, err error) {
 
 // Config returns the desired configuration and the tag that ConfigureIf takes.
 func (c *Client) Config(ctx context.Context) (config lb.Config, etag string, err error) {
+	ctx, cancel := c.within(ctx, 0)
+	defer cancel()
 	resp, err := c.do(ctx, http.MethodGet, "/v1/config", nil, nil)
 	if err != nil {
 		return config, "", err
@@ -78,6 +87,8 @@ func (c *Client) Configure(ctx context.Context, config lb.Config) (Configured, e
 // ConfigureIf is Configure unless the configuration is no longer the one that
 // etag was returned with; then the Problem's status is 412.
 func (c *Client) ConfigureIf(ctx context.Context, etag string, config lb.Config) (result Configured, err error) {
+	ctx, cancel := c.within(ctx, 0)
+	defer cancel()
 	header := http.Header{}
 	if etag != "" {
 		header.Set("If-Match", etag)
@@ -102,7 +113,7 @@ func (c *Client) SetBackend(ctx context.Context, service, backend string, patch 
 // Wait returns when what w asks for is so. A Problem of status 504 says what
 // was missing when time ran out.
 func (c *Client) Wait(ctx context.Context, w WaitRequest) (s Status, err error) {
-	return s, c.call(ctx, http.MethodPost, "/v1/wait", w, &s)
+	return s, c.callWithin(ctx, cmp.Or(w.Timeout, waitTimeout), http.MethodPost, "/v1/wait", w, &s)
 }
 
 // Shutdown ends the daemon. Forwarding goes on.
@@ -112,6 +123,8 @@ func (c *Client) Shutdown(ctx context.Context) error {
 
 // PastEvents returns the events after sequence number since that are remembered.
 func (c *Client) PastEvents(ctx context.Context, since uint64) ([]Event, error) {
+	ctx, cancel := c.within(ctx, 0)
+	defer cancel()
 	var events []Event
 	err := c.events(ctx, since, false, func(e Event) error {
 		events = append(events, e)
@@ -151,6 +164,13 @@ func (c *Client) events(ctx context.Context, since uint64, follow bool, f func(E
 
 // call sends in, unless nil, and decodes the answer into out, unless nil.
 func (c *Client) call(ctx context.Context, method, path string, in, out any) error {
+	return c.callWithin(ctx, 0, method, path, in, out)
+}
+
+// callWithin is call for what takes a time by itself.
+func (c *Client) callWithin(ctx context.Context, d time.Duration, method, path string, in, out any) error {
+	ctx, cancel := c.within(ctx, d)
+	defer cancel()
 	resp, err := c.do(ctx, method, path, nil, in)
 	if err != nil {
 		return err
@@ -167,6 +187,12 @@ func (c *Client) decode(resp *http.Response, out any) error {
 		return fmt.Errorf("decode answer of %s to %s %s: %w", c.where, resp.Request.Method, resp.Request.URL.Path, err)
 	}
 	return nil
+}
+
+// within bounds an exchange that takes d by itself.
+func (c *Client) within(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	d += c.patience
+	return context.WithTimeoutCause(ctx, d, fmt.Errorf("no answer within %s: %w", d, context.DeadlineExceeded))
 }
 
 // do returns an answer of status 2xx; every other one becomes an error.
@@ -194,6 +220,9 @@ func (c *Client) do(ctx context.Context, method, path string, header http.Header
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
+		if ctx.Err() != nil {
+			err = context.Cause(ctx) // says what took how long
+		}
 		return nil, fmt.Errorf("ask daemon at %s: %w", c.where, unwrapURL(err))
 	}
 	if resp.StatusCode/100 == 2 {

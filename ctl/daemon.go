@@ -7,8 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -22,15 +20,13 @@ const (
 	closeTimeout = 5 * time.Second
 )
 
-// RunDaemon runs the daemon of a lab until ctx ends, a SIGTERM arrives or the
-// API asks it to. Forwarding goes on after it; the next daemon adopts what runs.
-// One daemon runs per lab.
+// RunDaemon runs the daemon of a lab until ctx ends or the API asks it to.
+// Forwarding goes on after it; the next daemon adopts what runs. One daemon runs
+// per lab.
 func RunDaemon(ctx context.Context, c DaemonConfig) error {
-	if err := c.validate(); err != nil {
+	if err := c.Validate(); err != nil {
 		return err
 	}
-	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
-	defer stop()
 	unlock, err := lockFile(c.lock())
 	if err != nil {
 		return fmt.Errorf("be the only daemon of lab %s: %w", c.Lab, err)

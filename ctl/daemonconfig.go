@@ -44,10 +44,12 @@ func LoadDaemonConfig(path string) (DaemonConfig, error) {
 	if err := decodeStrict(strings.NewReader(string(data)), &c); err != nil {
 		return c, fmt.Errorf("read daemon config %s: %w", path, err)
 	}
-	return c, c.validate()
+	return c, c.Validate()
 }
 
-func (c DaemonConfig) validate() error {
+// Validate refuses what no daemon could run with. A caller asks before it builds
+// the lab; RunDaemon and StartDaemon ask themselves.
+func (c DaemonConfig) Validate() error {
 	switch {
 	case c.Lab == "":
 		return errors.New("daemon config: lab has no name")

@@ -7,13 +7,16 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"lbctl/internal/lb"
 )
 
-// statsTimeout bounds how long a plane may take to count.
-const statsTimeout = 2 * time.Second
+const (
+	statsTimeout = 2 * time.Second // how long a plane may take to count
+	waitTimeout  = time.Minute     // of a WaitRequest that names none
+)
 
 // Config returns the desired configuration and its tag.
 func (c *Controller) Config() (config lb.Config, tag string) {
@@ -29,21 +32,31 @@ func (c *Controller) Version() Version {
 	}
 }
 
-// Stats returns the counters of the planes that are open.
+// Stats returns the counters of the planes that are open. Planes are asked side
+// by side: one that hangs costs the others nothing.
 func (c *Controller) Stats(ctx context.Context) Stats {
 	ctx, cancel := context.WithTimeout(ctx, statsTimeout)
 	defer cancel()
+	answers := make([]*PlaneStats, len(c.appliers))
+	var asked sync.WaitGroup
+	for i, a := range c.appliers {
+		asked.Go(func() {
+			got, open, err := a.stats(ctx)
+			if !open {
+				return
+			}
+			answers[i] = &PlaneStats{Plane: a.plane.Name, Stats: got}
+			if err != nil {
+				answers[i].Error = err.Error()
+			}
+		})
+	}
+	asked.Wait()
 	stats := Stats{At: time.Now(), Planes: []PlaneStats{}}
-	for _, a := range c.appliers {
-		got, open, err := a.stats(ctx)
-		if !open {
-			continue
+	for _, p := range answers {
+		if p != nil {
+			stats.Planes = append(stats.Planes, *p)
 		}
-		p := PlaneStats{Plane: a.plane.Name, Stats: got}
-		if err != nil {
-			p.Error = err.Error()
-		}
-		stats.Planes = append(stats.Planes, p)
 	}
 	return stats
 }
@@ -56,6 +69,10 @@ func (c *Controller) Status(ctx context.Context) Status {
 		Lab: c.options.Lab, Version: BuildVersion(), PID: os.Getpid(),
 		StartedAt: c.started, Uptime: time.Since(c.started),
 		Revision: v.revision, Planes: c.planes(), Services: v.services(stats),
+	}
+	for i, p := range status.Planes {
+		counted, _ := stats.Plane(p.Name)
+		status.Planes[i].StatsError = counted.Error
 	}
 	c.addProbes(status.Services)
 	return status
@@ -120,7 +137,7 @@ func (c *Controller) addProbes(services []ServiceStatus) {
 func (c *Controller) Wait(ctx context.Context, w WaitRequest) error {
 	timeout := w.Timeout
 	if timeout <= 0 {
-		timeout = time.Minute
+		timeout = waitTimeout
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()

@@ -26,7 +26,7 @@ const (
 // start forks the process: netns.Handle.Start of the lab's hub. If c.API is
 // set, the address is listened on here, in the caller's network namespace, and inherited.
 func StartDaemon(ctx context.Context, c DaemonConfig, start func(*exec.Cmd) error) (client *Client, started bool, err error) {
-	if err := c.validate(); err != nil {
+	if err := c.Validate(); err != nil {
 		return nil, false, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)

@@ -163,7 +163,7 @@ func TestADaemonThatDoesNotComeUpIsExplainedByItsLog(t *testing.T) {
 
 func TestDaemonConfigsAreChecked(t *testing.T) {
 	good := DaemonConfig{Lab: "test", Dir: "/run", Self: "/lbctl"}
-	if err := good.validate(); err != nil {
+	if err := good.Validate(); err != nil {
 		t.Fatal(err)
 	}
 	for name, spoil := range map[string]func(*DaemonConfig){
@@ -175,7 +175,7 @@ func TestDaemonConfigsAreChecked(t *testing.T) {
 	} {
 		c := good
 		spoil(&c)
-		if c.validate() == nil {
+		if c.Validate() == nil {
 			t.Errorf("%s: accepted", name)
 		}
 	}

@@ -41,6 +41,7 @@ type PlaneStatus struct {
 	Failures    uint64     `json:"failures"`
 	LastError   string     `json:"last_error,omitempty"` // kept after recovery, with its time
 	LastErrorAt time.Time  `json:"last_error_at,omitzero"`
+	StatsError  string     `json:"stats_error,omitempty"` // why the counters of its services are not known and read 0
 }
 
 // ServiceStatus is one service as it is now.

@@ -10,7 +10,7 @@ import (
 // the near ones as suggestions, or all if they are few.
 func notFound(kind, name, where string, known []string) *Problem {
 	p := problem(http.StatusNotFound, "there is no %s %q%s", kind, name, where)
-	p.DidYouMean = near(name, known)
+	p.DidYouMean = Nearest(name, known)
 	switch few := 12; {
 	case len(p.DidYouMean) > 0:
 		p.Detail += "; did you mean " + strings.Join(p.DidYouMean, " or ") + "?"
@@ -22,8 +22,9 @@ func notFound(kind, name, where string, known []string) *Problem {
 	return p
 }
 
-// near returns the known words within two edits, or a third of the word's length, of it; nearest first.
-func near(word string, known []string) []string {
+// Nearest returns the known words within two edits, or a third of the word's
+// length, of it: at most three, the nearest first.
+func Nearest(word string, known []string) []string {
 	limit := max(2, len(word)/3)
 	var words []string
 	for _, k := range known {

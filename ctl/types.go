@@ -86,7 +86,7 @@ type Version struct {
 type WaitRequest struct {
 	Revision uint64        `json:"revision"`          // 0: whatever is newest
 	Healthy  bool          `json:"healthy"`           // also: every check has judged; nothing is unknown
-	Timeout  time.Duration `json:"timeout,omitempty"` // 0: a minute
+	Timeout  time.Duration `json:"timeout,omitempty"` // 0: waitTimeout
 }
 
 // PlaneStats are the counters of one plane, or why they cannot be had.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -55,7 +56,13 @@ func (s *shell) setAdmin(c *cli.Context, admin lb.Admin) (*session, []member, er
 	return s.patch(c, ctl.BackendPatch{Admin: &admin})
 }
 
+// patch changes each member and waits, if --deadline is above 0, until the planes
+// have it.
 func (s *shell) patch(c *cli.Context, patch ctl.BackendPatch) (*session, []member, error) {
+	deadline := c.Duration("deadline")
+	if deadline < 0 {
+		return nil, nil, usagef("%s: deadline %v: want 0 or more", c.Command.Name, deadline)
+	}
 	l, err := s.openLab(c)
 	if err != nil {
 		return nil, nil, err
@@ -69,12 +76,14 @@ func (s *shell) patch(c *cli.Context, patch ctl.BackendPatch) (*session, []membe
 		return nil, nil, err
 	}
 	var revision uint64
-	for _, m := range found {
+	for i, m := range found {
 		if revision, err = l.client.SetBackend(c.Context, m.Service, m.Backend, patch); err != nil {
-			return nil, nil, err
+			return nil, nil, fmt.Errorf("set backend %s/%s, after %d of %d: %w", m.Service, m.Backend, i, len(found), err)
 		}
 	}
-	_, err = l.client.Wait(c.Context, ctl.WaitRequest{Revision: revision, Timeout: c.Duration("deadline")})
+	if deadline > 0 {
+		_, err = l.client.Wait(c.Context, ctl.WaitRequest{Revision: revision, Timeout: deadline})
+	}
 	return l, found, deadlineCode(err)
 }
 

@@ -1,42 +1,55 @@
 package cli
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
 )
 
-// interspersed moves a verb's flags in front of its arguments, because people
-// write `lbctl drain s1 --deadline 5s` and the flag package stops at the first
-// argument. What follows "--", and all that follows the node of `exec`, stays.
+// interspersed moves flags to where the flag package looks for them, because
+// people write `lbctl drain s1 --deadline 5s` and `lbctl status --lab x`, and it
+// stops at the first argument: a verb's own in front of its arguments, the
+// program's in front of the verb. What follows "--" stays, as does all that
+// follows the node of `exec`.
 func interspersed(app *cli.App, args []string) []string {
 	verbAt := verbIndex(app, args)
-	if verbAt < 0 || args[len(args)-1] == "--generate-bash-completion" {
+	if verbAt < 0 || args[len(args)-1] == askCompletion {
 		return args
 	}
 	verb := app.Command(args[verbAt])
-	if verb == nil || verb.SkipFlagParsing {
+	if verb == nil {
 		return args
 	}
+	global := append([]string{}, args[:verbAt]...)
 	var flags, rest []string
 	for i := verbAt + 1; i < len(args); i++ {
 		a := args[i]
-		switch {
-		case a == "--":
-			rest = append(rest, args[i:]...)
-			i = len(args)
-		case len(a) > 1 && a[0] == '-' && !isNumber(a):
-			flags = append(flags, a)
-			if takesValue(verb.Flags, a) && i+1 < len(args) {
-				i++
-				flags = append(flags, args[i])
+		if !isFlag(a) || verb.SkipFlagParsing && !has(app.Flags, a) {
+			if a == "--" || verb.SkipFlagParsing {
+				rest = append(rest, args[i:]...)
+				break
 			}
-		default:
 			rest = append(rest, a)
+			continue
+		}
+		of, to := verb.Flags, &flags
+		bare := takesValue(app.Flags, a) && i+1 == len(args) // would take the verb for its value
+		if !has(verb.Flags, a) && has(app.Flags, a) && !bare {
+			of, to = app.Flags, &global
+		}
+		*to = append(*to, a)
+		if takesValue(of, a) && i+1 < len(args) {
+			i++
+			*to = append(*to, args[i])
 		}
 	}
-	out := append([]string{}, args[:verbAt+1]...)
-	return append(append(out, flags...), rest...)
+	return slices.Concat(global, args[verbAt:verbAt+1], flags, rest)
+}
+
+// isFlag reports whether a word is a flag: neither "-", nor "--", nor a number.
+func isFlag(word string) bool {
+	return len(word) > 1 && word[0] == '-' && word != "--" && (word[1] < '0' || word[1] > '9')
 }
 
 func verbIndex(app *cli.App, args []string) int {
@@ -51,21 +64,20 @@ func verbIndex(app *cli.App, args []string) int {
 	return -1
 }
 
-// takesValue reports whether the flag word needs the next argument as its value.
-func takesValue(flags []cli.Flag, word string) bool {
-	name := strings.TrimLeft(word, "-")
-	if strings.Contains(name, "=") {
-		return false
-	}
-	for _, f := range flags {
-		for _, n := range f.Names() {
-			if n == name {
-				_, isBool := f.(*cli.BoolFlag)
-				return !isBool
-			}
-		}
-	}
-	return false
+// lookUp finds the flag that a word such as --lab or --lab=x names.
+func lookUp(flags []cli.Flag, word string) (flag cli.Flag, ok bool) {
+	name, _, _ := strings.Cut(strings.TrimLeft(word, "-"), "=")
+	return find(flags, func(f cli.Flag) bool { return slices.Contains(f.Names(), name) })
 }
 
-func isNumber(word string) bool { return word[1] >= '0' && word[1] <= '9' }
+func has(flags []cli.Flag, word string) bool {
+	_, ok := lookUp(flags, word)
+	return ok
+}
+
+// takesValue reports whether the flag word needs the next argument as its value.
+func takesValue(flags []cli.Flag, word string) bool {
+	flag, ok := lookUp(flags, word)
+	_, isBool := flag.(*cli.BoolFlag)
+	return ok && !isBool && !strings.Contains(word, "=")
+}

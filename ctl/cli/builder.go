@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"time"
 
 	"lbctl/ctl"
@@ -23,28 +22,54 @@ type builder struct {
 	timeout        time.Duration
 	api, tokenFile string
 	out            io.Writer // what happens, for people
+	fresh          bool      // refuse a lab that is there already
+	begun          bool      // up has begun to change the machine, or is through
+	config         ctl.DaemonConfig
 	client         *ctl.Client
 }
 
 func (b *builder) up(ctx context.Context) error {
-	unlock, err := lab.Lock(b.options, b.scenario.Name)
+	if err := b.prepare(); err != nil {
+		return err
+	}
+	unlock, err := lab.Lock(ctx, b.options, b.scenario.Name)
 	if err != nil {
 		return err
 	}
 	defer unlock()
 	b.options.Locked = true
+	defer func() { b.options.Locked = false }()
 	if err := b.examine(); err != nil {
 		return err
+	}
+	if b.fresh {
+		if err := b.refuseOld(); err != nil {
+			return err
+		}
 	}
 	if err := b.printPlan(); err != nil {
 		return err
 	}
 	began := time.Now()
+	b.begun = true
 	changed, err := b.reconcile(ctx)
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(b.out, "lab %s is up: %s in %s\n", b.scenario.Name, count(changed, "change"), time.Since(began).Round(10*time.Millisecond))
+	return nil
+}
+
+// refuseOld must be asked under the lock: then whoever goes on owns the lab.
+func (b *builder) refuseOld() error {
+	labs, err := lab.List(b.options)
+	if err != nil {
+		return err
+	}
+	name := b.scenario.Name
+	if old, exists := find(labs, func(l lab.Info) bool { return l.Name == name }); exists {
+		return fmt.Errorf("lab %s is %s already: use 'lbctl --lab %s compare', or 'lbctl down %s' first", name, old.State, name, name)
+	}
 	return nil
 }
 
@@ -164,11 +189,8 @@ func (b *builder) configure(ctx context.Context, l *lab.Lab) (ctl.Configured, er
 	if err != nil {
 		return ctl.Configured{}, err
 	}
-	config, err := b.daemonConfig(l)
-	if err != nil {
-		return ctl.Configured{}, err
-	}
-	client, _, err := ctl.StartDaemon(ctx, config, hub.Start)
+	defer hub.Close()
+	client, _, err := ctl.StartDaemon(ctx, b.config, hub.Start)
 	if err != nil {
 		return ctl.Configured{}, err
 	}
@@ -192,31 +214,6 @@ func (b *builder) printConfigured(configured ctl.Configured) {
 			fmt.Fprintln(b.out, " ", ch)
 		}
 	}
-}
-
-func (b *builder) daemonConfig(l *lab.Lab) (ctl.DaemonConfig, error) {
-	config := ctl.DaemonConfig{Lab: b.scenario.Name, Dir: l.Path(), Self: b.options.Self, API: b.api, HubNetNS: l.Path("netns", "_hub")}
-	for _, n := range b.scenario.Topology.Nodes {
-		if n.Role != scenario.RoleBalancer {
-			continue
-		}
-		config.BalancerNetNS = l.Path("netns", n.Name)
-		for _, link := range n.Links {
-			config.Interfaces = append(config.Interfaces, link.Name)
-			config.Ports = append(config.Ports, l.Port(n.Name, link.Name))
-		}
-	}
-	if (b.api == "") != (b.tokenFile == "") {
-		return config, usagef("up: --api and --token-file go together: an API beyond the unix socket needs a token")
-	}
-	if b.tokenFile != "" {
-		token, err := os.ReadFile(b.tokenFile)
-		if err != nil {
-			return config, fmt.Errorf("read token: %w", err)
-		}
-		config.Token = strings.TrimSpace(string(token))
-	}
-	return config, nil
 }
 
 func (b *builder) keepScenario(l *lab.Lab) error {

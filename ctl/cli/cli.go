@@ -5,7 +5,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -21,7 +20,8 @@ import (
 type shell struct {
 	in       io.Reader
 	out, err io.Writer
-	color    bool // out is a terminal and NO_COLOR is unset
+	screen   bool // out is a terminal that can be redrawn
+	color    bool // out is a screen and NO_COLOR is unset
 	terminal bool // err is a terminal: progress may redraw a line
 }
 
@@ -29,12 +29,16 @@ type shell struct {
 // only entry: cmd/lbctl passes the process's own streams, tests pass buffers.
 func Main(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
 	s := &shell{in: in, out: out, err: errOut, terminal: isTerminal(errOut)}
-	s.color = isTerminal(out) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+	s.screen = isTerminal(out) && os.Getenv("TERM") != "dumb"
+	s.color = s.screen && os.Getenv("NO_COLOR") == ""
 	app := s.app()
+	if s.completeValue(app, args) {
+		return exitOK
+	}
 	err := app.RunContext(ctx, interspersed(app, args))
 	code := exitCode(ctx, err)
-	if err != nil && !errors.Is(err, errSilent) && code != exitInterrupted {
-		fmt.Fprintln(errOut, "lbctl:", err)
+	if text := message(code, err); text != "" {
+		fmt.Fprintln(errOut, "lbctl:", text)
 	}
 	return code
 }
@@ -49,7 +53,6 @@ func (s *shell) app() *cli.App {
 		Name:                   "lbctl",
 		Usage:                  "a load-balancer lab on one Linux machine",
 		Version:                ctl.BuildVersion(),
-		HideVersion:            true, // `lbctl version` says more
 		EnableBashCompletion:   true,
 		UseShortOptionHandling: false,
 		Reader:                 s.in,

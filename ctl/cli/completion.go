@@ -3,14 +3,22 @@ package cli
 import (
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 
 	"github.com/urfave/cli/v2"
+
+	"lbctl/internal/lab"
 )
 
-// Each script asks lbctl itself what may come next, so completion never goes stale.
+// askCompletion is the flag by which a script asks, behind the words so far.
+const askCompletion = "--generate-bash-completion"
+
+// Each script asks lbctl itself what may come next, so completion never goes
+// stale. A bare "--" is asked about as "-", since it ends the flags of a command.
 const bashCompletion = `_lbctl() {
   local words=("${COMP_WORDS[@]:0:COMP_CWORD}") cur="${COMP_WORDS[COMP_CWORD]}" opts
-  if [[ "$cur" == -* ]]; then words+=("$cur"); fi
+  if [[ "$cur" == -- ]]; then words+=(-); elif [[ "$cur" == -* ]]; then words+=("$cur"); fi
   opts=$("${words[@]}" --generate-bash-completion 2>/dev/null)
   COMPREPLY=($(compgen -W "$opts" -- "$cur"))
 }
@@ -22,7 +30,7 @@ _lbctl() {
   local -a opts
   local cur=${words[CURRENT]}
   local -a asked=("${(@)words[1,CURRENT-1]}")
-  [[ "$cur" == -* ]] && asked+=("$cur")
+  if [[ "$cur" == -- ]]; then asked+=(-); elif [[ "$cur" == -* ]]; then asked+=("$cur"); fi
   opts=("${(@f)$("${asked[@]}" --generate-bash-completion 2>/dev/null)}")
   if [[ -n "${opts[1]}" ]]; then compadd -- "${opts[@]}"; else _files; fi
 }
@@ -65,4 +73,32 @@ fish:  lbctl completion fish | source`,
 			}
 		},
 	}
+}
+
+// completeValue offers the values of the flag that the words end with; ok is
+// false if they end otherwise. The flag package would complete nothing there.
+func (s *shell) completeValue(app *cli.App, args []string) (ok bool) {
+	n := len(args) - 2
+	if n < 1 || args[n+1] != askCompletion {
+		return false
+	}
+	flags := app.Flags
+	if at := verbIndex(app, args[:n]); at > 0 && app.Command(args[at]) != nil {
+		flags = slices.Concat(flags, app.Command(args[at]).Flags)
+	}
+	flag, known := lookUp(flags, args[n])
+	if !known || !strings.HasPrefix(args[n], "-") || !takesValue(flags, args[n]) {
+		return false
+	}
+	var values []string
+	switch flag.Names()[0] {
+	case "output":
+		values = []string{"table", "json", "yaml"}
+	case "lab":
+		values = labNames(lab.Options{})
+	}
+	for _, v := range values {
+		fmt.Fprintln(s.out, v)
+	}
+	return true
 }

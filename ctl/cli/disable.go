@@ -29,5 +29,5 @@ is the gentle way. ` + memberHelp,
 
 // applyDeadline bounds the wait for the planes to have applied a change.
 func applyDeadline() cli.Flag {
-	return &cli.DurationFlag{Name: "deadline", Value: 10 * time.Second, Usage: "how long to wait until the planes have it"}
+	return &cli.DurationFlag{Name: "deadline", Value: 10 * time.Second, Usage: "how long to wait until the planes have it; 0: do not wait"}
 }

@@ -30,11 +30,18 @@ was killed at any moment, and removes nothing that the lab did not create.`,
 			}
 			var failed []error
 			for _, name := range names {
+				done := "lab %s is down\n"
+				if _, err := lab.Open(options, name); errors.Is(err, lab.ErrNoLab) {
+					done = "there was no lab %s\n" // yet what a kill left of its making goes
+				}
 				if err := lab.Down(c.Context, options, name); err != nil {
 					failed = append(failed, err)
 					continue
 				}
-				fmt.Fprintf(s.out, "lab %s is down\n", name)
+				fmt.Fprintf(s.out, done, name)
+			}
+			if c.Bool("all") {
+				failed = append(failed, lab.SweepLocks(options))
 			}
 			return errors.Join(failed...)
 		},

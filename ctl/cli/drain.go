@@ -24,41 +24,47 @@ first, the backend stays draining and the exit code is 6. ` + memberHelp,
 		},
 		BashComplete: completeWith(s.backendNames),
 		Action: func(c *cli.Context) error {
+			deadline := time.Now().Add(c.Duration("deadline")) // for all there is to wait for
 			l, found, err := s.setAdmin(c, lb.Draining)
-			if err != nil {
-				return err
+			if err == nil && c.Duration("deadline") == 0 {
+				return s.said(c, found, "draining")
 			}
-			if c.Duration("deadline") > 0 {
-				if err := s.waitDrained(c, l, found); err != nil {
-					return err
-				}
+			if err == nil {
+				err = s.waitDrained(c, l, found, deadline)
+			}
+			if err == nil {
 				return s.said(c, found, "drained")
 			}
-			return s.said(c, found, "draining")
+			if c.Context.Err() != nil && found != nil {
+				word := c.Args().First()
+				return codef(exitInterrupted, "drain: interrupted; %s stays draining, 'lbctl enable %s' takes it back", word, word)
+			}
+			return err
 		},
 	}
 }
 
 // waitDrained polls the planes' own counts; progress goes to stderr.
-func (s *shell) waitDrained(c *cli.Context, l *session, found []member) error {
-	deadline := time.Now().Add(c.Duration("deadline"))
+func (s *shell) waitDrained(c *cli.Context, l *session, found []member, deadline time.Time) error {
+	defer s.endProgress()
 	shown := ""
 	for {
 		st, err := l.status(c.Context)
 		if err != nil {
 			return err
 		}
-		left, text := leftOf(st, found)
+		drained, text, err := leftOf(st, found)
+		if err != nil {
+			return err
+		}
 		if text != shown {
 			s.progressLine(text, time.Until(deadline))
 			shown = text
 		}
-		if left == 0 {
-			s.endProgress()
+		if drained {
 			return nil
 		}
 		if time.Now().After(deadline) {
-			s.endProgress()
 			return codef(exitDeadline, "drain: after %v there are still %s; the backend stays draining", c.Duration("deadline"), text)
 		}
 		select {
@@ -69,19 +75,33 @@ func (s *shell) waitDrained(c *cli.Context, l *session, found []member) error {
 	}
 }
 
-func leftOf(st ctl.Status, found []member) (left uint64, text string) {
+// leftOf says what the members still have. A plane that cannot count may have
+// anything left. The error says that somebody ended the drain.
+func leftOf(st ctl.Status, found []member) (drained bool, text string, err error) {
+	unknown := map[lb.Plane]string{}
+	for _, p := range st.Planes {
+		unknown[p.Name] = p.StatsError
+	}
+	drained = true
 	var parts []string
 	for _, m := range found {
 		svc, _ := st.Service(m.Service)
-		b, _ := svc.Backend(m.Backend)
+		b, exists := svc.Backend(m.Backend)
+		if exists && b.Admin == lb.Enabled {
+			return false, "", fmt.Errorf("drain: somebody has enabled %s/%s meanwhile", m.Service, m.Backend)
+		}
 		noun := "flow"
 		if m.Plane == lb.L7 {
 			noun = "request"
 		}
-		left += b.Counters.Active
-		parts = append(parts, fmt.Sprintf("%s on %s/%s", count(int(b.Counters.Active), noun), m.Service, m.Backend))
+		what := count(int(b.Counters.Active), noun)
+		if unknown[m.Plane] != "" {
+			what = noun + "s unknown (" + unknown[m.Plane] + ")"
+		}
+		drained = drained && b.Counters.Active == 0 && unknown[m.Plane] == ""
+		parts = append(parts, fmt.Sprintf("%s on %s/%s", what, m.Service, m.Backend))
 	}
-	return left, strings.Join(parts, ", ")
+	return drained, strings.Join(parts, ", "), nil
 }
 
 // progressLine redraws one line on a terminal and adds one elsewhere.

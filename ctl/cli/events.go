@@ -20,7 +20,7 @@ func (s *shell) events() *cli.Command {
 With -o json each event is one line.`,
 		Flags: []cli.Flag{
 			outputFlag(),
-			&cli.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "go on as they happen, until Ctrl-C"},
+			&cli.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "go on as they happen, until Ctrl-C or the daemon's end"},
 			&cli.Uint64Flag{Name: "since", Usage: "only events after this sequence number"},
 		},
 		Action: func(c *cli.Context) error {
@@ -32,6 +32,7 @@ With -o json each event is one line.`,
 				return err
 			}
 			if c.Bool("follow") {
+				defer s.untilUnread(c)()
 				err = l.client.Events(c.Context, c.Uint64("since"), func(e ctl.Event) error { return s.printEvent(c, e) })
 				if errors.Is(err, context.Canceled) {
 					return nil

@@ -4,9 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"strings"
+	"syscall"
 
 	"github.com/urfave/cli/v2"
+
+	"lbctl/ctl"
 )
 
 // Exit codes. Scripts rely on them, so a number never changes its meaning.
@@ -19,11 +24,12 @@ const (
 	exitUnable      = 5
 	exitDeadline    = 6
 	exitInterrupted = 130
+	exitPipe        = 141 // what a shell says of SIGPIPE
 )
 
 const exitCodeHelp = `Exit codes: 0 done; 1 failed; 2 wrong usage; 3 invalid scenario; 4 no such lab,
 node, service or backend; 5 this machine cannot (see 'lbctl doctor'); 6 a deadline
-passed; 130 interrupted.`
+passed; 130 interrupted; 141 nobody reads the output.`
 
 // coded is an error that knows its exit code.
 type coded struct {
@@ -55,12 +61,39 @@ func exitCode(ctx context.Context, err error) int {
 	switch {
 	case err == nil:
 		return exitOK
-	case ctx.Err() != nil:
+	case ctx.Err() != nil, errors.Is(err, context.Canceled):
 		return exitInterrupted
 	case errors.As(err, &c):
 		return c.code
+	case brokenOutput(err):
+		return exitPipe
 	}
 	return exitFailed
+}
+
+// brokenOutput reports whether the reader of a stream of ours went away. A
+// socket's EPIPE is something else and comes in a net.OpError.
+func brokenOutput(err error) bool {
+	var write *fs.PathError
+	return errors.As(err, &write) && errors.Is(write, syscall.EPIPE)
+}
+
+// message is what there is to say of an error; nothing of what is printed
+// already or was the user's own doing, unless the verb has something to add.
+func message(code int, err error) string {
+	var c coded
+	switch {
+	case err == nil, errors.Is(err, errSilent), code == exitPipe:
+		return ""
+	case code == exitInterrupted:
+		if errors.As(err, &c) && c.code == exitInterrupted {
+			return c.Error()
+		}
+		return ""
+	case errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0:
+		return err.Error() + "; labs are root's: sudo lbctl …"
+	}
+	return err.Error()
 }
 
 func usageError(c *cli.Context, err error, _ bool) error {
@@ -72,37 +105,14 @@ func usageError(c *cli.Context, err error, _ bool) error {
 }
 
 func unknownVerb(app *cli.App, word string) error {
-	best, distance := "", 3
+	var known []string
 	for _, v := range app.VisibleCommands() {
-		if d := editDistance(word, v.Name); d < distance {
-			best, distance = v.Name, d
-		}
+		known = append(known, v.Name)
 	}
-	if best != "" {
-		return usagef("unknown verb %q; did you mean %q?", word, best)
+	if near := ctl.Nearest(word, known); len(near) > 0 {
+		return usagef("unknown verb %q; did you mean %q?", word, near[0])
 	}
 	return usagef("unknown verb %q; 'lbctl --help' lists them", word)
-}
-
-// editDistance is Levenshtein's distance, on bytes: verbs are ASCII.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := diagonal
-			if a[i] != b[j] {
-				change++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(change, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }
 
 // wantArgs refuses a wrong number of arguments, naming what is missing.

@@ -2,13 +2,13 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"sort"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -21,7 +21,7 @@ func (s *shell) logs() *cli.Command {
 		ArgsUsage: "[daemon|l7|NODE]",
 		Flags: []cli.Flag{
 			&cli.IntFlag{Name: "lines", Aliases: []string{"n"}, Value: 100, Usage: "print the last so many lines; 0: all"},
-			&cli.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "go on as lines are written, until Ctrl-C"},
+			&cli.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "go on as lines are written, until Ctrl-C or the lab's end"},
 		},
 		BashComplete: completeWith(func(c *cli.Context) []string {
 			l, err := s.openLab(c)
@@ -50,6 +50,7 @@ func (s *shell) logs() *cli.Command {
 				return err
 			}
 			defer f.Close()
+			defer s.untilUnread(c)()
 			return follow(c.Context, s.out, f, c.Int("lines"), c.Bool("follow"))
 		},
 	}
@@ -78,7 +79,8 @@ func logNames(l *session) (names []string) {
 	return names
 }
 
-// follow prints the last lines of f and, if asked to, what is added to it.
+// follow prints the last lines of f and, if asked to, what is added to it until
+// ctx ends or the file is removed, as it is with its lab.
 func follow(ctx context.Context, out io.Writer, f *os.File, lines int, on bool) error {
 	data, err := io.ReadAll(f)
 	if err != nil {
@@ -93,11 +95,18 @@ func follow(ctx context.Context, out io.Writer, f *os.File, lines int, on bool) 
 			return nil
 		case <-time.After(200 * time.Millisecond):
 		}
-		if _, err := io.Copy(out, f); err != nil && !errors.Is(err, io.EOF) {
+		last := removed(f) // before reading, or its last words would be lost
+		if _, err := io.Copy(out, f); err != nil {
 			return err
 		}
+		on = !last
 	}
 	return nil
+}
+
+func removed(f *os.File) bool {
+	info, err := f.Stat()
+	return err != nil || info.Sys().(*syscall.Stat_t).Nlink == 0
 }
 
 // lastLines returns the end of data that holds n lines; all of it if n is 0.

@@ -46,23 +46,23 @@ func (s *shell) runScenario(c *cli.Context, sc *scenario.Scenario, p traffic.Pla
 	if err != nil {
 		return err
 	}
-	labs, err := lab.List(options)
-	if err != nil {
-		return err
-	}
-	if _, exists := find(labs, func(l lab.Info) bool { return l.Name == sc.Name }); exists {
-		return fmt.Errorf("run: lab %s is up already: use 'lbctl --lab %s compare', or 'lbctl down %s' first", sc.Name, sc.Name, sc.Name)
-	}
+	defer untilHangup(c)()
+	b := &builder{shell: s, options: options, scenario: sc, timeout: c.Duration("timeout"), out: s.err, fresh: true}
 	defer func() {
+		if !b.begun {
+			return
+		}
+		if c.Context.Err() != nil {
+			fmt.Fprintln(s.err, "interrupted: taking the lab down; interrupt again to leave it as it is")
+		}
 		if downErr := s.takeDown(options, sc.Name); downErr != nil {
 			err = errors.Join(err, downErr)
 			return
 		}
 		fmt.Fprintf(s.err, "lab %s is down\n", sc.Name)
 	}()
-	b := &builder{shell: s, options: options, scenario: sc, timeout: c.Duration("timeout"), out: s.err}
 	if err := b.up(c.Context); err != nil {
-		return err
+		return fmt.Errorf("run: %w", err)
 	}
 	l, err := lab.Open(options, sc.Name)
 	if err != nil {

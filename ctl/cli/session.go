@@ -5,9 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"log/slog"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -20,10 +19,11 @@ import (
 // labOptions are what every call into package lab takes.
 func (s *shell) labOptions(c *cli.Context) (lab.Options, error) {
 	path, err := self()
-	return lab.Options{
-		Dir: c.String("dir"), Self: path, Version: ctl.BuildVersion(),
-		Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
-	}, err
+	if err != nil {
+		return lab.Options{}, err
+	}
+	dir, err := filepath.Abs(c.String("dir")) // a lab's processes work elsewhere
+	return lab.Options{Dir: dir, Self: path, Version: ctl.BuildVersion()}, err
 }
 
 // A session is one lab that is up, and the client of its daemon.
@@ -47,8 +47,11 @@ func (s *shell) openLab(c *cli.Context) (*session, error) {
 		}
 	}
 	l, err := lab.Open(options, name)
-	if err != nil {
+	if errors.Is(err, lab.ErrNoLab) {
 		return nil, withCode(exitNotFound, err)
+	}
+	if err != nil {
+		return nil, err
 	}
 	return &session{lab: l, name: name, client: ctl.Dial(l.Path("daemon.sock"))}, nil
 }
@@ -87,13 +90,22 @@ func (l *session) scenario() (*scenario.Scenario, error) {
 	return sc, nil
 }
 
+// errDown says that the lab was taken down meanwhile.
+var errDown = errors.New("it was taken down")
+
 // status asks the daemon and tells how to mend a dead one.
 func (l *session) status(ctx context.Context) (ctl.Status, error) {
 	st, err := l.client.Status(ctx)
-	if err != nil && ctl.StatusCode(err) == 0 && ctx.Err() == nil {
-		err = fmt.Errorf("%w; forwarding goes on without the daemon, 'lbctl up FILE' starts it again", err)
+	if err == nil || ctl.StatusCode(err) != 0 || ctx.Err() != nil || errors.Is(err, os.ErrPermission) {
+		return st, err
 	}
-	return st, err
+	if _, statErr := os.Stat(l.lab.Path()); errors.Is(statErr, os.ErrNotExist) {
+		return st, codef(exitNotFound, "lab %s: %w", l.name, errDown)
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return st, fmt.Errorf("%w; forwarding goes on, 'lbctl logs' may tell why", err)
+	}
+	return st, fmt.Errorf("%w; forwarding goes on without the daemon, 'lbctl up FILE' starts it again", err)
 }
 
 // completeWith offers words for a verb's argument, and its flags once a dash is
@@ -115,6 +127,10 @@ func (s *shell) labNames(c *cli.Context) (names []string) {
 	if err != nil {
 		return nil
 	}
+	return labNames(options)
+}
+
+func labNames(options lab.Options) (names []string) {
 	labs, _ := lab.List(options)
 	for _, l := range labs {
 		names = append(names, l.Name)

@@ -66,6 +66,9 @@ func planeLine(t *tableWriter, p ctl.PlaneStatus) {
 		text += fmt.Sprintf(" (%d failed attempts since start, all recovered)", p.Failures)
 	}
 	t.line("%s", text)
+	if p.StatsError != "" {
+		t.line("plane %s: %s", p.Name, p.StatsError)
+	}
 }
 
 func serviceTable(t *tableWriter, svc ctl.ServiceStatus) {

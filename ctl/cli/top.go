@@ -56,7 +56,7 @@ func (s *shell) refresh(c *cli.Context, l *session, interval time.Duration) erro
 		t := &tableWriter{color: s.color}
 		topTable(t, before, now, took)
 		var screen strings.Builder
-		if s.color {
+		if s.screen {
 			screen.WriteString("\x1b[H\x1b[J") // home, clear below: no flicker
 		}
 		if err := t.flush(&screen); err != nil {
@@ -70,7 +70,7 @@ func (s *shell) refresh(c *cli.Context, l *session, interval time.Duration) erro
 		}
 		before = now
 	}
-	if errors.Is(err, c.Context.Err()) {
+	if c.Context.Err() != nil || errors.Is(err, errDown) {
 		return nil
 	}
 	return err
@@ -78,6 +78,11 @@ func (s *shell) refresh(c *cli.Context, l *session, interval time.Duration) erro
 
 func topTable(t *tableWriter, before, now ctl.Status, took time.Duration) {
 	t.line("lab %s  revision %d  %s", now.Lab, now.Revision, time.Now().Format(time.TimeOnly))
+	for _, p := range now.Planes {
+		if p.StatsError != "" {
+			t.line("%s", p.StatsError)
+		}
+	}
 	t.head("SERVICE", "BACKEND", "HEALTH", "ADMIN", "ACTIVE", "CONN/s", "REQ/s", "PKT/s IN", "IN/s", "OUT/s", "ERR/s")
 	per := func(after, earlier uint64) float64 {
 		if after < earlier {

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"time"
@@ -27,7 +26,7 @@ again it changes only what differs: "0 changes" if nothing does.`,
 			&cli.BoolFlag{Name: "plan", Usage: "only print what would be done"},
 			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "print errors only"},
 			&cli.DurationFlag{Name: "timeout", Value: time.Minute, Usage: "how long to wait for the planes and the checks"},
-			&cli.BoolFlag{Name: "foreground", Usage: "stay, and take the lab down on SIGINT or SIGTERM (for containers)"},
+			&cli.BoolFlag{Name: "foreground", Usage: "stay as long as the lab; SIGINT and SIGTERM take it down (for containers)"},
 			&cli.StringFlag{Name: "api", Usage: "publish the API on this ADDRESS:PORT too; needs --token-file"},
 			&cli.StringFlag{Name: "token-file", Usage: "file with the bearer token that --api asks for"},
 		},
@@ -53,14 +52,18 @@ again it changes only what differs: "0 changes" if nothing does.`,
 			if c.Bool("plan") {
 				return b.printPlan()
 			}
-			if err := b.up(c.Context); err != nil {
-				return err
+			if c.Bool("foreground") {
+				defer untilHangup(c)()
+				return b.stay(c.Context)
 			}
-			b.printNext()
-			if !c.Bool("foreground") {
-				return nil
+			err = b.up(c.Context)
+			if err != nil && c.Context.Err() != nil && b.begun {
+				return codef(exitInterrupted, "up: interrupted; 'lbctl up FILE' goes on with lab %s, 'lbctl down %s' removes what there is", sc.Name, sc.Name)
 			}
-			return s.stay(c.Context, options, sc.Name)
+			if err == nil {
+				b.printNext()
+			}
+			return err
 		},
 	}
 }
@@ -97,17 +100,4 @@ func (b *builder) printNext() {
 		t.row(lbctl+next[0], cell{next[1], dim})
 	}
 	_ = t.flush(b.out)
-}
-
-// stay waits for the signal that ends a foreground lab, then takes it down.
-func (s *shell) stay(ctx context.Context, options lab.Options, name string) error {
-	fmt.Fprintln(s.out, "\nstaying in the foreground; Ctrl-C takes the lab down")
-	stop := reapOrphans()
-	<-ctx.Done()
-	err := s.takeDown(options, name)
-	stop()
-	if err == nil {
-		fmt.Fprintf(s.out, "lab %s is down\n", name)
-	}
-	return err
 }

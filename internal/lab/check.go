@@ -30,7 +30,7 @@ func check(t scenario.Topology) error {
 		unique(nodes, node.Name, "node")
 		for _, link := range node.Links {
 			owner := fmt.Sprintf("link %s of %s", link.Name, node.Name)
-			unique(ports, portName(node.Name, link.Name), owner)
+			unique(ports, PortName(node.Name, link.Name), owner)
 			if _, err := net.ParseMAC(link.MAC); err != nil {
 				errs = append(errs, fmt.Errorf("check %s: %w", owner, err))
 			}

@@ -69,7 +69,7 @@ func (d *differ) portsOf(name string) []string {
 	var ports []string
 	for _, node := range d.earlierNodes(name) {
 		for _, link := range node.Links {
-			port := portName(name, link.Name)
+			port := PortName(name, link.Name)
 			if d.hubLink(port).index != 0 && !slices.Contains(ports, port) {
 				ports = append(ports, port)
 			}

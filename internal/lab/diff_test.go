@@ -14,7 +14,7 @@ func built(t scenario.Topology) observed {
 	for i, node := range t.Nodes {
 		port := linkState{kind: "veth", index: 10 + i, peer: 2, master: 2, mtu: 1500, up: true, gro: true}
 		end := linkState{kind: "veth", index: 2, peer: 10 + i, mac: node.Links[0].MAC, mtu: 1500, up: true}
-		hubState.links[portName(node.Name, "eth0")] = port
+		hubState.links[PortName(node.Name, "eth0")] = port
 		state := &nodeState{
 			links:   map[string]linkState{"lo": {up: true}, "eth0": end},
 			addrs:   map[string][]netip.Prefix{"lo": node.Loopback, "eth0": node.Links[0].Addrs},
@@ -78,13 +78,13 @@ func TestDiffNamesEachThingThatIsNotAsWanted(t *testing.T) {
 }
 
 func TestInterfaceNamesFitAndStayApart(t *testing.T) {
-	long, longer := portName("server-number-1", "eth0"), portName("server-number-10", "eth0")
-	for _, name := range []string{long, longer, portName("s1", "eth0")} {
+	long, longer := PortName("server-number-1", "eth0"), PortName("server-number-10", "eth0")
+	for _, name := range []string{long, longer, PortName("s1", "eth0")} {
 		if len(name) > maxInterfaceName {
 			t.Errorf("%q is too long", name)
 		}
 	}
-	if long == longer || portName("s1", "eth0") != "s1-eth0" {
-		t.Errorf("%q %q %q", long, longer, portName("s1", "eth0"))
+	if long == longer || PortName("s1", "eth0") != "s1-eth0" {
+		t.Errorf("%q %q %q", long, longer, PortName("s1", "eth0"))
 	}
 }

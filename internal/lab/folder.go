@@ -41,8 +41,8 @@ const maxInterfaceName = 15
 // bridgeName is the bridge of a network, in the hub.
 func bridgeName(network string) string { return interfaceName("br-" + network) }
 
-// portName is the hub's end of a node's link: "s1-eth0".
-func portName(node, link string) string { return interfaceName(node + "-" + link) }
+// PortName is the hub's end of a node's link, a port of the bridge: "s1-eth0".
+func PortName(node, link string) string { return interfaceName(node + "-" + link) }
 
 // interfaceName shortens what the kernel would refuse, with a hash to keep it
 // unique.

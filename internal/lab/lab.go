@@ -105,9 +105,6 @@ func (l *Lab) Node(name string) (*netns.Handle, error) {
 // Hub opens the namespace with the bridges; the caller closes it.
 func (l *Lab) Hub() (*netns.Handle, error) { return l.open(hub) }
 
-// Port is the name of a link's other end, the bridge port in the hub.
-func (l *Lab) Port(node, link string) string { return portName(node, link) }
-
 func (l *Lab) open(name string) (*netns.Handle, error) {
 	space, ok := l.registry.namespace(name)
 	if !ok {

@@ -20,11 +20,11 @@ const patience = 10 * time.Second
 // unless Options.Locked says that the caller has it. It waits a few seconds
 // for the holder; after that the error is ErrBusy and names the process. The
 // kernel releases the lock of a process that dies.
-func Lock(o Options, name string) (unlock func(), err error) {
+func Lock(ctx context.Context, o Options, name string) (unlock func(), err error) {
 	if err := checkName("lab", name); err != nil {
 		return nil, err
 	}
-	return o.withDefaults().acquire(context.Background(), name)
+	return o.withDefaults().acquire(ctx, name)
 }
 
 // lock is Lock for Up and Down.
@@ -38,9 +38,12 @@ func (o Options) lock(ctx context.Context, name string) (unlock func(), err erro
 func (o Options) acquire(ctx context.Context, name string) (unlock func(), err error) {
 	// The file is beside the lab's folder, since Down removes that.
 	path := filepath.Join(o.Dir, "."+name+".lock")
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	waiting, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for wait := time.Millisecond; ; wait = min(2*wait, 100*time.Millisecond) {
+		if err := ctx.Err(); err != nil { // who gave up wants nothing begun
+			return nil, fmt.Errorf("lock lab %s: %w", name, err)
+		}
 		file, err := tryLock(path)
 		if err == nil {
 			return func() { release(file, o.Dir) }, nil
@@ -49,11 +52,32 @@ func (o Options) acquire(ctx context.Context, name string) (unlock func(), err e
 			return nil, fmt.Errorf("lock lab %s: %w", name, err)
 		}
 		select {
-		case <-ctx.Done():
+		case <-waiting.Done():
 			return nil, fmt.Errorf("lock lab %s: %w", name, err)
 		case <-time.After(wait):
 		}
 	}
+}
+
+// SweepLocks removes the lock files that processes left which were killed before
+// their lab had a folder, and the run directory if that was all in it.
+func SweepLocks(o Options) error {
+	o = o.withDefaults()
+	paths, err := filepath.Glob(filepath.Join(o.Dir, ".*.lock"))
+	if err != nil {
+		return fmt.Errorf("sweep locks: %w", err)
+	}
+	for _, path := range paths {
+		file, err := tryLock(path)
+		if errors.Is(err, ErrBusy) {
+			continue // somebody is at work
+		}
+		if err != nil {
+			return fmt.Errorf("sweep locks: %w", err)
+		}
+		release(file, o.Dir)
+	}
+	return nil
 }
 
 // release removes the file before it lets go, and the run directory if that

@@ -71,7 +71,7 @@ type wire struct {
 }
 
 func wireOf(t scenario.Topology, node string, link scenario.Link) wire {
-	w := wire{node: node, link: link.Name, mac: normalMAC(link.MAC), port: portName(node, link.Name), network: link.Network}
+	w := wire{node: node, link: link.Name, mac: normalMAC(link.MAC), port: PortName(node, link.Name), network: link.Network}
 	for _, network := range t.Networks {
 		if network.Name == link.Network {
 			br := bridgeOf(network)

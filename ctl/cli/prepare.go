@@ -1,0 +1,59 @@
+package cli
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"lbctl/ctl"
+	"lbctl/internal/lab"
+	"lbctl/internal/scenario"
+)
+
+// prepare finds out all that the daemon will be told, and with it what can be
+// wrong about it, before there is a lab that would be left half up.
+func (b *builder) prepare() error {
+	token, err := b.token()
+	if err != nil {
+		return err
+	}
+	dir := filepath.Join(b.options.Dir, b.scenario.Name)
+	b.config = ctl.DaemonConfig{
+		Lab: b.scenario.Name, Dir: dir, Self: b.options.Self, API: b.api, Token: token,
+		HubNetNS: filepath.Join(dir, "netns", "_hub"),
+	}
+	for _, n := range b.scenario.Topology.Nodes {
+		if n.Role != scenario.RoleBalancer {
+			continue
+		}
+		b.config.BalancerNetNS = filepath.Join(dir, "netns", n.Name)
+		for _, link := range n.Links {
+			b.config.Interfaces = append(b.config.Interfaces, link.Name)
+			b.config.Ports = append(b.config.Ports, lab.PortName(n.Name, link.Name))
+		}
+	}
+	return b.config.Validate()
+}
+
+func (b *builder) token() (string, error) {
+	if (b.api == "") != (b.tokenFile == "") {
+		return "", usagef("up: --api and --token-file go together: an API beyond the unix socket needs a token")
+	}
+	if b.api == "" {
+		return "", nil
+	}
+	if _, err := net.ResolveTCPAddr("tcp", b.api); err != nil {
+		return "", usagef("up: api %q: %w", b.api, err)
+	}
+	data, err := os.ReadFile(b.tokenFile)
+	if err != nil {
+		return "", fmt.Errorf("read token: %w", err)
+	}
+	token := strings.TrimSpace(string(data))
+	if token == "" {
+		return "", usagef("up: token file %s is empty", b.tokenFile)
+	}
+	return token, nil
+}
