@@ -160,4 +160,3 @@ func inForce(p *traffic.Plan, st ctl.Status) {
 		}
 	}
 }
-
