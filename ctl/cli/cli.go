@@ -23,6 +23,8 @@ type shell struct {
 	screen   bool // out is a terminal that can be redrawn
 	color    bool // out is a screen and NO_COLOR is unset
 	terminal bool // err is a terminal: progress may redraw a line
+
+	program string // how lbctl was called, if not as lbctl
 }
 
 // Main runs one command line and returns the process's exit code. It is the
@@ -35,6 +37,10 @@ func Main(ctx context.Context, args []string, in io.Reader, out, errOut io.Write
 	if s.completeValue(app, args) {
 		return exitOK
 	}
+	if filepath.Base(args[0]) == ipvsadmName {
+		s.program = args[0]
+	}
+	args = ipvsadmArgs(app, args)
 	err := app.RunContext(ctx, interspersed(app, args))
 	code := exitCode(ctx, err)
 	if text := message(code, err); text != "" {
@@ -86,6 +92,7 @@ func (s *shell) commands() []*cli.Command {
 		s.status(), s.top(), s.events(), s.logs(), s.exec(),
 		s.drain(), s.enable(), s.disable(), s.weight(),
 		s.bench(), s.compare(), s.report(),
+		s.ipvsadm(), s.l4(),
 		s.completion(), s.version(),
 		s.daemon(), s.proxy(), s.server(), s.load(),
 	}

@@ -14,11 +14,8 @@ import (
 
 // The scripts in testdata run lbctl as a command, without a lab.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){
-		"lbctl": func() {
-			os.Exit(Main(context.Background(), os.Args, os.Stdin, os.Stdout, os.Stderr))
-		},
-	})
+	main := func() { os.Exit(Main(context.Background(), os.Args, os.Stdin, os.Stdout, os.Stderr)) }
+	testscript.Main(m, map[string]func(){"lbctl": main, ipvsadmName: main})
 }
 
 func TestScripts(t *testing.T) {

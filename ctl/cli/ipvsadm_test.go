@@ -1,0 +1,27 @@
+package cli
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+)
+
+func TestIpvsadmKeepsItsOwnWords(t *testing.T) {
+	s := &shell{out: &bytes.Buffer{}, err: &bytes.Buffer{}}
+	app := s.app()
+	for _, c := range []struct{ in, want string }{
+		{"ipvsadm -l -n", "lbctl ipvsadm -- -l -n"},
+		{"/usr/sbin/ipvsadm --lab x", "lbctl ipvsadm -- --lab x"},
+		{"lbctl ipvsadm", "lbctl ipvsadm --"},
+		{"lbctl l4 -l --lab x", "lbctl l4 -- -l --lab x"},
+		{"lbctl ipvsadm --lab x --dir=/d -l", "lbctl --lab x --dir=/d ipvsadm -- -l"},
+		{"lbctl --lab x ipvsadm -L -- --lab", "lbctl --lab x ipvsadm -- -L -- --lab"},
+		{"lbctl ipvsadm --lab", "lbctl ipvsadm -- --lab"},
+		{"lbctl status -o json", "lbctl status -o json"},
+		{"lbctl", "lbctl"},
+	} {
+		if got := strings.Join(interspersed(app, ipvsadmArgs(app, strings.Fields(c.in))), " "); got != c.want {
+			t.Errorf("%q becomes %q, want %q", c.in, got, c.want)
+		}
+	}
+}

@@ -1,0 +1,292 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"lbctl/ctl"
+	"lbctl/internal/ipvsadm"
+	"lbctl/internal/lb"
+	"lbctl/l4"
+)
+
+// l4Abilities is what the l4 plane can do today of what ipvsadm can ask for.
+var l4Abilities = ipvsadm.Plane{
+	Policies:  []lb.Policy{lb.RoundRobin, lb.WeightedRoundRobin, lb.SourceHash, lb.Maglev},
+	Forwards:  []lb.Forward{lb.DirectRouting},
+	Protocols: []lb.Protocol{lb.TCP},
+}
+
+const (
+	applyTimeout = 3 * time.Second // bounds the wait for a change to reach the planes
+	probeTimeout = 2 * time.Second // bounds the wait for a new server's health
+	rateInterval = time.Second     // between the two samples of --rate
+)
+
+// labKernel is a lab in IPVS's place. Changes gather in a table and are made in
+// one revision by Commit, on top of whatever somebody else changed meanwhile.
+type labKernel struct {
+	shell   *shell
+	context *cli.Context
+	names   ipvsadm.Names
+	session *session // nil until a command needs it
+
+	config  lb.Config // that table stands for
+	etag    string
+	table   *ipvsadm.Table // nil: not loaded
+	pending []ipvsadm.Command
+}
+
+func (s *shell) newLabKernel(c *cli.Context) (*labKernel, error) {
+	ports, err := readPorts()
+	if err != nil {
+		return nil, err
+	}
+	k := &labKernel{shell: s, context: c}
+	k.names = ipvsadm.Names{Hosts: &labHosts{kernel: k}, Ports: ports}
+	return k, nil
+}
+
+func (k *labKernel) close() {
+	if k.session != nil {
+		k.session.client.Close()
+	}
+}
+
+// lab opens the lab once. That there is none is what ipvsadm says of a kernel without IPVS.
+func (k *labKernel) lab() (*session, error) {
+	if k.session != nil {
+		return k.session, nil
+	}
+	l, err := k.shell.openLab(k.context)
+	if err != nil {
+		return nil, &ipvsadm.Error{Code: exitUsage, Text: "Can't initialize ipvs: " + err.Error()}
+	}
+	k.session = l
+	return l, nil
+}
+
+// Do makes a change in the table.
+func (k *labKernel) Do(c ipvsadm.Command) error {
+	switch c.Op {
+	case ipvsadm.Zero:
+		return ipvsadm.Refused("Operation not supported: a lab's counters only grow, because others measure by their differences")
+	case ipvsadm.SetTimeouts:
+		return ipvsadm.Refused("Operation not supported: the l4 plane's timeouts are fixed so far")
+	case ipvsadm.StartDaemon:
+		return ipvsadm.Refused("Operation not supported: the l4 plane synchronises no connections so far")
+	}
+	if k.table == nil {
+		if err := k.load(); err != nil {
+			return err
+		}
+	}
+	if err := k.table.Do(c); err != nil {
+		return err
+	}
+	k.pending = append(k.pending, c)
+	return nil
+}
+
+func (k *labKernel) load() error {
+	l, err := k.lab()
+	if err != nil {
+		return err
+	}
+	if k.config, k.etag, err = l.client.Config(k.context.Context); err != nil {
+		return err
+	}
+	k.table = &ipvsadm.Table{Services: ipvsadm.FromServices(k.config.Services), Refuse: l4Abilities.Refuse}
+	return nil
+}
+
+// Commit makes the table the lab's configuration. If that has changed since it
+// was read, the changes are made anew on what it is now.
+func (k *labKernel) Commit() error {
+	for attempt := 1; len(k.pending) > 0; attempt++ {
+		configured, err := k.configure()
+		if err == nil {
+			return k.settle(configured)
+		}
+		if ctl.StatusCode(err) != 412 || attempt == 10 {
+			return err
+		}
+		if err := k.load(); err != nil {
+			return err
+		}
+		for _, c := range k.pending {
+			if err := k.table.Do(c); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (k *labKernel) configure() (ctl.Configured, error) {
+	var known []lb.Service
+	if sc, err := k.session.scenario(); err == nil { // without one, new services have names of their own
+		known = sc.Config.Services
+	}
+	config := k.config
+	config.Services = ipvsadm.Services(k.table.Services, k.config.Services, known)
+	config.Services = keepChecks(config)
+	return k.session.client.ConfigureIf(k.context.Context, k.etag, config)
+}
+
+// keepChecks drops from services the checks that the configuration has no more.
+func keepChecks(config lb.Config) []lb.Service {
+	for i, v := range config.Services {
+		if _, ok := find(config.Checks, func(c lb.Check) bool { return c.Name == v.Check }); !ok {
+			config.Services[i].Check = ""
+		}
+	}
+	return config.Services
+}
+
+// settle makes weights count that were set at runtime before and are edited
+// now, and waits until the plane has everything. That it has not is a warning:
+// the configuration is made, and the daemon goes on trying.
+func (k *labKernel) settle(configured ctl.Configured) error {
+	ctx, client := k.context.Context, k.session.client
+	st, err := k.session.status(ctx)
+	if err != nil {
+		return err
+	}
+	edits := k.pending
+	k.pending, k.table = nil, nil
+	revision := configured.Revision
+	for _, c := range edits {
+		if c.Op != ipvsadm.EditDest {
+			continue
+		}
+		service, b, ok := backendOf(st, c)
+		if !ok || b.Weight == c.Dest.Weight || b.ScenarioWeight != c.Dest.Weight {
+			continue
+		}
+		if revision, err = client.SetBackend(ctx, service, b.Name, ctl.BackendPatch{Weight: &c.Dest.Weight}); err != nil {
+			return err
+		}
+	}
+	_, err = client.Wait(ctx, ctl.WaitRequest{Revision: revision, Timeout: applyTimeout})
+	if ctl.StatusCode(err) == 504 { // IPVS takes a server that nobody answers for, too
+		reason, _, _ := strings.Cut(err.Error(), "\n")
+		fmt.Fprintf(k.shell.err, "lbctl: accepted, but not all in force yet: %s; see 'lbctl status'\n", reason)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	_, err = client.Wait(ctx, ctl.WaitRequest{Healthy: true, Timeout: probeTimeout})
+	if ctl.StatusCode(err) == 504 {
+		return nil // the checks take longer; it takes nothing until they have judged
+	}
+	return err
+}
+
+func backendOf(st ctl.Status, c ipvsadm.Command) (service string, b ctl.BackendStatus, ok bool) {
+	addr := c.Service
+	for _, svc := range st.Services {
+		vip := svc.VIP.Addr
+		if svc.Plane != lb.L4 || vip.Addr().Unmap() != addr.Addr || vip.Port() != addr.Port || (svc.VIP.Proto == lb.UDP) != (addr.Proto == ipvsadm.UDP) {
+			continue
+		}
+		b, ok = find(svc.Backends, func(b ctl.BackendStatus) bool { return b.Addr == c.Dest.Addr })
+		return svc.Name, b, ok
+	}
+	return "", b, false
+}
+
+// List prints what the lab has, not what was asked for.
+func (k *labKernel) List(w io.Writer, c ipvsadm.Command) error {
+	if err := k.Commit(); err != nil {
+		return err
+	}
+	l, err := k.lab()
+	if err != nil {
+		return err
+	}
+	if c.Options.Has(ipvsadm.OptConnections) {
+		return &ipvsadm.Error{Code: 1, Text: "Operation not supported: the l4 plane does not list its flows so far"}
+	}
+	table, err := k.running(c)
+	if err != nil {
+		return err
+	}
+	if config, err := ctl.LoadDaemonConfig(l.lab.Path("daemon.json")); err == nil && config.MaxFlows > 0 {
+		table.Size = config.MaxFlows
+	}
+	return table.List(w, c, k.names)
+}
+
+// running is the table of what the planes have.
+func (k *labKernel) running(c ipvsadm.Command) (*ipvsadm.Table, error) {
+	ctx := k.context.Context
+	table := &ipvsadm.Table{
+		Size:     l4.DefaultMaxFlows,
+		Timeouts: ipvsadm.Timeouts{TCP: uint32(l4.IdleAfter / time.Second)},
+	}
+	var before ipvsadm.Sample
+	if c.Options.Has(ipvsadm.OptRate) {
+		var err error
+		if before, err = k.sample(ctx); err != nil {
+			return nil, err
+		}
+		select {
+		case <-time.After(rateInterval):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	now, err := k.sample(ctx)
+	if err != nil {
+		return nil, err
+	}
+	st, err := k.session.status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	services := servicesOf(st, c.Op == ipvsadm.List)
+	table.Services = ipvsadm.FromServices(services)
+	ipvsadm.Count(table.Services, services, before, now)
+	return table, nil
+}
+
+func (k *labKernel) sample(ctx context.Context) (ipvsadm.Sample, error) {
+	all, err := k.session.client.Stats(ctx)
+	if err != nil {
+		return ipvsadm.Sample{}, err
+	}
+	stats, _ := all.Plane(lb.L4) // not open: there is nothing to count
+	if stats.Error != "" {
+		return ipvsadm.Sample{}, errors.New(stats.Error)
+	}
+	s := ipvsadm.Sample{At: all.At, Services: map[string]lb.ServiceStats{}}
+	for _, svc := range stats.Services {
+		s.Services[svc.Name] = svc
+	}
+	return s, nil
+}
+
+// servicesOf returns the services of a status. When quiet, what takes nothing
+// new weighs nothing, as after keepalived or ldirectord has found it dead.
+func servicesOf(st ctl.Status, quiet bool) []lb.Service {
+	var services []lb.Service
+	for _, svc := range st.Services {
+		s := lb.Service{Name: svc.Name, Plane: svc.Plane, VIP: svc.VIP, Forward: svc.Forward, Policy: svc.Policy}
+		for _, b := range svc.Backends {
+			if quiet && !b.Eligible() {
+				b.Weight = 0
+			}
+			s.Backends = append(s.Backends, b.Backend)
+		}
+		services = append(services, s)
+	}
+	return services
+}
