@@ -3,6 +3,7 @@ package ctl
 import (
 	"encoding/json"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -132,6 +133,19 @@ func TestEveryFaultOfAConfigurationIsNamed(t *testing.T) {
 	p := asProblem(validate(config))
 	if len(p.Errors) != 7 || p.Status != 422 {
 		t.Errorf("%d %s", len(p.Errors), strings.Join(p.Errors, "\n"))
+	}
+}
+
+func TestWhatAPlaneCannotDoIsRefusedAndNotTriedForEver(t *testing.T) {
+	config := testConfig(2)
+	config.Services[0].Policy = lb.LeastConn
+	planes := planes(DaemonConfig{}, nil, slog.New(slog.DiscardHandler))
+	p := asProblem(validate(config, planes...))
+	if len(p.Errors) != 1 || !strings.Contains(p.Detail, `service "web-l4": plane l4 cannot do this: policy "lc"`) {
+		t.Errorf("%q", p.Errors)
+	}
+	if err := validate(testConfig(2), planes...); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -17,6 +17,9 @@ type Plane struct {
 	Name lb.Plane
 	// Open loads the plane or adopts the one that runs. It is tried again while it fails.
 	Open func(context.Context) (DataPlane, error)
+	// Validate reports what of a service the plane can never do; may be nil. Without
+	// it such a service would be applied in vain for ever.
+	Validate func(lb.Service) error
 }
 
 // applier brings one plane to the newest snapshot in its own time. The mailbox

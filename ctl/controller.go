@@ -118,7 +118,7 @@ func (c *Controller) Close() error {
 // Configure makes config the desired configuration and says what that changes.
 // If tag is not empty, it must be the current ConfigTag.
 func (c *Controller) Configure(ctx context.Context, config lb.Config, tag string) (result Configured, err error) {
-	if err := validate(config); err != nil {
+	if err := validate(config, c.options.Planes...); err != nil {
 		return Configured{}, err
 	}
 	done := c.do(ctx, func() {

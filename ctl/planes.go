@@ -19,7 +19,7 @@ import (
 // measurement. Once opened, a plane is opened again after every restart.
 func planes(c DaemonConfig, balancer *netns.Handle, log *slog.Logger) []Plane {
 	return []Plane{
-		{Name: lb.L4, Open: func(context.Context) (DataPlane, error) {
+		{Name: lb.L4, Validate: l4.Validate, Open: func(context.Context) (DataPlane, error) {
 			return plane(openL4(c, balancer, log.With("plane", lb.L4)))
 		}},
 		{Name: lb.L7, Open: func(context.Context) (DataPlane, error) {

@@ -108,6 +108,7 @@ func TestARealDaemonForwardsIsKilledAndAdopts(t *testing.T) {
 	}
 
 	config := testConfig(1)
+	config.Services[0].VIP.Addr = netip.MustParseAddrPort("198.18.3.1:9001") // direct routing keeps the port
 	config.Services[0].Backends[0].Addr = netip.MustParseAddrPort("127.0.0.1:9001")
 	config.Services[1].Backends[0].Addr = config.Services[0].Backends[0].Addr
 	config.Services[1].VIP.Addr = netip.MustParseAddrPort("127.0.0.1:8080")

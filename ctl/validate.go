@@ -12,15 +12,23 @@ import (
 
 var policies = []lb.Policy{lb.RoundRobin, lb.WeightedRoundRobin, lb.LeastConn, lb.WeightedLeastConn, lb.SourceHash, lb.Maglev}
 
-// validate refuses a configuration that contradicts itself, with every fault it
-// has. What a plane cannot do is the plane's to say.
-func validate(config lb.Config) error {
+// validate refuses a configuration that contradicts itself, or that holds what
+// its plane cannot do, with every fault it has.
+func validate(config lb.Config, planes ...Plane) error {
 	v := validator{checks: map[string]bool{}, services: map[string]bool{}, vips: map[lb.VIP]string{}}
 	for _, c := range config.Checks {
 		v.check(c)
 	}
 	for _, svc := range config.Services {
 		v.service(svc)
+		for _, p := range planes {
+			if p.Name != svc.Plane || p.Validate == nil {
+				continue
+			}
+			if err := p.Validate(svc); err != nil {
+				v.fault(true, "service %q: plane %s cannot do this: %s", svc.Name, p.Name, err)
+			}
+		}
 	}
 	if len(v.faults) == 0 {
 		return nil

@@ -40,42 +40,55 @@ func plan(s lb.Snapshot) ([]*wanted, error) {
 	return out, errors.Join(errs...)
 }
 
-func newWanted(v lb.Service) (*wanted, error) {
-	kinds := map[lb.Policy]xdpKeyKind{
-		lb.RoundRobin:         xdpKeyKindTURN,
-		lb.WeightedRoundRobin: xdpKeyKindTURN,
-		lb.SourceHash:         xdpKeyKindSOURCE,
-		lb.Maglev:             xdpKeyKindCLIENT,
-	}
-	kind, known := kinds[v.Policy]
+// keyKinds are the policies that this plane can carry out.
+var keyKinds = map[lb.Policy]xdpKeyKind{
+	lb.RoundRobin:         xdpKeyKindTURN,
+	lb.WeightedRoundRobin: xdpKeyKindTURN,
+	lb.SourceHash:         xdpKeyKindSOURCE,
+	lb.Maglev:             xdpKeyKindCLIENT,
+}
+
+// Validate reports what of a service this plane cannot do, nil if it can do it all.
+func Validate(v lb.Service) error {
+	_, known := keyKinds[v.Policy]
 	switch {
 	case !known:
-		return nil, fmt.Errorf("policy %q has no table: want rr, wrr, sh or mh", v.Policy)
+		return fmt.Errorf("policy %q has no table: want rr, wrr, sh or mh", v.Policy)
 	case v.VIP.Proto != lb.TCP:
-		return nil, fmt.Errorf("protocol %q: want tcp", v.VIP.Proto)
+		return fmt.Errorf("protocol %q: want tcp", v.VIP.Proto)
 	case !v.VIP.Addr.Addr().Unmap().Is4():
-		return nil, fmt.Errorf("VIP %s: want IPv4", v.VIP)
+		return fmt.Errorf("VIP %s: want IPv4", v.VIP)
 	case v.VIP.Addr.Port() == 0:
-		return nil, fmt.Errorf("VIP %s: want a port", v.VIP)
+		return fmt.Errorf("VIP %s: want a port", v.VIP)
 	case v.Forward != lb.DirectRouting:
-		return nil, fmt.Errorf("forward %q: want dr", v.Forward)
+		return fmt.Errorf("forward %q: want dr", v.Forward)
+	}
+	for _, b := range v.Backends {
+		switch {
+		case !b.Addr.Addr().Unmap().Is4():
+			return fmt.Errorf("backend %q at %s: want IPv4", b.Name, b.Addr)
+		case b.Addr.Port() != v.VIP.Addr.Port():
+			return fmt.Errorf("backend %q at %s: direct routing keeps the port, want %d", b.Name, b.Addr, v.VIP.Addr.Port())
+		}
+	}
+	return nil
+}
+
+func newWanted(v lb.Service) (*wanted, error) {
+	if err := Validate(v); err != nil {
+		return nil, err
 	}
 	seen := map[lb.BackendID]string{}
 	for _, b := range v.Backends {
-		other, taken := seen[b.ID]
-		switch {
+		switch other, taken := seen[b.ID]; {
 		case b.ID == 0:
 			return nil, fmt.Errorf("backend %q has no ID", b.Name)
 		case taken:
 			return nil, fmt.Errorf("backend %q has the ID of %q", b.Name, other)
-		case !b.Addr.Addr().Unmap().Is4():
-			return nil, fmt.Errorf("backend %q at %s: want IPv4", b.Name, b.Addr)
-		case b.Addr.Port() != v.VIP.Addr.Port():
-			return nil, fmt.Errorf("backend %q at %s: direct routing keeps the port, want %d", b.Name, b.Addr, v.VIP.Addr.Port())
 		}
 		seen[b.ID] = b.Name
 	}
-	return &wanted{Service: v, key: toVIP(v.VIP), kind: kind, hops: map[lb.BackendID]hop{}}, nil
+	return &wanted{Service: v, key: toVIP(v.VIP), kind: keyKinds[v.Policy], hops: map[lb.BackendID]hop{}}, nil
 }
 
 // reachable returns the backends as the policy shall see them: one that is up
