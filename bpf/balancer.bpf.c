@@ -7,7 +7,9 @@
 #include <linux/if_ether.h>
 #include <linux/in.h>
 #include <linux/ip.h>
+#include <linux/ipv6.h>
 #include <linux/tcp.h>
+#include <linux/udp.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
@@ -39,11 +41,11 @@ static __always_inline int deliver(struct packet *p, struct backend *backend, en
 	return action == XDP_ABORTED ? leave(XDP_DROP, BROKEN) : leave(action, why);
 }
 
-SEC("xdp")
-int balance(struct xdp_md *ctx)
+/* The way of a packet of either family. */
+static __always_inline int balance_ip(struct xdp_md *ctx, __u8 six)
 {
-	struct packet p = {};
-	struct tuple4 key;
+	struct packet p = { .six = six };
+	union tuple key;
 	struct flow *flow;
 	struct service *service;
 	struct backend *backend;
@@ -52,19 +54,20 @@ int balance(struct xdp_md *ctx)
 
 	why = parse_ip(ctx, &p);
 	if (why != SOUND)
-		return leave(why == NOT_IPV4 ? XDP_PASS : XDP_DROP, why);
+		return leave(XDP_DROP, why);
 	why = accept(&p);
 	if (why != SOUND)
 		return leave(XDP_PASS, why);
-	why = parse_tcp(ctx, &p);
+	why = parse_transport(ctx, &p);
 	if (why != SOUND) {
 		why = refuse(&p, why);
 		return leave(why == NOT_VIP || why == OTHER_PROTOCOL ? XDP_PASS : XDP_DROP, why);
 	}
 
-	key = tuple_of(&p);
-	flow = bpf_map_lookup_elem(&flows, &key);
-	backend = flow && !begins_anew(flow, &p) ? backend_of(flow) : NULL;
+	flow = find_flow(&p, &key);
+	if (flow && begins_anew(flow, &p))
+		flow = NULL;
+	backend = flow ? backend_of(flow) : NULL;
 	if (backend) {
 		count(flow->slot, &p, 0);
 		touch(flow, &key, &p);
@@ -77,14 +80,34 @@ int balance(struct xdp_md *ctx)
 	backend = choose(service, &p, &slot);
 	if (!backend)
 		return leave(XDP_PASS, NO_BACKEND);
-	if (p.tcp->rst)
+	if (is_rst(&p))
 		why = STRAY_RESET;
 	else
-		why = flow && !p.tcp->syn ? MOVED_FLOW : NEW_FLOW;
+		why = flow && !is_syn(&p) ? MOVED_FLOW : NEW_FLOW;
 	count(slot, &p, why != STRAY_RESET);
 	if (why != STRAY_RESET)
 		remember(&key, &p, backend->id, slot);
 	return deliver(&p, backend, why);
+}
+
+/*
+ * The one source is compiled for each family apart: that spares every packet
+ * some ten branches, and the verifier what it cannot know.
+ */
+SEC("xdp")
+int balance(struct xdp_md *ctx)
+{
+	struct ethhdr *eth = (void *)(long)ctx->data;
+
+	if ((void *)(eth + 1) > (void *)(long)ctx->data_end)
+		return leave(XDP_DROP, TRUNCATED_ETHERNET);
+	switch (eth->h_proto) {
+	case bpf_htons(ETH_P_IP):
+		return balance_ip(ctx, 0);
+	case bpf_htons(ETH_P_IPV6):
+		return balance_ip(ctx, 1);
+	}
+	return leave(XDP_PASS, NOT_IP);
 }
 
 /*

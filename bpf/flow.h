@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * The flow table: which backend a connection has, and what its client's packets
+ * The flow tables: which backend a connection has, and what its client's packets
  * show of its state. Replies do not pass here, so a connection counts as
  * established with the first packet after the SYN.
  */
@@ -10,25 +10,82 @@
 #include "maps.h"
 #include "parse.h"
 
-static __always_inline struct tuple4 tuple_of(struct packet *p)
+/* The key of either table; the packet's family says which. */
+union tuple {
+	struct tuple4 v4;
+	struct tuple6 v6;
+};
+
+static __always_inline struct tuple4 tuple4_of(struct packet *p)
 {
 	return (struct tuple4){
 		.src = p->ip->saddr,
 		.dst = p->ip->daddr,
-		.sport = p->tcp->source,
-		.dport = p->tcp->dest,
-		.proto = IPPROTO_TCP,
+		.sport = p->sport,
+		.dport = p->dport,
+		.proto = p->proto,
 	};
 }
 
+static __always_inline struct tuple6 tuple6_of(struct packet *p)
+{
+	return (struct tuple6){
+		.src = source(p),
+		.dst = destination(p),
+		.sport = p->sport,
+		.dport = p->dport,
+		.proto = p->proto,
+	};
+}
+
+/* The packet's flow, if one is remembered. The key is valid in either case. */
+static __always_inline struct flow *find_flow(struct packet *p, union tuple *key)
+{
+	if (p->six) {
+		key->v6 = tuple6_of(p);
+		return bpf_map_lookup_elem(&flows6, &key->v6);
+	}
+	key->v4 = tuple4_of(p);
+	return bpf_map_lookup_elem(&flows, &key->v4);
+}
+
+/* If the table cannot take the flow, the service degrades to its policy's choice. */
+static __always_inline void insert(struct packet *p, union tuple *key, struct flow *flow)
+{
+	if (p->six)
+		bpf_map_update_elem(&flows6, &key->v6, flow, BPF_ANY);
+	else
+		bpf_map_update_elem(&flows, &key->v4, flow, BPF_ANY);
+}
+
+static __always_inline void forget(struct packet *p, union tuple *key)
+{
+	if (p->six)
+		bpf_map_delete_elem(&flows6, &key->v6);
+	else
+		bpf_map_delete_elem(&flows, &key->v4);
+}
+
+static __always_inline int is_tcp(struct packet *p) { return p->proto == IPPROTO_TCP; }
+static __always_inline int is_syn(struct packet *p) { return is_tcp(p) && p->tcp->syn; }
+static __always_inline int is_fin(struct packet *p) { return is_tcp(p) && p->tcp->fin; }
+static __always_inline int is_rst(struct packet *p) { return is_tcp(p) && p->tcp->rst; }
+
+static __always_inline int is_idle(struct flow *flow)
+{
+	return bpf_jiffies64() - flow->last_seen > timeouts[flow->state % FLOW_STATES];
+}
+
 /*
- * A SYN begins a new connection if the old one was seen to end or is long idle.
- * On any other flow it is a retransmission, or for the backend to refuse.
+ * A SYN begins a new connection if the old one was seen to end or is long idle;
+ * on any other flow it is a retransmission, or for the backend to refuse. With
+ * UDP only time tells.
  */
 static __always_inline int begins_anew(struct flow *flow, struct packet *p)
 {
-	return p->tcp->syn && (flow->state == CLOSING ||
-			       bpf_jiffies64() - flow->last_seen > idle_jiffies);
+	if (is_tcp(p))
+		return p->tcp->syn && (flow->state == CLOSING || is_idle(flow));
+	return is_idle(flow);
 }
 
 /* The flow's backend, if the flow may go on there. */
@@ -42,23 +99,30 @@ static __always_inline struct backend *backend_of(struct flow *flow)
 	return backend;
 }
 
+static __always_inline enum flow_state first_state(struct packet *p)
+{
+	if (!is_tcp(p))
+		return DATAGRAMS;
+	return p->tcp->fin ? CLOSING : p->tcp->syn ? OPENING : ESTABLISHED;
+}
+
 static __always_inline enum flow_state next_state(enum flow_state state, struct packet *p)
 {
-	if (p->tcp->fin)
+	if (is_fin(p))
 		return CLOSING;
-	if (state == OPENING && !p->tcp->syn)
+	if (state == OPENING && !is_syn(p))
 		return ESTABLISHED;
 	return state;
 }
 
 /* Notes a packet of a flow that goes on. Memory is written only where it changes. */
-static __always_inline void touch(struct flow *flow, struct tuple4 *key, struct packet *p)
+static __always_inline void touch(struct flow *flow, union tuple *key, struct packet *p)
 {
 	__u64 now = bpf_jiffies64();
 	enum flow_state state = next_state(flow->state, p);
 
-	if (p->tcp->rst) {
-		bpf_map_delete_elem(&flows, key);
+	if (is_rst(p)) {
+		forget(p, key);
 		return;
 	}
 	if (flow->last_seen != now)
@@ -67,17 +131,16 @@ static __always_inline void touch(struct flow *flow, struct tuple4 *key, struct 
 		flow->state = state;
 }
 
-/* If the table cannot take the flow, the service degrades to its policy's choice. */
-static __always_inline void remember(struct tuple4 *key, struct packet *p, __u32 id, __u32 slot)
+static __always_inline void remember(union tuple *key, struct packet *p, __u32 id, __u32 slot)
 {
 	struct flow flow = {
 		.last_seen = bpf_jiffies64(),
 		.backend = id,
 		.slot = slot,
-		.state = p->tcp->fin ? CLOSING : p->tcp->syn ? OPENING : ESTABLISHED,
+		.state = first_state(p),
 	};
 
-	bpf_map_update_elem(&flows, key, &flow, BPF_ANY);
+	insert(p, key, &flow);
 }
 
 #endif

@@ -10,16 +10,20 @@
 #include "parse.h"
 
 /*
- * The incremental update of RFC 1624 for a decremented TTL, as in the kernel's
- * ip_decrease_ttl(). Without it a packet could circle at wire speed.
+ * Without it a packet could circle at wire speed. The checksum's update is that
+ * of RFC 1624, as in the kernel's ip_decrease_ttl().
  */
-static __always_inline void decrement_ttl(struct iphdr *ip)
+static __always_inline void decrement_ttl(struct packet *p)
 {
-	__u32 check = ip->check;
+	__u32 check;
 
-	check += bpf_htons(0x0100);
-	ip->check = check + (check >= 0xffff);
-	ip->ttl--;
+	if (p->six) {
+		p->ip6->hop_limit--;
+		return;
+	}
+	check = p->ip->check + bpf_htons(0x0100);
+	p->ip->check = check + (check >= 0xffff);
+	p->ip->ttl--;
 }
 
 static __always_inline int forward_dr(struct packet *p, struct backend *backend)
@@ -30,7 +34,7 @@ static __always_inline int forward_dr(struct packet *p, struct backend *backend)
 		/* is_ours() has seen that h_dest is this interface's address. */
 		__builtin_memcpy(p->eth->h_source, p->eth->h_dest, ETH_ALEN);
 		__builtin_memcpy(p->eth->h_dest, backend->mac, ETH_ALEN);
-		decrement_ttl(p->ip);
+		decrement_ttl(p);
 		return XDP_TX;
 	}
 	port = bpf_map_lookup_elem(&ports, &backend->ifindex);
@@ -38,7 +42,7 @@ static __always_inline int forward_dr(struct packet *p, struct backend *backend)
 		return XDP_ABORTED;
 	__builtin_memcpy(p->eth->h_source, port->mac, ETH_ALEN);
 	__builtin_memcpy(p->eth->h_dest, backend->mac, ETH_ALEN);
-	decrement_ttl(p->ip);
+	decrement_ttl(p);
 	return bpf_redirect(backend->ifindex, 0);
 }
 

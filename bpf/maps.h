@@ -15,8 +15,11 @@
 #define SLOTS 16384
 #define FILTER_BITS 65536
 
-/* A flow this long without a packet is over: a SYN on it is a new connection. */
-volatile const __u64 idle_jiffies = 900 * 250;
+/*
+ * How many jiffies a flow may be without a packet, by its state, before it is
+ * over. Go sets them.
+ */
+volatile const __u64 timeouts[FLOW_STATES] = { 900 * 250, 900 * 250, 120 * 250, 300 * 250 };
 
 /* Does a service have this address? A bit by the address's hash; may say yes wrongly. */
 struct {
@@ -102,6 +105,14 @@ struct {
 	__type(key, struct tuple4);
 	__type(value, struct flow);
 } flows SEC(".maps");
+
+/* Of IPv6. One table for both would make every IPv4 key 40 bytes long. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1 << 20);
+	__type(key, struct tuple6);
+	__type(value, struct flow);
+} flows6 SEC(".maps");
 
 /* The program reads none of these; they live as long as it does. */
 struct {

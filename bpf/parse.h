@@ -10,17 +10,33 @@
 #include <linux/if_ether.h>
 #include <linux/in.h>
 #include <linux/ip.h>
+#include <linux/ipv6.h>
 #include <linux/tcp.h>
+#include <linux/udp.h>
 
 #include "types.h"
 #include "verdicts.h"
 
+/* Of the headers that may stand before TCP or UDP in IPv6; linux/in6.h clashes with linux/in.h. */
+enum extension {
+	HOP_BY_HOP = 0,
+	ROUTING = 43,
+	FRAGMENTED = 44,
+	DESTINATION = 60,
+};
+
 struct packet {
 	struct ethhdr *eth;
-	struct iphdr *ip;
-	struct tcphdr *tcp;
-	__u32 bytes;   /* from the IP header on, without Ethernet padding */
-	__u32 ingress; /* ifindex */
+	struct iphdr *ip;    /* valid iff the family is IPv4 */
+	struct ipv6hdr *ip6; /* valid iff it is IPv6 */
+	struct tcphdr *tcp;  /* valid iff proto is IPPROTO_TCP */
+	struct udphdr *udp;  /* valid iff it is IPPROTO_UDP */
+	__u32 bytes;         /* from the IP header on, without Ethernet padding */
+	__u32 ingress;       /* ifindex */
+	__be16 sport;
+	__be16 dport;
+	__u8 proto; /* IPPROTO_TCP or IPPROTO_UDP */
+	__u8 six;   /* the family: 0 IPv4, 1 IPv6; a constant wherever it is asked, see balance() */
 };
 
 static __always_inline struct address mapped(__be32 v4)
@@ -28,17 +44,18 @@ static __always_inline struct address mapped(__be32 v4)
 	return (struct address){ { 0, 0, bpf_htonl(0xffff), v4 } };
 }
 
-/* The IPv4 header without options, as far as it is needed to see whose it is. */
-static __always_inline enum verdict parse_ip(struct xdp_md *ctx, struct packet *p)
+static __always_inline struct address source(struct packet *p)
 {
-	void *end = (void *)(long)ctx->data_end;
+	return p->six ? *(struct address *)&p->ip6->saddr : mapped(p->ip->saddr);
+}
 
-	p->ingress = ctx->ingress_ifindex;
-	p->eth = (void *)(long)ctx->data;
-	if ((void *)(p->eth + 1) > end)
-		return TRUNCATED_ETHERNET;
-	if (p->eth->h_proto != bpf_htons(ETH_P_IP))
-		return NOT_IPV4;
+static __always_inline struct address destination(struct packet *p)
+{
+	return p->six ? *(struct address *)&p->ip6->daddr : mapped(p->ip->daddr);
+}
+
+static __always_inline enum verdict parse_ip4(void *end, struct packet *p)
+{
 	p->ip = (void *)(p->eth + 1);
 	if ((void *)(p->ip + 1) > end)
 		return TRUNCATED_IP;
@@ -47,12 +64,91 @@ static __always_inline enum verdict parse_ip(struct xdp_md *ctx, struct packet *
 	return SOUND;
 }
 
+static __always_inline enum verdict parse_ip6(void *end, struct packet *p)
+{
+	p->ip6 = (void *)(p->eth + 1);
+	if ((void *)(p->ip6 + 1) > end)
+		return TRUNCATED_IP;
+	return p->ip6->version == 6 ? SOUND : BAD_IP_HEADER;
+}
+
+/* The IP header without options, as far as it is needed to see whose it is. */
+static __always_inline enum verdict parse_ip(struct xdp_md *ctx, struct packet *p)
+{
+	void *end = (void *)(long)ctx->data_end;
+
+	p->ingress = ctx->ingress_ifindex;
+	p->eth = (void *)(long)ctx->data;
+	return p->six ? parse_ip6(end, p) : parse_ip4(end, p);
+}
+
 /* Loopback, "this network", multicast and reserved sources. */
-static __always_inline int source_is_bad(__be32 src)
+static __always_inline int is_bad4(__be32 src)
 {
 	__u8 first = bpf_ntohl(src) >> 24;
 
 	return first == 0 || first == 127 || first >= 224;
+}
+
+/* Unspecified, loopback, IPv4-mapped and multicast sources. */
+static __always_inline int is_bad6(struct address *src)
+{
+	if ((src->word[0] & bpf_htonl(0xff000000)) == bpf_htonl(0xff000000))
+		return 1;
+	if (src->word[0] | src->word[1])
+		return 0;
+	return src->word[2] == bpf_htonl(0xffff) ||
+	       (!src->word[2] && (!src->word[3] || src->word[3] == bpf_htonl(1)));
+}
+
+static __always_inline int is_transport(__u8 proto)
+{
+	return proto == IPPROTO_TCP || proto == IPPROTO_UDP;
+}
+
+static __always_inline enum verdict check_ip4(void *end, struct packet *p)
+{
+	p->proto = p->ip->protocol;
+	if (!is_transport(p->proto))
+		return OTHER_PROTOCOL;
+	p->bytes = bpf_ntohs(p->ip->tot_len);
+	if (p->bytes > end - (void *)p->ip || p->bytes < p->ip->ihl * 4)
+		return BAD_IP_LENGTH;
+	if (p->ip->ihl != 5)
+		return HAS_IP_OPTIONS;
+	if (p->ip->frag_off & bpf_htons(0x3fff)) /* more fragments, or an offset */
+		return FRAGMENT;
+	return is_bad4(p->ip->saddr) ? BAD_SOURCE : SOUND;
+}
+
+/* What is not TCP or UDP right after the IPv6 header. */
+static __always_inline enum verdict check_extension(void *end, struct packet *p)
+{
+	__u8 *next = (void *)(p->ip6 + 1);
+
+	switch (p->proto) {
+	case FRAGMENTED:
+		return (void *)(next + 1) <= end && is_transport(*next) ? FRAGMENT : OTHER_PROTOCOL;
+	case HOP_BY_HOP:
+	case ROUTING:
+	case DESTINATION:
+	case IPPROTO_AH:
+		return HAS_IP_OPTIONS;
+	}
+	return OTHER_PROTOCOL;
+}
+
+static __always_inline enum verdict check_ip6(void *end, struct packet *p)
+{
+	struct address src = source(p);
+
+	p->proto = p->ip6->nexthdr;
+	if (!is_transport(p->proto))
+		return check_extension(end, p);
+	p->bytes = sizeof(*p->ip6) + bpf_ntohs(p->ip6->payload_len);
+	if (p->bytes > end - (void *)p->ip6)
+		return BAD_IP_LENGTH;
+	return is_bad6(&src) ? BAD_SOURCE : SOUND;
 }
 
 /* The flags that nf_conntrack lets a client send; PSH, URG and ECN go with any. */
@@ -65,34 +161,69 @@ static __always_inline int flags_are_bad(struct tcphdr *tcp)
 	return !tcp->ack;
 }
 
-/* What must hold of a packet to a service's address before it is forwarded. */
-static __always_inline enum verdict parse_tcp(struct xdp_md *ctx, struct packet *p)
+/* length counts from the TCP header on. */
+static __always_inline enum verdict check_tcp(void *end, struct packet *p, __u32 length)
 {
-	void *end = (void *)(long)ctx->data_end;
-
-	if (p->ip->protocol != IPPROTO_TCP)
-		return OTHER_PROTOCOL;
-	p->bytes = bpf_ntohs(p->ip->tot_len);
-	if (p->bytes > end - (void *)p->ip || p->bytes < p->ip->ihl * 4)
-		return BAD_IP_LENGTH;
-	if (p->ip->ihl != 5)
-		return HAS_IP_OPTIONS;
-	if (p->ip->frag_off & bpf_htons(0x3fff)) /* more fragments, or an offset */
-		return FRAGMENT;
-	if (source_is_bad(p->ip->saddr))
-		return BAD_SOURCE;
-	p->tcp = (void *)(p->ip + 1);
-	if ((void *)(p->tcp + 1) > end || p->bytes < sizeof(*p->ip) + sizeof(*p->tcp))
+	if ((void *)(p->tcp + 1) > end || length < sizeof(*p->tcp))
 		return TRUNCATED_TCP;
-	if (p->tcp->doff < 5 || sizeof(*p->ip) + p->tcp->doff * 4 > p->bytes)
+	if (p->tcp->doff < 5 || p->tcp->doff * 4 > length)
 		return BAD_TCP_OFFSET;
 	if (flags_are_bad(p->tcp))
 		return BAD_TCP_FLAGS;
 	if (!p->tcp->source)
 		return BAD_TCP_PORT;
-	if (p->ip->saddr == p->ip->daddr && p->tcp->source == p->tcp->dest)
+	p->sport = p->tcp->source;
+	p->dport = p->tcp->dest;
+	return SOUND;
+}
+
+/* Padding behind the datagram is lawful; a source port of 0 says that nobody waits for an answer. */
+static __always_inline enum verdict check_udp(void *end, struct packet *p, __u32 length)
+{
+	if ((void *)(p->udp + 1) > end || length < sizeof(*p->udp))
+		return TRUNCATED_UDP;
+	if (bpf_ntohs(p->udp->len) < sizeof(*p->udp) || bpf_ntohs(p->udp->len) > length)
+		return BAD_UDP_LENGTH;
+	p->sport = p->udp->source;
+	p->dport = p->udp->dest;
+	return SOUND;
+}
+
+static __always_inline int is_land(struct packet *p)
+{
+	struct address src, dst;
+
+	if (p->sport != p->dport)
+		return 0;
+	if (!p->six)
+		return p->ip->saddr == p->ip->daddr;
+	src = source(p);
+	dst = destination(p);
+	return src.word[0] == dst.word[0] && src.word[1] == dst.word[1] &&
+	       src.word[2] == dst.word[2] && src.word[3] == dst.word[3];
+}
+
+/* What must hold of a packet to a service's address before it is forwarded. */
+static __always_inline enum verdict parse_transport(struct xdp_md *ctx, struct packet *p)
+{
+	void *end = (void *)(long)ctx->data_end;
+	__u32 header = p->six ? sizeof(*p->ip6) : sizeof(*p->ip);
+	enum verdict why;
+
+	why = p->six ? check_ip6(end, p) : check_ip4(end, p);
+	if (why != SOUND)
+		return why;
+	p->tcp = p->six ? (void *)(p->ip6 + 1) : (void *)(p->ip + 1);
+	p->udp = (void *)p->tcp;
+	if (p->proto == IPPROTO_TCP)
+		why = check_tcp(end, p, p->bytes - header);
+	else
+		why = check_udp(end, p, p->bytes - header);
+	if (why != SOUND)
+		return why;
+	if (is_land(p))
 		return LAND;
-	if (p->ip->ttl <= 1)
+	if ((p->six ? p->ip6->hop_limit : p->ip->ttl) <= 1)
 		return TTL_EXPIRED;
 	return SOUND;
 }

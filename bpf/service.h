@@ -22,7 +22,8 @@ static __always_inline int maybe_vip(struct address *addr)
 /* A bridge that does not know a MAC address floods: frames to others arrive, too. */
 static __always_inline int is_ours(struct packet *p)
 {
-	struct port *port = bpf_map_lookup_elem(&ports, &p->ingress);
+	__u32 ingress = p->ingress; /* a pointer into *p would keep all of it in memory */
+	struct port *port = bpf_map_lookup_elem(&ports, &ingress);
 
 	return port && *(__u32 *)port->mac == *(__u32 *)p->eth->h_dest &&
 	       *(__u16 *)(port->mac + 4) == *(__u16 *)(p->eth->h_dest + 4);
@@ -31,7 +32,7 @@ static __always_inline int is_ours(struct packet *p)
 /* Is the packet for us at all? Only "no" is final: see refuse(). */
 static __always_inline enum verdict accept(struct packet *p)
 {
-	struct address dst = mapped(p->ip->daddr);
+	struct address dst = destination(p);
 
 	if (!maybe_vip(&dst))
 		return NOT_VIP;
@@ -43,7 +44,7 @@ static __always_inline enum verdict accept(struct packet *p)
 /* The verdict of a packet that is not to be forwarded, once the filter let it in. */
 static __always_inline enum verdict refuse(struct packet *p, enum verdict why)
 {
-	struct address dst = mapped(p->ip->daddr);
+	struct address dst = destination(p);
 
 	return bpf_map_lookup_elem(&addresses, &dst) ? why : NOT_VIP;
 }
@@ -51,35 +52,48 @@ static __always_inline enum verdict refuse(struct packet *p, enum verdict why)
 static __always_inline struct service *find_service(struct packet *p)
 {
 	struct vip key = {
-		.addr = mapped(p->ip->daddr),
-		.port = p->tcp->dest,
-		.proto = IPPROTO_TCP,
+		.addr = destination(p),
+		.port = p->dport,
+		.proto = p->proto,
 	};
 
 	return bpf_map_lookup_elem(&services, &key);
 }
 
 /* MurmurHash3's fmix64 (Austin Appleby, public domain), as in balance.Hash. */
-static __always_inline __u32 mix(__u64 h)
+static __always_inline __u64 mix(__u64 h)
 {
 	h ^= h >> 33;
 	h *= 0xff51afd7ed558ccdULL;
 	h ^= h >> 33;
 	h *= 0xc4ceb9fe1a85ec53ULL;
 	h ^= h >> 33;
-	return h >> 32;
+	return h;
+}
+
+/* Of the client's address and a port: balance.Hash computes the same. */
+static __always_inline __u32 hash_of(struct packet *p, __be16 port)
+{
+	__u64 high, low;
+	struct address src;
+
+	if (!p->six)
+		return mix((__u64)bpf_ntohl(p->ip->saddr) << 16 | bpf_ntohs(port)) >> 32;
+	src = source(p);
+	high = (__u64)bpf_ntohl(src.word[0]) << 32 | bpf_ntohl(src.word[1]);
+	low = (__u64)bpf_ntohl(src.word[2]) << 32 | bpf_ntohl(src.word[3]);
+	return mix(mix(high) ^ low ^ bpf_ntohs(port)) >> 32;
 }
 
 static __always_inline __u32 table_key(struct service *service, struct packet *p)
 {
-	__u64 client = (__u64)bpf_ntohl(p->ip->saddr) << 16;
 	__u64 *turn;
 
 	switch (service->key) {
 	case SOURCE:
-		return mix(client);
+		return hash_of(p, 0);
 	case CLIENT:
-		return mix(client | bpf_ntohs(p->tcp->source));
+		return hash_of(p, p->sport);
 	default:
 		turn = bpf_map_lookup_elem(&turns, &service->index);
 		/* Taken mod 2^32, so every 4 billion connections one turn may be out of order. */

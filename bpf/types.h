@@ -26,7 +26,7 @@ struct address {
 struct vip {
 	struct address addr;
 	__be16 port;
-	__u8 proto; /* IPPROTO_TCP */
+	__u8 proto; /* IPPROTO_TCP or IPPROTO_UDP */
 	__u8 zero;
 };
 
@@ -79,11 +79,13 @@ struct backend {
 	struct address addr;
 };
 
-/* What one direction of a TCP connection shows of its state. */
+/* What one direction of a flow shows of its state. */
 enum flow_state : __u8 {
 	OPENING,     /* SYN seen */
 	ESTABLISHED, /* more than a SYN seen, no FIN */
 	CLOSING,     /* FIN seen */
+	DATAGRAMS,   /* UDP, which shows none */
+	FLOW_STATES,
 };
 
 /* The key of an IPv4 flow. 16 bytes are hashed fastest. */
@@ -96,7 +98,17 @@ struct tuple4 {
 	__u8 zero[3];
 };
 
-/* What is remembered of a connection. */
+/* The key of an IPv6 flow. */
+struct tuple6 {
+	struct address src;
+	struct address dst;
+	__be16 sport;
+	__be16 dport;
+	__u8 proto;
+	__u8 zero[3];
+};
+
+/* What is remembered of a connection, or of datagrams between the same two ends. */
 struct flow {
 	__u64 last_seen; /* jiffies */
 	__u32 backend;   /* ID */

@@ -11,33 +11,35 @@
 #include "types.h"
 
 #define VERDICTS(V)                                                                                \
-	/* Passed to the stack. */                                                                 \
-	V(NOT_IPV4, "passed: the frame is not IPv4, for example ARP, IPv6 or a VLAN tag")          \
-	V(NOT_VIP, "passed: the destination is no service's address")                              \
-	V(NOT_OURS, "passed: the frame is addressed to another host or to a group")                \
-	V(OTHER_PROTOCOL, "passed: not TCP, to a service's address")                               \
-	V(NO_SERVICE, "passed: no service on this port of a service's address")                    \
-	V(NO_BACKEND, "passed: the service has no eligible backend; the stack answers with RST")   \
-	/* Dropped. */                                                                             \
-	V(TRUNCATED_ETHERNET, "dropped: the frame is shorter than an Ethernet header")             \
-	V(TRUNCATED_IP, "dropped: the frame ends inside the IPv4 header")                          \
-	V(BAD_IP_HEADER, "dropped: the IPv4 version or header length is wrong")                    \
-	V(BAD_IP_LENGTH, "dropped: the IPv4 total length is beyond the frame or below the headers") \
-	V(HAS_IP_OPTIONS, "dropped: IPv4 options, to a service's address")                             \
-	V(FRAGMENT, "dropped: a TCP fragment, whose flow cannot be known")                         \
-	V(BAD_SOURCE, "dropped: the source is a loopback, group or unspecified address")           \
-	V(TTL_EXPIRED, "dropped: the time to live is used up, so forwarding could loop")           \
-	V(TRUNCATED_TCP, "dropped: the packet ends inside the TCP header")                         \
-	V(BAD_TCP_OFFSET, "dropped: the TCP data offset is below 5 or beyond the packet")          \
-	V(BAD_TCP_FLAGS, "dropped: TCP flags that no client may send together") \
-	V(BAD_TCP_PORT, "dropped: the TCP source port is 0")                                       \
-	V(LAND, "dropped: source and destination are the same")                                    \
-	/* Forwarded. */                                                                           \
-	V(KNOWN_FLOW, "forwarded: to the backend that the flow already has")                       \
-	V(NEW_FLOW, "forwarded: to the backend chosen for a new flow")                             \
-	V(MOVED_FLOW, "forwarded: to another backend, the flow's own is gone or down")             \
-	V(STRAY_RESET, "forwarded: a RST without a flow, not remembered")                          \
-	/* Errors. */                                                                              \
+	/* Passed to the stack. */                                                                      \
+	V(NOT_IP, "passed: the frame is neither IPv4 nor IPv6, for example ARP or a VLAN tag")          \
+	V(NOT_VIP, "passed: the destination is no service's address")                                   \
+	V(NOT_OURS, "passed: the frame is addressed to another host or to a group")                     \
+	V(OTHER_PROTOCOL, "passed: neither TCP nor UDP, for example ICMP or neighbour discovery")       \
+	V(NO_SERVICE, "passed: no service on this port of a service's address")                         \
+	V(NO_BACKEND, "passed: the service has no eligible backend; the stack refuses it")              \
+	/* Dropped. */                                                                                  \
+	V(TRUNCATED_ETHERNET, "dropped: the frame is shorter than an Ethernet header")                  \
+	V(TRUNCATED_IP, "dropped: the frame ends inside the IP header")                                 \
+	V(BAD_IP_HEADER, "dropped: the IP version or header length is wrong")                           \
+	V(BAD_IP_LENGTH, "dropped: the IP length is beyond the frame or below the headers")             \
+	V(HAS_IP_OPTIONS, "dropped: IPv4 options or IPv6 extension headers, to a service's address")    \
+	V(FRAGMENT, "dropped: a TCP or UDP fragment, whose flow cannot be known")                       \
+	V(BAD_SOURCE, "dropped: the source is a loopback, group, mapped or unspecified address")        \
+	V(TTL_EXPIRED, "dropped: the time to live or hop limit is used up, so forwarding could loop")   \
+	V(TRUNCATED_TCP, "dropped: the packet ends inside the TCP header")                              \
+	V(BAD_TCP_OFFSET, "dropped: the TCP data offset is below 5 or beyond the packet")               \
+	V(BAD_TCP_FLAGS, "dropped: TCP flags that no client may send together")                         \
+	V(BAD_TCP_PORT, "dropped: the TCP source port is 0")                                            \
+	V(TRUNCATED_UDP, "dropped: the packet ends inside the UDP header")                              \
+	V(BAD_UDP_LENGTH, "dropped: the UDP length is below its header's or beyond the packet")         \
+	V(LAND, "dropped: source and destination are the same")                                         \
+	/* Forwarded. */                                                                                \
+	V(KNOWN_FLOW, "forwarded: to the backend that the flow already has")                            \
+	V(NEW_FLOW, "forwarded: to the backend chosen for a new flow")                                  \
+	V(MOVED_FLOW, "forwarded: to another backend, the flow's own is gone or down")                  \
+	V(STRAY_RESET, "forwarded: a RST without a flow, not remembered")                               \
+	/* Errors. */                                                                                   \
 	V(BROKEN, "dropped: a map lacks what must be in it; this is a bug in lbctl")
 
 #define AS_ENUMERATOR(name, sentence) name,

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
@@ -22,8 +23,15 @@ func TestReopenedPlaneGoesOn(t *testing.T) {
 	runTime, err := EnableRunTime()
 	ok(t, err)
 	defer runTime.Close()
+	for _, k := range kinds {
+		t.Run(k.String(), func(t *testing.T) { goOn(t, k) })
+	}
+}
+
+func goOn(t *testing.T, k kind) {
+	syn, ack := func(n int) []byte { return k.from(n, "SYN").bytes() }, func(n int) []byte { return k.from(n, "ACK").bytes() }
 	r := newRig(t)
-	s := snapshot(lb.RoundRobin, backends(3)...)
+	s := k.snapshot(lb.RoundRobin, backends(3)...)
 	r.apply(s)
 	home := r.burst([][]byte{syn(1), syn(2), syn(3), syn(4)})
 	before, err := r.Stats()
@@ -57,6 +65,30 @@ func TestReopenedPlaneGoesOn(t *testing.T) {
 	r.apply(s)
 	if c := r.service("web"); c.Counters.Connections != 5 || len(c.Backends) != 2 {
 		t.Errorf("after one was removed: %+v, want 5 connections and 2 backends", c)
+	}
+}
+
+// Constants are part of the program: other ones replace it, in its links.
+func TestReopenedPlaneTakesNewTimeouts(t *testing.T) {
+	runTime, err := EnableRunTime()
+	ok(t, err)
+	defer runTime.Close()
+	r := newRig(t)
+	runs := func() uint64 {
+		r.send(syn(1))
+		stats, err := r.Stats()
+		ok(t, err)
+		return stats.Run.Runs
+	}
+	first := runs()
+	r.reopen()
+	if got := runs(); got <= first {
+		t.Errorf("%d runs after %d: the same program was replaced", got, first)
+	}
+	r.options.Timeouts.TCP = time.Minute
+	r.reopen()
+	if got := runs(); got > first {
+		t.Errorf("%d runs: the program with other timeouts was kept", got)
 	}
 }
 
@@ -180,7 +212,7 @@ func TestReopenedPlaneLeavesAnInterface(t *testing.T) {
 		return nil
 	}))
 	// Nothing may be sent there any more, either.
-	b := with(backend(101), func(b *lb.Backend) { b.Addr = netip.MustParseAddrPort("198.18.20.1:80") })
+	b := with(backend(101), func(b *lb.Backend) { b.Addr = netip.AddrPortFrom(farAddr, 80) })
 	if err := r.Apply(t.Context(), snapshot(lb.RoundRobin, b)); err == nil {
 		t.Error("a backend behind an interface that is not the plane's is no error")
 	}

@@ -25,8 +25,9 @@ func TestApplyRefusesWhatItCannotDo(t *testing.T) {
 	}{
 		{func(s *lb.Service) { s.Policy = lb.LeastConn }, `policy "lc" has no table`},
 		{func(s *lb.Service) { s.Forward = lb.NAT }, `forward "nat": want dr`},
-		{func(s *lb.Service) { s.VIP.Proto = lb.UDP }, `protocol "udp": want tcp`},
-		{func(s *lb.Service) { s.VIP.Addr = netip.MustParseAddrPort("[2001:2::1]:80") }, "want IPv4"},
+		{func(s *lb.Service) { s.VIP.Proto = "sctp" }, `protocol "sctp": want tcp or udp`},
+		{func(s *lb.Service) { s.VIP.Addr = netip.MustParseAddrPort("[2001:2::1]:80") }, "want the family of"},
+		{func(s *lb.Service) { s.VIP.Addr = netip.AddrPort{} }, "no VIP"},
 		{func(s *lb.Service) { s.Backends[0].Addr = netip.MustParseAddrPort("198.18.4.1:8080") }, "direct routing keeps the port"},
 		{func(s *lb.Service) { s.Backends[0].ID = 0 }, `backend "s1" has no ID`},
 		{func(s *lb.Service) { s.Backends = append(s.Backends, s.Backends[0]) }, `has the ID of "s1"`},

@@ -1,6 +1,7 @@
 package l4
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"testing"
@@ -13,12 +14,12 @@ import (
 )
 
 // With repeat > 1 the kernel hands a program its own output again. So each run
-// goes through a wrapper that restores the destination MAC address and the TTL,
-// gives the source port its next value, and tail-calls the program.
+// goes through a wrapper that restores what the program changes, gives the
+// source its next address and port, and tail-calls the program.
 
-// wrap returns a wrapper of program for packets with this IPv4 header. Source
-// ports come from a counter and this mask.
-func wrap(b *testing.B, program *ebpf.Program, packet []byte, portMask int32) *ebpf.Program {
+// wrap returns a wrapper of program for this packet, of which it restores the
+// 32-bit words at these offsets. Sources come from a counter and this mask.
+func (k kind) wrap(b *testing.B, program *ebpf.Program, packet []byte, words []int, portMask int32) *ebpf.Program {
 	b.Helper()
 	jump, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.ProgramArray, KeySize: 4, ValueSize: 4, MaxEntries: 1})
 	ok(b, err)
@@ -27,17 +28,20 @@ func wrap(b *testing.B, program *ebpf.Program, packet []byte, portMask int32) *e
 	counter, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 1, Flags: 1 << 10})
 	ok(b, err)
 	b.Cleanup(func() { ok(b, counter.Close()) })
-	n := func(at int) int64 { return int64(int32(binary.NativeEndian.Uint32(packet[at:]))) }
+	host, port := int16(27), int16(34) // into 10.x.y.z
+	if k.six {
+		host, port = 34, 54
+	}
 	code := asm.Instructions{
 		asm.Mov.Reg(asm.R6, asm.R1),
 		asm.LoadMem(asm.R7, asm.R6, 0, asm.Word),
 		asm.LoadMem(asm.R2, asm.R6, 4, asm.Word),
 		asm.Mov.Reg(asm.R3, asm.R7),
-		asm.Add.Imm(asm.R3, 54),
+		asm.Add.Imm(asm.R3, int32(len(packet))),
 		asm.JGT.Reg(asm.R3, asm.R2, "out"),
-		asm.StoreImm(asm.R7, 0, n(0), asm.Word),   // destination MAC address
-		asm.StoreImm(asm.R7, 4, n(4), asm.Half),   //
-		asm.StoreImm(asm.R7, 22, n(22), asm.Word), // TTL, protocol, checksum
+	}
+	for _, at := range words {
+		code = append(code, asm.StoreImm(asm.R7, int16(at), int64(int32(binary.NativeEndian.Uint32(packet[at:]))), asm.Word))
 	}
 	if portMask != 0 {
 		code = append(code,
@@ -48,10 +52,10 @@ func wrap(b *testing.B, program *ebpf.Program, packet []byte, portMask int32) *e
 			asm.Mov.Reg(asm.R3, asm.R2),
 			asm.And.Imm(asm.R3, min(portMask, 0x7fff)),
 			asm.Or.Imm(asm.R3, 0x8000), // never port 0
-			asm.StoreMem(asm.R7, 34, asm.R3, asm.Half),
+			asm.StoreMem(asm.R7, port, asm.R3, asm.Half),
 			asm.RSh.Imm(asm.R2, 15),
 			asm.And.Imm(asm.R2, portMask>>15),
-			asm.StoreMem(asm.R7, 27, asm.R2, asm.Half), // into 10.x.y.z
+			asm.StoreMem(asm.R7, host, asm.R2, asm.Half),
 		)
 	}
 	code = append(code,
@@ -91,30 +95,37 @@ func BenchmarkBalance(b *testing.B) {
 		want   uint32
 		fate   string
 	}{
-		{"known flow", from(1000, "ACK"), 0, true, xdpTx, "KNOWN_FLOW"},
-		{"32k known flows", from(1000, "ACK"), 1<<15 - 1, true, xdpTx, "KNOWN_FLOW"},
-		{"512k known flows", from(1000, "ACK"), 1<<19 - 1, true, xdpTx, "KNOWN_FLOW"},
-		{"SYN of a fresh flow", from(1000, "SYN"), 1<<23 - 1, false, xdpTx, "NEW_FLOW"},
-		{"no VIP", from(1000, "ACK").set(func(s *segment) { s.ip.DstIP = balancer.AsSlice() }), 0, true, xdpPass, "NOT_VIP"},
-		{"ARP", from(1000, "ACK").set(func(s *segment) { s.eth.EthernetType = 0x0806 }), 0, true, xdpPass, "NOT_IPV4"},
+		{"known flow", from(7, "ACK"), 0, true, xdpTx, "KNOWN_FLOW"},
+		{"known flow, IPv6", kind{true, lb.TCP}.from(7, "ACK"), 0, true, xdpTx, "KNOWN_FLOW"},
+		{"known flow, UDP", kind{false, lb.UDP}.from(7), 0, true, xdpTx, "KNOWN_FLOW"},
+		{"32k known flows", from(7, "ACK"), 1<<15 - 1, true, xdpTx, "KNOWN_FLOW"},
+		{"512k known flows", from(7, "ACK"), 1<<19 - 1, true, xdpTx, "KNOWN_FLOW"},
+		{"512k known flows, IPv6", kind{true, lb.TCP}.from(7, "ACK"), 1<<19 - 1, true, xdpTx, "KNOWN_FLOW"},
+		{"SYN of a fresh flow", from(7, "SYN"), 1<<23 - 1, false, xdpTx, "NEW_FLOW"},
+		{"SYN of a fresh flow, IPv6", kind{true, lb.TCP}.from(7, "SYN"), 1<<23 - 1, false, xdpTx, "NEW_FLOW"},
+		{"no VIP", from(7, "ACK").target(balancer), 0, true, xdpPass, "NOT_VIP"},
+		{"no VIP, IPv6", kind{true, lb.TCP}.from(7, "ACK").target(kind{six: true}.of(balancer)), 0, true, xdpPass, "NOT_VIP"},
+		{"ARP", from(7, "ACK").set(func(s *segment) { s.eth.EthernetType = 0x0806 }), 0, true, xdpPass, "NOT_IP"},
 	}
 	for _, row := range rows {
 		b.Run(row.name, func(b *testing.B) {
 			r := newRig(b)
 			r.options.MaxFlows = 1 << 20
 			r.empty()
-			r.apply(snapshot(lb.Maglev, backends(4)...))
-			packet := row.packet.source(backendAddr(1)).bytes()
-			if row.mask != 0 {
+			k := row.packet.kind
+			r.apply(k.snapshot(lb.Maglev, backends(4)...))
+			packet := row.packet.bytes()
+			if row.mask != 0 && !k.six {
 				packet[26] = 10
 			}
-			ours := wrap(b, r.program(), packet, row.mask)
-			floor := wrap(b, emptyTX(b), packet, row.mask)
+			words := changed(packet, r.send(packet).out)
+			before := r.packets(row.fate)
+			ours := k.wrap(b, r.program(), packet, words, row.mask)
+			floor := k.wrap(b, emptyTX(b), packet, words, row.mask)
 			if row.warm {
 				r.cost(ours, packet, row.mask+1, row.want)
 			}
 			best, base := time.Hour, time.Hour
-			before := r.packets(row.fate)
 			const repeat = 500_000
 			for b.Loop() {
 				base = min(base, r.cost(floor, packet, repeat, xdpTx))
@@ -129,6 +140,16 @@ func BenchmarkBalance(b *testing.B) {
 			b.ReportMetric(0, "ns/op")
 		})
 	}
+}
+
+// changed are the offsets of the 32-bit words that differ.
+func changed(before, after []byte) (words []int) {
+	for at := 0; at+4 <= len(before); at += 4 {
+		if !bytes.Equal(before[at:at+4], after[at:at+4]) {
+			words = append(words, at)
+		}
+	}
+	return words
 }
 
 // cost is how long that many packets take.

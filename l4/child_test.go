@@ -11,14 +11,18 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"lbctl/internal/lb"
 	"lbctl/internal/netns"
 )
 
@@ -26,6 +30,14 @@ import (
 // may not have files enough for both ends of 10,000 connections. Such a child
 // ends when its standard input does, so it outlives no killed test.
 const role = "LBCTL_L4_TEST_ROLE"
+
+// at names the endpoint that a child serves or dials, as network and address.
+const at = "LBCTL_L4_TEST_AT"
+
+func endpoint() (network, addr string) {
+	network, addr, _ = strings.Cut(os.Getenv(at), " ")
+	return network, addr
+}
 
 // childMain runs what the test binary is re-executed for, if it was.
 func childMain() (code int, ours bool) {
@@ -55,11 +67,26 @@ func childMain() (code int, ours bool) {
 
 // serverMain sends its name's one byte on every connection, then echoes.
 func serverMain(name string) error {
-	listener, err := net.Listen("tcp4", vip.String())
+	network, addr := endpoint()
+	var err error
+	if network == string(lb.UDP) {
+		err = serveDatagrams(name, addr)
+	} else {
+		err = serveStreams(name, addr)
+	}
 	if err != nil {
 		return err
 	}
 	fmt.Println("ready")
+	_, err = io.Copy(io.Discard, os.Stdin)
+	return err
+}
+
+func serveStreams(name, addr string) error {
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		return err
+	}
 	go func() {
 		for {
 			conn, err := listener.Accept()
@@ -74,8 +101,30 @@ func serverMain(name string) error {
 			}()
 		}
 	}()
-	_, err = io.Copy(io.Discard, os.Stdin)
-	return err
+	return nil
+}
+
+// serveDatagrams echoes datagrams; an empty one it answers with its name.
+func serveDatagrams(name, addr string) error {
+	socket, err := net.ListenPacket("udp", addr)
+	if err != nil {
+		return err
+	}
+	go func() {
+		buffer := make([]byte, 1<<16)
+		for {
+			n, from, err := socket.ReadFrom(buffer)
+			if err != nil {
+				return
+			}
+			answer := buffer[:n]
+			if n == 0 {
+				answer = []byte(name)
+			}
+			_, _ = socket.WriteTo(answer, from)
+		}
+	}()
+	return nil
 }
 
 // order is what the test tells its client; report is the answer.
@@ -128,16 +177,42 @@ const (
 )
 
 func open() (*conn, error) {
-	c, err := net.DialTimeout("tcp4", vip.String(), patience)
+	network, addr := endpoint()
+	c, err := net.DialTimeout(network, addr, patience)
 	if err != nil {
 		return &conn{}, err
 	}
-	name := make([]byte, 1)
 	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
 		return &conn{}, err
 	}
+	if network == string(lb.UDP) {
+		if _, err := c.Write(nil); err != nil {
+			return &conn{}, err
+		}
+	}
+	name := make([]byte, 1)
 	_, err = io.ReadFull(c, name)
 	return &conn{c, string(name)}, err
+}
+
+// exchange sends all of it in datagrams of a full frame, each when the one
+// before it has come back.
+func (c *conn) exchange(all []byte) error {
+	const full = 1500 - 40 - 8
+	got := make([]byte, full)
+	for chunk := range slices.Chunk(all, full) {
+		if _, err := c.Write(chunk); err != nil {
+			return err
+		}
+		n, err := c.Read(got)
+		if err != nil {
+			return err
+		}
+		if !bytes.Equal(got[:n], chunk) {
+			return fmt.Errorf("a datagram of %d bytes came back changed", len(chunk))
+		}
+	}
+	return nil
 }
 
 var serial atomic.Uint64
@@ -149,6 +224,9 @@ func (c *conn) echo(n int) error {
 	}
 	seed := sha256.Sum256(binary.BigEndian.AppendUint64(nil, serial.Add(1)))
 	sent := bytes.Repeat(seed[:], n/len(seed)+1)[:n]
+	if c.LocalAddr().Network() == string(lb.UDP) {
+		return c.exchange(sent)
+	}
 	written := make(chan error, 1)
 	go func() {
 		_, err := c.Write(sent)
@@ -215,10 +293,10 @@ type child struct {
 }
 
 // start runs the test binary in a role inside a namespace until the test ends.
-func (w *wires) start(ns *netns.Handle, name string) *child {
+func (w *wires) start(ns *netns.Handle, name string, proto lb.Protocol, addr netip.AddrPort) *child {
 	w.Helper()
 	cmd := exec.Command("/proc/self/exe")
-	cmd.Env = append(os.Environ(), role+"="+name)
+	cmd.Env = append(os.Environ(), role+"="+name, at+"="+string(proto)+" "+addr.String())
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	ok(w, err)
@@ -232,16 +310,19 @@ func (w *wires) start(ns *netns.Handle, name string) *child {
 	return &child{in, bufio.NewReader(out)}
 }
 
-func (w *wires) startServers() {
+// startServers starts servers that have the kind's VIP.
+func (w *wires) startServers(k kind) {
 	w.Helper()
 	for i, ns := range w.servers {
-		line, err := w.start(ns, fmt.Sprint(i+1)).out.ReadString('\n')
+		line, err := w.start(ns, fmt.Sprint(i+1), k.proto, k.vip()).out.ReadString('\n')
 		ok(w, err)
 		if line != "ready\n" {
 			w.Fatalf("server %d says %q", i+1, line)
 		}
 	}
 }
+
+func (w *wires) startClient(k kind) *child { return w.start(w.client, "client", k.proto, k.vip()) }
 
 func (w *wires) order(c *child, o order) report {
 	w.Helper()

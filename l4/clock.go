@@ -1,6 +1,7 @@
 package l4
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"time"
@@ -9,9 +10,35 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// IdleAfter is how long a flow counts as active without a packet: the timeout
-// that IPVS has for established TCP connections.
-const IdleAfter = 900 * time.Second
+// Timeouts say after how long without a packet a flow is over.
+type Timeouts struct {
+	TCP time.Duration // of a connection; 0: 900 s
+	FIN time.Duration // of one seen to end; 0: 120 s
+	UDP time.Duration // of datagrams between two ends; 0: 300 s
+}
+
+// DefaultTimeouts are those that IPVS begins with (ip_vs_proto_tcp.c, _udp.c).
+var DefaultTimeouts = Timeouts{TCP: 900 * time.Second, FIN: 120 * time.Second, UDP: 300 * time.Second}
+
+func (t Timeouts) filled() Timeouts {
+	return Timeouts{
+		TCP: cmp.Or(t.TCP, DefaultTimeouts.TCP),
+		FIN: cmp.Or(t.FIN, DefaultTimeouts.FIN),
+		UDP: cmp.Or(t.UDP, DefaultTimeouts.UDP),
+	}
+}
+
+// byState returns the timeouts in jiffies by the state of a flow.
+func (t Timeouts) byState() (out [xdpFlowStateFLOW_STATES]uint64, err error) {
+	for state, d := range map[xdpFlowState]time.Duration{
+		xdpFlowStateOPENING: t.TCP, xdpFlowStateESTABLISHED: t.TCP, xdpFlowStateCLOSING: t.FIN, xdpFlowStateDATAGRAMS: t.UDP,
+	} {
+		if out[state], err = jiffies(d); err != nil {
+			return out, err
+		}
+	}
+	return out, nil
+}
 
 // jiffies returns how many of the kernel's ticks d is. A tick is the resolution
 // of the coarse clock, by definition (kernel/time/posix-timers.c).

@@ -64,7 +64,50 @@ var (
 	portMAC   = net.HardwareAddr{2, 0, 0, 0, 2, 1}
 	otherMAC  = net.HardwareAddr{2, 0, 0, 1, 2, 1} // of eth1
 	clientMAC = net.HardwareAddr{2, 0, 0, 0, 1, 1}
+	farAddr   = netip.MustParseAddr("198.18.20.1") // of backend 101
 )
+
+// kind is an address family with a protocol.
+type kind struct {
+	six   bool
+	proto lb.Protocol
+}
+
+// kinds are all that must be treated alike.
+var kinds = []kind{{false, lb.TCP}, {true, lb.TCP}, {false, lb.UDP}, {true, lb.UDP}}
+
+func (k kind) String() string {
+	if k.six {
+		return string(k.proto) + " over IPv6"
+	}
+	return string(k.proto) + " over IPv4"
+}
+
+// of is the address in the kind's family.
+func (k kind) of(a netip.Addr) netip.Addr {
+	if !k.six {
+		return a
+	}
+	four := a.As4()
+	return netip.AddrFrom16([16]byte{0: 0x20, 1: 1, 3: 2, 14: four[2], 15: four[3]})
+}
+
+func (k kind) client() netip.Addr { return k.of(client) }
+func (k kind) vip() netip.AddrPort {
+	return netip.AddrPortFrom(k.of(vip.Addr()), vip.Port())
+}
+
+// snapshot has one service of these backends, in the kind's family.
+func (k kind) snapshot(policy lb.Policy, backends ...lb.Backend) lb.Snapshot {
+	s := snapshot(policy)
+	v := &s.Services[0]
+	v.VIP = lb.VIP{Addr: k.vip(), Proto: k.proto}
+	for _, b := range backends {
+		b.Addr = netip.AddrPortFrom(k.of(b.Addr.Addr()), b.Addr.Port())
+		v.Backends = append(v.Backends, b)
+	}
+	return s
+}
 
 func backendAddr(i int) netip.Addr { return netip.AddrFrom4([4]byte{198, 18, 4, byte(i)}) }
 func backendMAC(i int) net.HardwareAddr {
@@ -91,12 +134,14 @@ func newRig(t testing.TB) *rig {
 		PinDir: filepath.Join(bpffs, strings.NewReplacer("/", "_", ".", "_", "#", "_").Replace(t.Name())),
 	}}
 	ok(t, ns.Do(func() error {
-		r.ifindex = r.wire("eth0", portMAC, "198.18.2.1/20")
-		eth1 := r.wire("eth1", otherMAC, "198.18.16.1/20")
-		for i := 1; i <= 20; i++ {
-			r.neighbour(r.ifindex, backendAddr(i), backendMAC(i))
+		r.ifindex = r.wire("eth0", portMAC, "198.18.2.1/20", "2001:2::201/116")
+		eth1 := r.wire("eth1", otherMAC, "198.18.16.1/20", "2001:2::1001/116")
+		for _, k := range []kind{{six: false}, {six: true}} {
+			for i := 1; i <= 20; i++ {
+				r.neighbour(r.ifindex, k.of(backendAddr(i)), backendMAC(i))
+			}
+			r.neighbour(eth1, k.of(farAddr), backendMAC(101))
 		}
-		r.neighbour(eth1, netip.MustParseAddr("198.18.20.1"), backendMAC(101))
 		return nil
 	}))
 	t.Cleanup(func() { ok(t, os.RemoveAll(r.options.PinDir)) })
@@ -105,16 +150,19 @@ func newRig(t testing.TB) *rig {
 }
 
 // wire makes one end of a veth; it runs inside the namespace.
-func (r *rig) wire(name string, mac net.HardwareAddr, addr string) int {
+func (r *rig) wire(name string, mac net.HardwareAddr, addrs ...string) int {
 	veth := netlink.NewVeth(netlink.NewLinkAttrs())
 	veth.Name, veth.PeerName, veth.HardwareAddr = name, name+"peer", mac
 	ok(r, netlink.LinkAdd(veth))
 	l, err := netlink.LinkByName(name)
 	ok(r, err)
-	a, err := netlink.ParseAddr(addr)
-	ok(r, err)
-	ok(r, netlink.AddrAdd(l, a))
 	ok(r, netlink.LinkSetUp(l))
+	for _, addr := range addrs {
+		a, err := netlink.ParseAddr(addr)
+		ok(r, err)
+		a.Flags = unix.IFA_F_NODAD
+		ok(r, netlink.AddrAdd(l, a))
+	}
 	return l.Attrs().Index
 }
 

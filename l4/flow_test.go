@@ -2,6 +2,7 @@ package l4
 
 import (
 	"testing"
+	"time"
 
 	"lbctl/internal/lb"
 )
@@ -11,6 +12,7 @@ func (r *rig) flows() map[int]xdpFlow {
 	r.Helper()
 	out := map[int]xdpFlow{}
 	ok(r, eachFlow(r.objects.Flows, func(k xdpTuple4, f xdpFlow) { out[int(toPort(k.Sport))] = f }))
+	ok(r, eachFlow(r.objects.Flows6, func(k xdpTuple6, f xdpFlow) { out[int(toPort(k.Sport))] = f }))
 	return out
 }
 
@@ -36,8 +38,15 @@ type step struct {
 }
 
 func TestFlowStateFollowsTheClientsPackets(t *testing.T) {
+	for _, k := range []kind{{false, lb.TCP}, {true, lb.TCP}} {
+		t.Run(k.String(), func(t *testing.T) { followStates(t, k) })
+	}
+}
+
+func followStates(t *testing.T, k kind) {
 	const opening, established, closing = xdpFlowStateOPENING, xdpFlowStateESTABLISHED, xdpFlowStateCLOSING
-	fin, rst := from(1, "FIN", "ACK").bytes(), from(1, "RST").bytes()
+	fin, rst := k.from(1, "FIN", "ACK").bytes(), k.from(1, "RST").bytes()
+	syn, ack := func(n int) []byte { return k.from(n, "SYN").bytes() }, func(n int) []byte { return k.from(n, "ACK").bytes() }
 	rows := []struct {
 		name   string
 		steps  []step
@@ -59,7 +68,7 @@ func TestFlowStateFollowsTheClientsPackets(t *testing.T) {
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
 			r := newRig(t)
-			r.apply(snapshot(lb.Maglev, backends(3)...))
+			r.apply(k.snapshot(lb.Maglev, backends(3)...))
 			for i, s := range row.steps {
 				got := r.send(s.packet)
 				flow, remembered := r.flows()[1]
@@ -77,30 +86,102 @@ func TestFlowStateFollowsTheClientsPackets(t *testing.T) {
 	}
 }
 
-// A long idle flow is over, but only a SYN says that another one begins.
-func TestIdleFlow(t *testing.T) {
+// age makes all flows that much older.
+func (r *rig) age(d time.Duration) {
+	r.Helper()
+	n, err := jiffies(d)
+	ok(r, err)
+	ok(r, eachFlow(r.objects.Flows, func(k xdpTuple4, f xdpFlow) {
+		f.LastSeen -= n
+		ok(r, r.objects.Flows.Put(k, f))
+	}))
+	ok(r, eachFlow(r.objects.Flows6, func(k xdpTuple6, f xdpFlow) {
+		f.LastSeen -= n
+		ok(r, r.objects.Flows6.Put(k, f))
+	}))
+}
+
+// A long idle connection is over, but only a SYN says that another one begins.
+func TestIdleConnection(t *testing.T) {
+	for _, k := range []kind{{false, lb.TCP}, {true, lb.TCP}} {
+		t.Run(k.String(), func(t *testing.T) {
+			r := newRig(t)
+			r.apply(k.snapshot(lb.RoundRobin, backends(2)...))
+			syn, ack := k.from(1, "SYN").bytes(), k.from(1, "ACK").bytes()
+			first := r.backendOf(syn)
+			r.backendOf(ack)
+			r.age(DefaultTimeouts.TCP - time.Second)
+			if c := r.service("web").Counters; c.Active != 1 {
+				t.Errorf("%d flows are active before %s without a packet, want 1", c.Active, DefaultTimeouts.TCP)
+			}
+			r.age(2 * time.Second)
+			if c := r.service("web").Counters; c.Active != 0 {
+				t.Errorf("%d flows are active after %s without a packet, want 0", c.Active, DefaultTimeouts.TCP)
+			}
+			if got := r.backendOf(ack); got != first {
+				t.Errorf("an ACK of an idle flow went to backend %d, the flow's is %d", got, first)
+			}
+			r.age(DefaultTimeouts.TCP + time.Second)
+			if got := r.send(syn); got.verdict != "NEW_FLOW" {
+				t.Errorf("a SYN on an idle flow: %s, want NEW_FLOW", got.verdict)
+			}
+		})
+	}
+}
+
+// Datagrams between the same ends are one flow until none has come for the timeout.
+func TestIdleDatagrams(t *testing.T) {
+	for _, k := range []kind{{false, lb.UDP}, {true, lb.UDP}} {
+		t.Run(k.String(), func(t *testing.T) {
+			r := newRig(t)
+			r.options.Timeouts.UDP = 5 * time.Minute / 2
+			r.reopen()
+			r.apply(k.snapshot(lb.RoundRobin, backends(2)...))
+			datagram := k.from(1).bytes()
+			want := []struct {
+				older   time.Duration
+				verdict string
+				backend byte
+			}{
+				{0, "NEW_FLOW", 1},
+				{0, "KNOWN_FLOW", 1},
+				{5*time.Minute/2 - time.Second, "KNOWN_FLOW", 1},
+				{5*time.Minute/2 + time.Second, "NEW_FLOW", 2},
+				{0, "KNOWN_FLOW", 2},
+			}
+			for i, w := range want {
+				r.age(w.older)
+				got := r.send(datagram)
+				if got.verdict != w.verdict || got.out[5] != w.backend || r.flows()[1].State != xdpFlowStateDATAGRAMS {
+					t.Errorf("datagram %d: %s to backend %d, want %s to %d", i, got.verdict, got.out[5], w.verdict, w.backend)
+				}
+			}
+			if c := r.service("web").Counters; c.Connections != 2 || c.Active != 1 {
+				t.Errorf("%+v, want 2 connections, 1 active", c)
+			}
+		})
+	}
+}
+
+// Flows of the same numbers in other families and protocols are other flows.
+func TestFlowsOfEachKindAreApart(t *testing.T) {
 	r := newRig(t)
-	r.apply(snapshot(lb.RoundRobin, backends(2)...))
-	first := r.backendOf(syn(1))
-	r.backendOf(ack(1))
-	age := func() {
-		ok(t, eachFlow(r.objects.Flows, func(k xdpTuple4, f xdpFlow) {
-			idle, err := jiffies(IdleAfter)
-			ok(t, err)
-			f.LastSeen -= idle + 10
-			ok(t, r.objects.Flows.Put(k, f))
-		}))
+	s := lb.Snapshot{Revision: 1}
+	for i, k := range kinds {
+		v := k.snapshot(lb.Maglev, with(backend(i+1), func(b *lb.Backend) {})).Services[0]
+		v.Name = k.String()
+		s.Services = append(s.Services, v)
 	}
-	age()
-	if c := r.service("web").Counters; c.Active != 0 {
-		t.Errorf("%d flows are active after %s without a packet, want 0", c.Active, IdleAfter)
+	r.apply(s)
+	for _, verdict := range []string{"NEW_FLOW", "KNOWN_FLOW"} {
+		for i, k := range kinds {
+			if got := r.send(k.from(1, "SYN").bytes()); got.verdict != verdict || int(got.out[5]) != i+1 {
+				t.Errorf("%s: %s to backend %d, want %s to %d", k, got.verdict, got.out[5], verdict, i+1)
+			}
+		}
 	}
-	if got := r.backendOf(ack(1)); got != first {
-		t.Errorf("an ACK of an idle flow went to backend %d, the flow's is %d", got, first)
-	}
-	age()
-	if got := r.send(syn(1)); got.verdict != "NEW_FLOW" {
-		t.Errorf("a SYN on an idle flow: %s, want NEW_FLOW", got.verdict)
+	if stats, err := r.Stats(); err != nil || stats.Flows != 4 {
+		t.Errorf("%d flows (%v), want 4", stats.Flows, err)
 	}
 }
 

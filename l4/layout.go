@@ -35,13 +35,21 @@ func toPort(p uint16) uint16 {
 	return binary.NativeEndian.Uint16(b[:])
 }
 
-// toVIP is for TCP, the only protocol that plan lets through.
+// toVIP takes the protocols that plan lets through.
 func toVIP(v lb.VIP) xdpVip {
-	return xdpVip{Addr: toAddress(v.Addr.Addr()), Port: toPort(v.Addr.Port()), Proto: unix.IPPROTO_TCP}
+	proto := uint8(unix.IPPROTO_TCP)
+	if v.Proto == lb.UDP {
+		proto = unix.IPPROTO_UDP
+	}
+	return xdpVip{Addr: toAddress(v.Addr.Addr()), Port: toPort(v.Addr.Port()), Proto: proto}
 }
 
 func fromVIP(v xdpVip) lb.VIP {
-	return lb.VIP{Addr: netip.AddrPortFrom(fromAddress(v.Addr), toPort(v.Port)), Proto: lb.TCP}
+	proto := lb.TCP
+	if v.Proto == unix.IPPROTO_UDP {
+		proto = lb.UDP
+	}
+	return lb.VIP{Addr: netip.AddrPortFrom(fromAddress(v.Addr), toPort(v.Port)), Proto: proto}
 }
 
 // toName cuts what does not fit: it is read again only until the first Apply

@@ -1,11 +1,13 @@
 package l4
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"hash/fnv"
 	"path/filepath"
 	"reflect"
+	"slices"
 
 	"github.com/cilium/ebpf"
 )
@@ -27,8 +29,9 @@ const programPin = xdpProgBalance
 
 // load makes the objects or takes over what is pinned in dir, map by map: a
 // folder left half-filled by a crash is completed.
-func (o *objects) load(dir string, maxFlows int) error {
-	spec, err := prepare(dir, maxFlows)
+func (o *objects) load(options Options) error {
+	dir := options.PinDir
+	spec, err := prepare(options)
 	if err != nil {
 		return err
 	}
@@ -52,7 +55,7 @@ func (o *objects) load(dir string, maxFlows int) error {
 }
 
 // prepare returns what is to be loaded.
-func prepare(dir string, maxFlows int) (*ebpf.CollectionSpec, error) {
+func prepare(o Options) (*ebpf.CollectionSpec, error) {
 	spec, err := loadXdp()
 	if err != nil {
 		return nil, err
@@ -62,20 +65,22 @@ func prepare(dir string, maxFlows int) (*ebpf.CollectionSpec, error) {
 			m.Pinning = ebpf.PinByName
 		}
 	}
-	spec.Maps[xdpMapFlows].MaxEntries = uint32(maxFlows)
-	pinned, err := ebpf.LoadPinnedMap(filepath.Join(dir, xdpMapFlows), nil)
-	if err == nil {
-		spec.Maps[xdpMapFlows].MaxEntries = pinned.MaxEntries()
-		if err := pinned.Close(); err != nil {
-			return nil, fmt.Errorf("close pinned flow table: %w", err)
+	for _, name := range []string{xdpMapFlows, xdpMapFlows6} {
+		spec.Maps[name].MaxEntries = uint32(o.MaxFlows)
+		pinned, err := ebpf.LoadPinnedMap(filepath.Join(o.PinDir, name), nil)
+		if err == nil {
+			spec.Maps[name].MaxEntries = pinned.MaxEntries()
+			if err := pinned.Close(); err != nil {
+				return nil, fmt.Errorf("close pinned flow table: %w", err)
+			}
 		}
 	}
-	idle, err := jiffies(IdleAfter)
+	byState, err := o.Timeouts.byState()
 	if err != nil {
 		return nil, err
 	}
-	if err := spec.Variables[xdpVarIdleJiffies].Set(idle); err != nil {
-		return nil, fmt.Errorf("set constant: %w", err)
+	if err := spec.Variables[xdpVarTimeouts].Set(byState); err != nil {
+		return nil, fmt.Errorf("set timeouts: %w", err)
 	}
 	return spec, nil
 }
@@ -108,6 +113,7 @@ func layout() uint64 {
 		xdpService{},
 		xdpBackend{},
 		xdpTuple4{},
+		xdpTuple6{},
 		xdpFlow{},
 		xdpCounters{},
 		xdpPort{},
@@ -141,8 +147,8 @@ func (o *objects) keepProgram(pin string) error {
 	return replacePin(o.Balance, pin)
 }
 
-// sameProgram compares instructions and maps, of which .rodata is each
-// program's own: its only constant is the same on one machine.
+// sameProgram compares instructions and maps. Of these, .rodata is each
+// program's own and is compared by what it holds.
 func sameProgram(a, b *ebpf.Program) (bool, error) {
 	ai, err := a.Info()
 	if err != nil {
@@ -154,15 +160,44 @@ func sameProgram(a, b *ebpf.Program) (bool, error) {
 	}
 	am, _ := ai.MapIDs()
 	bm, _ := bi.MapIDs()
-	common := 0
-	for _, id := range am {
-		for _, other := range bm {
-			if id == other {
-				common++
-			}
-		}
+	if ai.Tag != bi.Tag || len(am) != len(bm) {
+		return false, nil
 	}
-	return ai.Tag == bi.Tag && len(am) == len(bm) && common >= len(am)-1, nil
+	ours, theirs := without(bm, am), without(am, bm)
+	if len(ours) == 0 {
+		return true, nil
+	}
+	if len(ours) > 1 {
+		return false, nil
+	}
+	x, err := constants(theirs[0])
+	if err != nil {
+		return false, err
+	}
+	y, err := constants(ours[0])
+	return bytes.Equal(x, y), err
+}
+
+// constants returns what a program's .rodata holds, or nil for another map.
+func constants(id ebpf.MapID) ([]byte, error) {
+	m, err := ebpf.NewMapFromID(id)
+	if err != nil {
+		return nil, fmt.Errorf("open constants: %w", err)
+	}
+	defer m.Close()
+	if m.Type() != ebpf.Array || m.MaxEntries() != 1 {
+		return nil, nil
+	}
+	out, err := m.LookupBytes(uint32(0))
+	if err != nil {
+		return nil, fmt.Errorf("read constants: %w", err)
+	}
+	return out, nil
+}
+
+// without returns what is in all, but not in known.
+func without[T comparable](all, known []T) []T {
+	return slices.DeleteFunc(slices.Clone(all), func(x T) bool { return slices.Contains(known, x) })
 }
 
 func (o *objects) close() error {

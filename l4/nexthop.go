@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/vishvananda/netlink"
@@ -34,7 +35,7 @@ type resolver struct {
 	links *netlink.Handle
 }
 
-// arpWait is how long Apply waits for answers to ARP. They take less than a
+// arpWait is how long Apply waits for answers to ARP or neighbour discovery. They take less than a
 // millisecond on a lab's link, and Apply is retried.
 const arpWait = 250 * time.Millisecond
 
@@ -67,12 +68,17 @@ func (r *resolver) route(addr netip.Addr) (neighbour, error) {
 // one is, until something better is known.
 const usable = netlink.NUD_REACHABLE | netlink.NUD_STALE | netlink.NUD_DELAY | netlink.NUD_PROBE | netlink.NUD_PERMANENT
 
-// neighbours returns the IPv4 neighbours whose MAC addresses are known.
+// neighbours returns the neighbours whose MAC addresses are known.
 func (r *resolver) neighbours() (map[neighbour]hop, error) {
 	list, err := r.links.NeighList(0, unix.AF_INET)
 	if err != nil {
 		return nil, fmt.Errorf("list neighbours: %w", err)
 	}
+	list6, err := r.links.NeighList(0, unix.AF_INET6)
+	if err != nil {
+		return nil, fmt.Errorf("list IPv6 neighbours: %w", err)
+	}
+	list = append(list, list6...)
 	known := map[neighbour]hop{}
 	for _, n := range list {
 		addr, ok := netip.AddrFromSlice(n.IP)
@@ -93,7 +99,7 @@ func (r *resolver) await(ctx context.Context, need []neighbour) (map[neighbour]h
 		if err != nil {
 			return nil, err
 		}
-		missing := without(need, known)
+		missing := unknown(need, known)
 		if len(missing) == 0 || ctx.Err() != nil {
 			return known, nil
 		}
@@ -113,18 +119,31 @@ func (r *resolver) await(ctx context.Context, need []neighbour) (map[neighbour]h
 // the discard port of each. Whether one can be sent is of no interest.
 func (r *resolver) provoke(missing []neighbour) error {
 	return r.ns.Do(func() error {
-		socket, err := net.ListenUDP("udp4", nil)
-		if err != nil {
-			return fmt.Errorf("open socket for ARP: %w", err)
-		}
+		sockets := map[bool]*net.UDPConn{} // by whether it is for IPv6
 		for _, n := range missing {
-			_, _ = socket.WriteToUDPAddrPort(nil, netip.AddrPortFrom(n.addr, 9))
+			six, network := n.addr.Is6(), "udp4"
+			if six {
+				network = "udp6"
+			}
+			if sockets[six] == nil {
+				socket, err := net.ListenUDP(network, nil)
+				if err != nil {
+					return fmt.Errorf("open socket to find neighbours: %w", err)
+				}
+				defer socket.Close()
+				sockets[six] = socket
+			}
+			to := n.addr
+			if to.IsLinkLocalUnicast() && six {
+				to = to.WithZone(strconv.Itoa(n.ifindex))
+			}
+			_, _ = sockets[six].WriteToUDPAddrPort(nil, netip.AddrPortFrom(to, 9))
 		}
-		return socket.Close()
+		return nil
 	})
 }
 
-func without(need []neighbour, known map[neighbour]hop) []neighbour {
+func unknown(need []neighbour, known map[neighbour]hop) []neighbour {
 	var missing []neighbour
 	for _, n := range need {
 		if _, ok := known[n]; !ok {
@@ -177,7 +196,7 @@ func (p *Plane) resolve(ctx context.Context, want []*wanted) error {
 			b.hops[b.ID] = h
 		}
 		if _, has := b.hops[b.ID]; b.Eligible() && !has {
-			errs = append(errs, fmt.Errorf("resolve backend %q of service %q: no answer to ARP for %s",
+			errs = append(errs, fmt.Errorf("resolve backend %q of service %q: nobody answers for %s on its link",
 				b.Backend.Name, b.wanted.Name, b.via.addr))
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"net"
 	"net/netip"
+	"os"
 	"testing"
 
 	"github.com/gopacket/gopacket"
@@ -59,17 +60,18 @@ func TestPacketsThatAreNotForwarded(t *testing.T) {
 		action  uint32
 		verdict string
 	}{
-		{"ARP", from(1, "SYN").bytes(set16(12, 0x0806)), xdpPass, "NOT_IPV4"},
-		{"IPv6", from(1, "SYN").bytes(set16(12, 0x86dd)), xdpPass, "NOT_IPV4"},
-		{"a VLAN tag", from(1, "SYN").bytes(set16(12, 0x8100)), xdpPass, "NOT_IPV4"},
+		{"ARP", from(1, "SYN").bytes(set16(12, 0x0806)), xdpPass, "NOT_IP"},
+		{"IPv4 that says it is IPv6", from(1, "SYN").bytes(set16(12, 0x86dd)), xdpDrop, "BAD_IP_HEADER"},
+		{"a VLAN tag", from(1, "SYN").bytes(set16(12, 0x8100)), xdpPass, "NOT_IP"},
 		{"another destination", to("198.18.2.1").bytes(), xdpPass, "NOT_VIP"},
 		{"another destination, fragmented", to("198.18.2.1").bytes(set16(atFragment, 0x2000)), xdpPass, "NOT_VIP"},
 		{"another host's MAC address", from(1, "SYN").set(func(s *segment) { s.eth.DstMAC = backendMAC(1) }).bytes(), xdpPass, "NOT_OURS"},
 		{"our other interface's MAC address", from(1, "SYN").set(func(s *segment) { s.eth.DstMAC = otherMAC }).bytes(), xdpPass, "NOT_OURS"},
 		{"the broadcast MAC address", from(1, "SYN").set(func(s *segment) { s.eth.DstMAC = layers.EthernetBroadcast }).bytes(), xdpPass, "NOT_OURS"},
-		{"UDP to the VIP", from(1, "SYN").bytes(set8(atProtocol, 17)), xdpPass, "OTHER_PROTOCOL"},
 		{"ICMP to the VIP", from(1, "SYN").bytes(set8(atProtocol, 1)), xdpPass, "OTHER_PROTOCOL"},
-		{"a UDP fragment to the VIP", from(1, "SYN").bytes(set8(atProtocol, 17), set16(atFragment, 0x2000)), xdpPass, "OTHER_PROTOCOL"},
+		{"an ICMP fragment to the VIP", from(1, "SYN").bytes(set8(atProtocol, 1), set16(atFragment, 0x2000)), xdpPass, "OTHER_PROTOCOL"},
+		{"UDP to a TCP service", kind{proto: lb.UDP}.from(1).bytes(), xdpPass, "NO_SERVICE"},
+		{"TCP over IPv6 to no VIP", kind{true, lb.TCP}.from(1, "SYN").bytes(), xdpPass, "NOT_VIP"},
 		{"a port without a service", from(1, "SYN").set(func(s *segment) { s.tcp.DstPort = 8080 }).bytes(), xdpPass, "NO_SERVICE"},
 		{"a service without backends", from(1, "SYN").set(func(s *segment) { s.tcp.DstPort = 81 }).bytes(), xdpPass, "NO_BACKEND"},
 
@@ -125,26 +127,30 @@ func TestPacketsThatAreNotForwarded(t *testing.T) {
 // otherwise as it went in: compared byte for byte, the checksum computed anew
 // by gopacket.
 func TestPacketsThatAreForwarded(t *testing.T) {
-	r := newRig(t)
-	r.apply(snapshot(lb.RoundRobin, backend(1)))
-	for _, ttl := range []uint8{2, 3, 64, 128, 255} {
-		for id := range uint16(300) { // all carries of the checksum
-			s := from(1000, "ACK", "PSH").set(func(s *segment) {
-				s.ip.TTL, s.ip.Id = ttl, id*219
-				s.payload = []byte("hello")
-			})
-			in := s.bytes(func(p []byte) []byte { return append(p, 0, 0, 0) }) // Ethernet padding
-			s.eth.SrcMAC, s.eth.DstMAC, s.ip.TTL = portMAC, backendMAC(1), ttl-1
-			want := append(s.bytes(), 0, 0, 0)
-			got := r.send(in)
-			if got.action != xdpTx || !bytes.Equal(got.out, want) {
-				t.Fatalf("TTL %d, id %d: action %d (%s)\n got %x\nwant %x", ttl, id*219, got.action, got.verdict, got.out, want)
+	headers := map[kind]int{{false, lb.TCP}: 40, {true, lb.TCP}: 60, {false, lb.UDP}: 28, {true, lb.UDP}: 48}
+	for _, k := range kinds {
+		t.Run(k.String(), func(t *testing.T) {
+			r := newRig(t)
+			r.apply(k.snapshot(lb.RoundRobin, backend(1)))
+			for _, ttl := range []uint8{2, 3, 64, 128, 255} {
+				for id := range uint16(300) { // all carries of the checksum
+					s := k.from(1000, "ACK", "PSH").ttl(ttl).set(func(s *segment) {
+						s.ip.Id = id * 219
+						s.payload = []byte("hello")
+					})
+					in := s.bytes(func(p []byte) []byte { return append(p, 0, 0, 0) }) // Ethernet padding
+					want := append(s.via(portMAC, backendMAC(1)).ttl(ttl-1).bytes(), 0, 0, 0)
+					got := r.send(in)
+					if got.action != xdpTx || !bytes.Equal(got.out, want) {
+						t.Fatalf("TTL %d, id %d: action %d (%s)\n got %x\nwant %x", ttl, id*219, got.action, got.verdict, got.out, want)
+					}
+				}
 			}
-		}
-	}
-	stats := r.service("web")
-	if c := stats.Counters; c.PacketsIn != 1500 || c.BytesIn != 1500*45 || c.Connections != 1 {
-		t.Errorf("counted %d packets, %d bytes, %d connections, want 1500, %d, 1", c.PacketsIn, c.BytesIn, c.Connections, 1500*45)
+			size := uint64(1500 * (headers[k] + len("hello")))
+			if c := r.service("web").Counters; c.PacketsIn != 1500 || c.BytesIn != size || c.Connections != 1 || c.Active != 1 {
+				t.Errorf("counted %+v, want 1500 packets, %d bytes and 1 connection, active", c, size)
+			}
+		})
 	}
 }
 
@@ -188,29 +194,47 @@ func TestLongPacketsAreForwardedWhole(t *testing.T) {
 // A backend behind another interface gets a redirect, with that interface's
 // MAC address as the source.
 func TestBackendBehindAnotherInterface(t *testing.T) {
-	r := newRig(t)
-	b := with(backend(101), func(b *lb.Backend) { b.Addr = netip.MustParseAddrPort("198.18.20.1:80") })
-	r.apply(snapshot(lb.RoundRobin, b))
-	s := from(1000, "SYN")
-	in := s.bytes()
-	s.eth.SrcMAC, s.eth.DstMAC, s.ip.TTL = otherMAC, backendMAC(101), 63
-	got := r.send(in)
-	if got.action != xdpRedirect || got.verdict != "NEW_FLOW" || !bytes.Equal(got.out, s.bytes()) {
-		t.Errorf("action %d, verdict %s\n got %x\nwant %x", got.action, got.verdict, got.out, s.bytes())
+	for _, k := range kinds {
+		r := newRig(t)
+		b := with(backend(101), func(b *lb.Backend) { b.Addr = netip.AddrPortFrom(farAddr, 80) })
+		r.apply(k.snapshot(lb.RoundRobin, b))
+		s := k.from(1000, "SYN")
+		got := r.send(s.bytes())
+		want := s.via(otherMAC, backendMAC(101)).ttl(63).bytes()
+		if got.action != xdpRedirect || got.verdict != "NEW_FLOW" || !bytes.Equal(got.out, want) {
+			t.Errorf("%s: action %d, verdict %s\n got %x\nwant %x", k, got.action, got.verdict, got.out, want)
+		}
+		ok(t, r.Plane.Close())
+		ok(t, os.RemoveAll(r.options.PinDir))
 	}
 }
 
 // What comes out must be what an independent decoder takes for sound.
 func TestForwardedPacketHasSoundChecksums(t *testing.T) {
-	r := newRig(t)
-	r.apply(snapshot(lb.RoundRobin, backend(1)))
-	out := r.send(syn(1000)).out
-	packet := gopacket.NewPacket(out, layers.LayerTypeEthernet, gopacket.Default)
+	for _, k := range kinds {
+		r := newRig(t)
+		r.apply(k.snapshot(lb.RoundRobin, backend(1)))
+		checkSums(t, r.send(k.from(1000, "SYN").bytes()).out)
+		ok(t, r.Plane.Close())
+		ok(t, os.RemoveAll(r.options.PinDir))
+	}
+}
+
+// checkSums verifies a packet's checksums with gopacket.
+func checkSums(t *testing.T, frame []byte) {
+	t.Helper()
+	packet := gopacket.NewPacket(frame, layers.LayerTypeEthernet, gopacket.Default)
 	if err := packet.ErrorLayer(); err != nil {
 		t.Fatal(err.Error())
 	}
-	tcp := packet.Layer(layers.LayerTypeTCP).(*layers.TCP)
-	ok(t, tcp.SetNetworkLayerForChecksum(packet.NetworkLayer()))
+	switch l := packet.TransportLayer().(type) {
+	case *layers.TCP:
+		ok(t, l.SetNetworkLayerForChecksum(packet.NetworkLayer()))
+	case *layers.UDP:
+		ok(t, l.SetNetworkLayerForChecksum(packet.NetworkLayer()))
+	default:
+		t.Fatalf("the packet is %v", packet)
+	}
 	err, mismatches := packet.VerifyChecksums()
 	ok(t, err)
 	for _, m := range mismatches {

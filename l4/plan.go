@@ -54,10 +54,10 @@ func Validate(v lb.Service) error {
 	switch {
 	case !known:
 		return fmt.Errorf("policy %q has no table: want rr, wrr, sh or mh", v.Policy)
-	case v.VIP.Proto != lb.TCP:
-		return fmt.Errorf("protocol %q: want tcp", v.VIP.Proto)
-	case !v.VIP.Addr.Addr().Unmap().Is4():
-		return fmt.Errorf("VIP %s: want IPv4", v.VIP)
+	case v.VIP.Proto != lb.TCP && v.VIP.Proto != lb.UDP:
+		return fmt.Errorf("protocol %q: want tcp or udp", v.VIP.Proto)
+	case !v.VIP.Addr.IsValid():
+		return errors.New("it has no VIP")
 	case v.VIP.Addr.Port() == 0:
 		return fmt.Errorf("VIP %s: want a port", v.VIP)
 	case v.Forward != lb.DirectRouting:
@@ -65,8 +65,8 @@ func Validate(v lb.Service) error {
 	}
 	for _, b := range v.Backends {
 		switch {
-		case !b.Addr.Addr().Unmap().Is4():
-			return fmt.Errorf("backend %q at %s: want IPv4", b.Name, b.Addr)
+		case b.Addr.Addr().Unmap().Is4() != v.VIP.Addr.Addr().Unmap().Is4():
+			return fmt.Errorf("backend %q at %s: direct routing keeps the address, want the family of %s", b.Name, b.Addr, v.VIP)
 		case b.Addr.Port() != v.VIP.Addr.Port():
 			return fmt.Errorf("backend %q at %s: direct routing keeps the port, want %d", b.Name, b.Addr, v.VIP.Addr.Port())
 		}

@@ -25,11 +25,12 @@ type Options struct {
 	Peers      []Peer        // the other ends of those interfaces that are veths
 	PinDir     string        // a folder on a BPF file system, made if absent
 	Log        *slog.Logger  // nil: slog.Default()
-	MaxFlows   int           // remembered at a time, 0: 1<<20; pinned flow tables keep their size
+	MaxFlows   int           // remembered at a time of each family, 0: 1<<20; pinned flow tables keep their size
+	Timeouts   Timeouts      // zero ones are IPVS's
 }
 
 // DefaultMaxFlows is how many flows are remembered unless Options say otherwise.
-// Each takes about 100 bytes, from the start.
+// Each takes about 100 bytes (IPv4) or 120 (IPv6), from the start.
 const DefaultMaxFlows = 1 << 20
 
 // Plane is the L4 data plane of one balancer. Its methods may be called from
@@ -62,6 +63,7 @@ func Open(o Options) (*Plane, error) {
 	if err := os.MkdirAll(o.PinDir, 0o700); err != nil {
 		return nil, fmt.Errorf("make pin folder: %w", err)
 	}
+	o.Timeouts = o.Timeouts.filled()
 	p := &Plane{options: o, log: o.Log}
 	if err := p.open(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open l4 plane: %w", err), p.Close())
@@ -72,7 +74,7 @@ func Open(o Options) (*Plane, error) {
 
 func (p *Plane) open() error {
 	var err error
-	if err = p.objects.load(p.options.PinDir, p.options.MaxFlows); err != nil {
+	if err = p.objects.load(p.options); err != nil {
 		return err
 	}
 	if p.hops, err = newResolver(p.options.NetNS); err != nil {

@@ -58,13 +58,17 @@ func TestWeightedRoundRobinSharesAreExact(t *testing.T) {
 }
 
 // keys are packets of n clients.
-func keys(n int) (packets [][]byte, keys []balance.Key) {
+func (k kind) keys(n int) (packets [][]byte, keys []balance.Key) {
 	for i := range n {
 		var a [4]byte
 		binary.BigEndian.PutUint32(a[:], 0x0a000000+uint32(i)*2654435761>>8)
 		key := balance.Key{Src: netip.AddrFrom4(a), SrcPort: uint16(1024 + i%60000)}
+		if k.six { // clients differ in all words
+			b := key.Src.As4()
+			key.Src = netip.AddrFrom16([16]byte{0: 0x20, 1: 1, 3: b[0], 6: b[1], 7: b[3], 9: b[2], 12: b[3], 15: b[1]})
+		}
 		keys = append(keys, key)
-		packets = append(packets, from(int(key.SrcPort), "SYN").source(key.Src).bytes())
+		packets = append(packets, k.from(int(key.SrcPort), "SYN").source(key.Src).bytes())
 	}
 	return packets, keys
 }
@@ -72,19 +76,22 @@ func keys(n int) (packets [][]byte, keys []balance.Key) {
 // The same policy makes the same choices in the kernel as in the L7 plane.
 func TestHashPoliciesChooseAsBalanceDoes(t *testing.T) {
 	for _, policy := range []lb.Policy{lb.SourceHash, lb.Maglev} {
-		t.Run(string(policy), func(t *testing.T) {
-			r := newRig(t)
-			all := append(backends(5), with(backend(6), draining))
-			r.apply(snapshot(policy, all...))
-			picker, err := balance.New(policy, all, nil)
-			ok(t, err)
-			packets, keys := keys(2000)
-			for i, got := range r.burst(packets) {
-				if want, _ := picker.Pick(keys[i]); lb.BackendID(got) != want {
-					t.Fatalf("client %v went to backend %d, want %d", keys[i], got, want)
+		for _, k := range kinds {
+			t.Run(string(policy)+" "+k.String(), func(t *testing.T) {
+				r := newRig(t)
+				all := append(backends(5), with(backend(6), draining))
+				s := k.snapshot(policy, all...)
+				r.apply(s)
+				picker, err := balance.New(policy, s.Services[0].Backends, nil)
+				ok(t, err)
+				packets, keys := k.keys(2000)
+				for i, got := range r.burst(packets) {
+					if want, _ := picker.Pick(keys[i]); lb.BackendID(got) != want {
+						t.Fatalf("client %v went to backend %d, want %d", keys[i], got, want)
+					}
 				}
-			}
-		})
+			})
+		}
 	}
 }
 
@@ -93,7 +100,7 @@ func TestHashPoliciesChooseAsBalanceDoes(t *testing.T) {
 func TestMaglevMovesFewOtherKeys(t *testing.T) {
 	const n = 10000
 	r := newRig(t)
-	packets, _ := keys(n)
+	packets, _ := kind{proto: lb.TCP}.keys(n)
 	r.apply(snapshot(lb.Maglev, backends(4)...))
 	before := r.burst(packets)
 	ok(t, eachFlow(r.objects.Flows, func(k xdpTuple4, _ xdpFlow) { ok(t, r.objects.Flows.Delete(k)) }))

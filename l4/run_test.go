@@ -93,24 +93,41 @@ func (r *rig) backendOf(packet []byte) lb.BackendID {
 	return lb.BackendID(r.burst([][]byte{packet})[0])
 }
 
-// segment describes a TCP segment; its fields can be changed before bytes.
+// segment describes a packet; its fields can be changed before bytes. Those of
+// the other family and protocol are of no meaning.
 type segment struct {
+	kind
 	eth     layers.Ethernet
 	ip      layers.IPv4
+	ip6     layers.IPv6
 	tcp     layers.TCP
+	udp     layers.UDP
 	payload gopacket.Payload
 }
 
-// from is a segment of the client's connection from a port to the VIP.
+// from is a TCP segment over IPv4 of the client's connection from a port to the VIP.
 func from(port int, flags ...string) *segment {
-	s := &segment{
-		eth: layers.Ethernet{SrcMAC: clientMAC, DstMAC: portMAC, EthernetType: layers.EthernetTypeIPv4},
-		ip: layers.IPv4{
-			Version: 4, IHL: 5, TTL: 64, Id: 7, Protocol: layers.IPProtocolTCP,
-			SrcIP: client.AsSlice(), DstIP: vip.Addr().AsSlice(),
-		},
-		tcp: layers.TCP{SrcPort: layers.TCPPort(port), DstPort: layers.TCPPort(vip.Port()), Seq: 1, Window: 1000},
+	return kind{proto: lb.TCP}.from(port, flags...)
+}
+
+// from is a packet of the client's flow from a port to the VIP; flags are of TCP.
+func (k kind) from(port int, flags ...string) *segment {
+	proto := layers.IPProtocolTCP
+	if k.proto == lb.UDP {
+		proto = layers.IPProtocolUDP
 	}
+	s := &segment{
+		kind: k,
+		eth:  layers.Ethernet{SrcMAC: clientMAC, DstMAC: portMAC, EthernetType: layers.EthernetTypeIPv4},
+		ip:   layers.IPv4{Version: 4, IHL: 5, TTL: 64, Id: 7, Protocol: proto},
+		ip6:  layers.IPv6{Version: 6, HopLimit: 64, NextHeader: proto, FlowLabel: 0x12345, TrafficClass: 0x28},
+		tcp:  layers.TCP{SrcPort: layers.TCPPort(port), DstPort: layers.TCPPort(vip.Port()), Seq: 1, Window: 1000},
+		udp:  layers.UDP{SrcPort: layers.UDPPort(port), DstPort: layers.UDPPort(vip.Port())},
+	}
+	if k.six {
+		s.eth.EthernetType = layers.EthernetTypeIPv6
+	}
+	s.source(k.client()).target(k.vip().Addr())
 	for _, f := range flags {
 		switch f {
 		case "SYN":
@@ -134,19 +151,50 @@ func (s *segment) set(change func(*segment)) *segment {
 }
 
 func (s *segment) source(a netip.Addr) *segment {
-	s.ip.SrcIP = net.IP(a.AsSlice())
+	s.ip.SrcIP, s.ip6.SrcIP = net.IP(a.AsSlice()), net.IP(a.AsSlice())
+	return s
+}
+
+func (s *segment) target(a netip.Addr) *segment {
+	s.ip.DstIP, s.ip6.DstIP = net.IP(a.AsSlice()), net.IP(a.AsSlice())
+	return s
+}
+
+// ttl sets the hop limit as well.
+func (s *segment) ttl(n uint8) *segment {
+	s.ip.TTL, s.ip6.HopLimit = n, n
+	return s
+}
+
+// via sets the Ethernet addresses.
+func (s *segment) via(src, dst net.HardwareAddr) *segment {
+	s.eth.SrcMAC, s.eth.DstMAC = src, dst
 	return s
 }
 
 // bytes serializes the segment with right lengths and checksums, and then
 // applies the damage, if any.
 func (s *segment) bytes(damage ...func([]byte) []byte) []byte {
-	if err := s.tcp.SetNetworkLayerForChecksum(&s.ip); err != nil {
+	var network interface {
+		gopacket.NetworkLayer
+		gopacket.SerializableLayer
+	} = &s.ip
+	if s.six {
+		network = &s.ip6
+	}
+	var transport interface {
+		gopacket.SerializableLayer
+		SetNetworkLayerForChecksum(gopacket.NetworkLayer) error
+	} = &s.tcp
+	if s.proto == lb.UDP {
+		transport = &s.udp
+	}
+	if err := transport.SetNetworkLayerForChecksum(network); err != nil {
 		panic(err)
 	}
 	buffer := gopacket.NewSerializeBuffer()
 	err := gopacket.SerializeLayers(buffer, gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true},
-		&s.eth, &s.ip, &s.tcp, s.payload)
+		&s.eth, network, transport, s.payload)
 	if err != nil {
 		panic(err)
 	}

@@ -104,30 +104,33 @@ func (p *Plane) activeFlows() (map[flowOwner]uint64, uint64, error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	idle, err := jiffies(IdleAfter)
+	timeouts, err := p.options.Timeouts.byState()
 	if err != nil {
 		return nil, 0, err
 	}
 	active := map[flowOwner]uint64{}
 	total := uint64(0)
-	err = eachFlow(p.objects.Flows, func(_ xdpTuple4, f xdpFlow) {
+	visit := func(f xdpFlow) {
 		total++
 		// A packet may have come in since the clock was read.
-		if f.State != xdpFlowStateCLOSING && (f.LastSeen > clock || clock-f.LastSeen <= idle) {
+		if f.State != xdpFlowStateCLOSING && (f.LastSeen > clock || clock-f.LastSeen <= timeouts[f.State]) {
 			active[flowOwner{f.Backend, f.Slot}]++
 		}
-	})
+	}
+	err = errors.Join(
+		eachFlow(p.objects.Flows, func(_ xdpTuple4, f xdpFlow) { visit(f) }),
+		eachFlow(p.objects.Flows6, func(_ xdpTuple6, f xdpFlow) { visit(f) }))
 	if err != nil {
 		return nil, 0, fmt.Errorf("read flows: %w", err)
 	}
 	return active, total, nil
 }
 
-// eachFlow visits the flow table in batches. Flows that come or go meanwhile
+// eachFlow visits a flow table in batches. Flows that come or go meanwhile
 // may or may not be visited.
-func eachFlow(flows *ebpf.Map, visit func(xdpTuple4, xdpFlow)) error {
+func eachFlow[K xdpTuple4 | xdpTuple6](flows *ebpf.Map, visit func(K, xdpFlow)) error {
 	const batch = 4096
-	keys, values := make([]xdpTuple4, batch), make([]xdpFlow, batch)
+	keys, values := make([]K, batch), make([]xdpFlow, batch)
 	var cursor ebpf.MapBatchCursor
 	for {
 		n, err := flows.BatchLookup(&cursor, keys, values, nil)

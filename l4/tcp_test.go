@@ -11,12 +11,18 @@ import (
 	"lbctl/internal/lb"
 )
 
-// Real TCP through the program: 10 MB up and down again, byte for byte.
-func TestTCPThroughTheBalancer(t *testing.T) {
+// Real traffic through the program: 10 MB up and down again, byte for byte.
+func TestTrafficThroughTheBalancer(t *testing.T) {
+	for _, k := range kinds {
+		t.Run(k.String(), func(t *testing.T) { passTraffic(t, k) })
+	}
+}
+
+func passTraffic(t *testing.T, k kind) {
 	w := newWires(t, 2)
-	w.startServers()
-	ok(t, w.Apply(t.Context(), snapshot(lb.RoundRobin, backends(2)...)))
-	c := w.start(w.client, "client")
+	w.startServers(k)
+	ok(t, w.Apply(t.Context(), k.snapshot(lb.RoundRobin, backends(2)...)))
+	c := w.startClient(k)
 	if r := w.order(c, order{Open: 4}); r.Live["1"] != 2 || r.Live["2"] != 2 {
 		t.Fatalf("four connections: %+v, want two to each server", r)
 	}
@@ -51,9 +57,9 @@ func TestClientIsRefusedWhenNothingIsEligible(t *testing.T) {
 func TestTenThousandConnectionsOutliveARemovedBackend(t *testing.T) {
 	const n = 10000
 	w := newWires(t, 4)
-	w.startServers()
+	w.startServers(kind{proto: lb.TCP})
 	ok(t, w.Apply(t.Context(), snapshot(lb.Maglev, backends(4)...)))
-	c := w.start(w.client, "client")
+	c := w.startClient(kind{proto: lb.TCP})
 	opened := w.order(c, order{Open: n})
 	if len(opened.Broken) != 0 || sum(opened.Live) != n {
 		t.Fatalf("opened: %+v, want %d connections", opened, n)

@@ -23,6 +23,13 @@ type wires struct {
 	servers               []*netns.Handle // number i at i-1
 }
 
+// vips puts the VIPs of both families on an interface.
+func vips(t testing.TB, name string) {
+	t.Helper()
+	address(t, name, vip.Addr(), 32)
+	address(t, name, kind{six: true}.vip().Addr(), 128)
+}
+
 // newWires needs no names anywhere, so a killed test leaves nothing.
 func newWires(t *testing.T, servers int) *wires {
 	t.Helper()
@@ -35,13 +42,13 @@ func newWires(t *testing.T, servers int) *wires {
 	})
 	w.client = w.node(client, clientMAC)
 	w.balancer = w.node(balancer, portMAC)
-	w.inside(w.balancer, func() { address(t, "lo", vip.Addr(), 32) })
+	w.inside(w.balancer, func() { vips(t, "eth0") }) // IPv6 answers for what is on the link only
 	for i := 1; i <= servers; i++ {
 		s := w.node(backendAddr(i), backendMAC(i))
 		w.inside(s, func() {
 			sysctl(t, "net/ipv4/conf/all/arp_ignore", "1")
 			sysctl(t, "net/ipv4/conf/all/arp_announce", "2")
-			address(t, "lo", vip.Addr(), 32)
+			vips(t, "lo")
 		})
 		w.servers = append(w.servers, s)
 	}
@@ -89,10 +96,12 @@ func (w *wires) node(addr netip.Addr, mac net.HardwareAddr) *netns.Handle {
 		up(w, port)
 	})
 	w.inside(ns, func() {
+		sysctl(w, "net/ipv6/conf/eth0/accept_dad", "0") // or the first second goes by without IPv6
 		ok(w, ethtool("eth0", unix.ETHTOOL_STXCSUM, 0)) // XDP forgets what is still to be filled in
 		up(w, "lo")
 		address(w, "eth0", addr, 20)
 		up(w, "eth0")
+		address(w, "eth0", kind{six: true}.of(addr), 64)
 	})
 	return ns
 }
@@ -111,7 +120,9 @@ func address(t testing.TB, name string, a netip.Addr, bits int) {
 	t.Helper()
 	l, err := netlink.LinkByName(name)
 	ok(t, err)
-	ok(t, netlink.AddrAdd(l, &netlink.Addr{IPNet: &net.IPNet{IP: a.AsSlice(), Mask: net.CIDRMask(bits, 32)}}))
+	ok(t, netlink.AddrAdd(l, &netlink.Addr{
+		IPNet: &net.IPNet{IP: a.AsSlice(), Mask: net.CIDRMask(bits, a.BitLen())}, Flags: unix.IFA_F_NODAD,
+	}))
 }
 
 func sysctl(t testing.TB, key, value string) {

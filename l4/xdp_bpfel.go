@@ -66,6 +66,8 @@ const (
 	xdpFlowStateOPENING     xdpFlowState = 0
 	xdpFlowStateESTABLISHED xdpFlowState = 1
 	xdpFlowStateCLOSING     xdpFlowState = 2
+	xdpFlowStateDATAGRAMS   xdpFlowState = 3
+	xdpFlowStateFLOW_STATES xdpFlowState = 4
 )
 
 type xdpForward uint8
@@ -118,6 +120,16 @@ type xdpTuple4 struct {
 	Zero  [3]uint8
 }
 
+type xdpTuple6 struct {
+	_     structs.HostLayout
+	Src   xdpAddress
+	Dst   xdpAddress
+	Sport uint16
+	Dport uint16
+	Proto uint8
+	Zero  [3]uint8
+}
+
 type xdpVip struct {
 	_     structs.HostLayout
 	Addr  xdpAddress
@@ -142,6 +154,7 @@ const (
 	xdpMapBackends     = "backends"
 	xdpMapFilter       = "filter"
 	xdpMapFlows        = "flows"
+	xdpMapFlows6       = "flows6"
 	xdpMapPorts        = "ports"
 	xdpMapRetired      = "retired"
 	xdpMapServiceNames = "service_names"
@@ -152,7 +165,7 @@ const (
 	xdpMapVerdicts     = "verdicts"
 	xdpProgBalance     = "balance"
 	xdpProgNow         = "now"
-	xdpVarIdleJiffies  = "idle_jiffies"
+	xdpVarTimeouts     = "timeouts"
 	xdpVarVerdictWords = "verdict_words"
 )
 
@@ -212,6 +225,7 @@ type xdpMapSpecs struct {
 	Backends     *ebpf.MapSpec `ebpf:"backends"`
 	Filter       *ebpf.MapSpec `ebpf:"filter"`
 	Flows        *ebpf.MapSpec `ebpf:"flows"`
+	Flows6       *ebpf.MapSpec `ebpf:"flows6"`
 	Ports        *ebpf.MapSpec `ebpf:"ports"`
 	Retired      *ebpf.MapSpec `ebpf:"retired"`
 	ServiceNames *ebpf.MapSpec `ebpf:"service_names"`
@@ -226,7 +240,7 @@ type xdpMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type xdpVariableSpecs struct {
-	IdleJiffies  *ebpf.VariableSpec `ebpf:"idle_jiffies"`
+	Timeouts     *ebpf.VariableSpec `ebpf:"timeouts"`
 	VerdictWords *ebpf.VariableSpec `ebpf:"verdict_words"`
 }
 
@@ -256,6 +270,7 @@ type xdpMaps struct {
 	Backends     *ebpf.Map `ebpf:"backends"`
 	Filter       *ebpf.Map `ebpf:"filter"`
 	Flows        *ebpf.Map `ebpf:"flows"`
+	Flows6       *ebpf.Map `ebpf:"flows6"`
 	Ports        *ebpf.Map `ebpf:"ports"`
 	Retired      *ebpf.Map `ebpf:"retired"`
 	ServiceNames *ebpf.Map `ebpf:"service_names"`
@@ -274,6 +289,7 @@ func (m *xdpMaps) Close() error {
 		m.Backends,
 		m.Filter,
 		m.Flows,
+		m.Flows6,
 		m.Ports,
 		m.Retired,
 		m.ServiceNames,
@@ -289,7 +305,7 @@ func (m *xdpMaps) Close() error {
 //
 // It can be passed to loadXdpObjects or ebpf.CollectionSpec.LoadAndAssign.
 type xdpVariables struct {
-	IdleJiffies  *ebpf.Variable `ebpf:"idle_jiffies"`
+	Timeouts     *ebpf.Variable `ebpf:"timeouts"`
 	VerdictWords *ebpf.Variable `ebpf:"verdict_words"`
 }
 

@@ -230,7 +230,11 @@ func (k *labKernel) running(c ipvsadm.Command) (*ipvsadm.Table, error) {
 	ctx := k.context.Context
 	table := &ipvsadm.Table{
 		Size:     l4.DefaultMaxFlows,
-		Timeouts: ipvsadm.Timeouts{TCP: uint32(l4.IdleAfter / time.Second)},
+		Timeouts: ipvsadm.Timeouts{
+			TCP:    uint32(l4.DefaultTimeouts.TCP / time.Second),
+			TCPFin: uint32(l4.DefaultTimeouts.FIN / time.Second),
+			UDP:    uint32(l4.DefaultTimeouts.UDP / time.Second),
+		},
 	}
 	var before ipvsadm.Sample
 	if c.Options.Has(ipvsadm.OptRate) {
