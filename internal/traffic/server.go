@@ -38,6 +38,8 @@ const grace = 5 * time.Second
 // All but the last take GET, HEAD and POST. An idle connection stays open for
 // as long as its client keeps it and answers TCP keep-alive probes, since how
 // balancers treat idle connections is for them to show.
+//
+// Datagrams to the same ports are sent back as they are.
 func Serve(ctx context.Context, c ServerConfig) error {
 	s, err := Listen(ctx, c)
 	if err != nil {
@@ -51,6 +53,7 @@ type Server struct {
 	name      string
 	body      int64
 	listeners []net.Listener
+	echoes    []*echoer
 	root      atomic.Pointer[prepared] // answers to GET /
 	closing   atomic.Bool
 	over      chan struct{} // closed when the grace is over
@@ -72,16 +75,36 @@ func Listen(ctx context.Context, c ServerConfig) (*Server, error) {
 	}
 	s := &Server{name: c.Name, body: c.Body, over: make(chan struct{}), conns: map[*conn]struct{}{}}
 	for _, a := range c.Listen {
-		l, err := listen(ctx, a)
-		if err != nil {
-			for _, open := range s.listeners {
-				open.Close()
-			}
+		if err := s.listen(ctx, a); err != nil {
+			s.closeListeners()
 			return nil, fmt.Errorf("serve: %w", err)
 		}
-		s.listeners = append(s.listeners, l)
 	}
 	return s, nil
+}
+
+func (s *Server) listen(ctx context.Context, a netip.AddrPort) error {
+	l, err := listen(ctx, a)
+	if err != nil {
+		return err
+	}
+	s.listeners = append(s.listeners, l)
+	port := uint16(l.Addr().(*net.TCPAddr).Port)
+	e, err := listenDatagrams(ctx, netip.AddrPortFrom(a.Addr(), port))
+	if err != nil {
+		return err
+	}
+	s.echoes = append(s.echoes, e)
+	return nil
+}
+
+func (s *Server) closeListeners() {
+	for _, l := range s.listeners {
+		l.Close()
+	}
+	for _, e := range s.echoes {
+		e.Close()
+	}
 }
 
 // validName allows a token, and colons for names such as "s1:8080".
@@ -129,9 +152,12 @@ func (s *Server) Addrs() []netip.AddrPort {
 
 // Serve answers until ctx ends, as the package's Serve does.
 func (s *Server) Serve(ctx context.Context) error {
-	failed := make(chan error, len(s.listeners))
+	failed := make(chan error, len(s.listeners)+len(s.echoes))
 	for _, l := range s.listeners {
 		s.wg.Go(func() { failed <- s.accept(l) })
+	}
+	for _, e := range s.echoes {
+		s.wg.Go(func() { failed <- e.serve() })
 	}
 	var err error
 	select {
@@ -174,9 +200,7 @@ func (s *Server) start(tcp *net.TCPConn) {
 // shutdown wakes the idle connections, waits for the others, then cuts them off.
 func (s *Server) shutdown() {
 	s.closing.Store(true)
-	for _, l := range s.listeners {
-		l.Close()
-	}
+	s.closeListeners()
 	s.mu.Lock()
 	for c := range s.conns {
 		c.hurry()
