@@ -3,6 +3,7 @@ package lab
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
 
 	"github.com/vishvananda/netlink"
@@ -15,6 +16,11 @@ func (b *builder) addAddr(node, link string, addr netip.Prefix) error {
 	return b.withAddr("add", node, link, addr, func(l netlink.Link, a *netlink.Addr) error {
 		if addr.Addr().Is6() {
 			a.Flags = unix.IFA_F_NODAD // the lab's addresses are unique, and wanted at once
+		}
+		if addr.Addr().Is6() && addr.IsSingleIP() {
+			// A VIP. As a preferred address it would be the source of the node's own
+			// connections, and a server that has it, too, would answer itself.
+			a.ValidLft, a.PreferedLft = math.MaxUint32, 0
 		}
 		return b.spaces[node].nl.AddrReplace(l, a)
 	})
