@@ -31,18 +31,8 @@ func (r *resolver) refuseL4(s *service) {
 	if s.Forward != lb.DirectRouting {
 		r.fail(spec.Forward.Pos, "", "forward: l4 delivers by dr only so far, not by %s", s.Forward)
 	}
-	if s.VIP.Proto == lb.UDP {
-		r.fail(spec.Proto.Pos, "", "proto: l4 forwards tcp only so far")
-	}
 	if s.Policy == lb.LeastConn || s.Policy == lb.WeightedLeastConn {
 		r.fail(spec.Policy.Pos, "", "policy: l4 does rr, wrr, sh and mh: it does not count a backend's connections so far, as %s needs", s.Policy)
-	}
-	if s.six {
-		at := spec.IPv6.Pos
-		if spec.VIP.IsSet() {
-			at = spec.VIP.Pos
-		}
-		r.fail(at, "", "l4 forwards IPv4 only so far: want plane: l7 for an IPv6 service")
 	}
 	if at := spec.HTTP.Pos; at.IsSet() {
 		r.fail(at, "", "http is for l7: l4 forwards packets and sees no request")

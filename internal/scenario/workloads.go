@@ -1,6 +1,10 @@
 package scenario
 
-import "time"
+import (
+	"time"
+
+	"lbctl/internal/lb"
+)
 
 // workloads resolves the workloads, or makes the two that show a balancer's
 // cost from both sides: per request and per connection.
@@ -50,6 +54,11 @@ func (r *resolver) compare(workloads []Workload) Compare {
 	typed := filled(r.spec.Compare)
 	c := Compare{Rounds: int(typed.Rounds.Value)}
 	c.Services = names(r, "service", typed.Services, r.svcNamed)
+	for _, n := range typed.Services.Items {
+		if s := r.svcNamed[string(n.Value)]; s != nil && s.VIP.Proto == lb.UDP {
+			r.fail(n.Pos, "", "services: %s is udp: workloads are HTTP requests, over tcp", s.Name)
+		}
+	}
 	byName := map[string]bool{}
 	for _, w := range workloads {
 		byName[w.Name] = true
