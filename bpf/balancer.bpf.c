@@ -21,8 +21,10 @@
 #include "parse.h"
 #include "service.h"
 #include "flow.h"
-#include "forward_dr.h"
+#include "track.h"
 #include "stats.h"
+#include "forward_dr.h"
+#include "forward_nat.h"
 
 /* By the backend's way of forwarding. The next one gets a header and a case. */
 static __always_inline int forward(struct packet *p, struct backend *backend)
@@ -30,6 +32,8 @@ static __always_inline int forward(struct packet *p, struct backend *backend)
 	switch (backend->forward) {
 	case DIRECT:
 		return forward_dr(p, backend);
+	case NAT:
+		return forward_nat(p, backend);
 	}
 	return XDP_ABORTED;
 }
@@ -51,6 +55,7 @@ static __always_inline int balance_ip(struct xdp_md *ctx, __u8 six)
 	struct backend *backend;
 	enum verdict why;
 	__u32 slot = 0;
+	int anew;
 
 	why = parse_ip(ctx, &p);
 	if (why != SOUND)
@@ -65,12 +70,17 @@ static __always_inline int balance_ip(struct xdp_md *ctx, __u8 six)
 	}
 
 	flow = find_flow(&p, &key);
-	if (flow && begins_anew(flow, &p))
-		flow = NULL;
-	backend = flow ? backend_of(flow) : NULL;
+	if (flow && flow->direction == REPLIES)
+		return answer(&p, &key, flow);
+	if (has_bad_flags(&p)) {
+		why = refuse(&p, BAD_TCP_FLAGS);
+		return leave(why == NOT_VIP ? XDP_PASS : XDP_DROP, why);
+	}
+	anew = flow && begins_anew(flow, &p);
+	backend = flow && !anew ? backend_of(flow) : NULL;
 	if (backend) {
 		count(flow->slot, &p, 0);
-		touch(flow, &key, &p);
+		touch(flow, &key, &p, backend);
 		return deliver(&p, backend, KNOWN_FLOW);
 	}
 
@@ -80,13 +90,17 @@ static __always_inline int balance_ip(struct xdp_md *ctx, __u8 six)
 	backend = choose(service, &p, &slot);
 	if (!backend)
 		return leave(XDP_PASS, NO_BACKEND);
+	if (clashes(&p, backend))
+		return leave(XDP_DROP, NAT_CLASH);
+	if (flow)
+		forget_replies(&p, flow);
 	if (is_rst(&p))
 		why = STRAY_RESET;
 	else
-		why = flow && !is_syn(&p) ? MOVED_FLOW : NEW_FLOW;
+		why = flow && !anew && !is_syn(&p) ? MOVED_FLOW : NEW_FLOW;
 	count(slot, &p, why != STRAY_RESET);
 	if (why != STRAY_RESET)
-		remember(&key, &p, backend->id, slot);
+		remember(&key, &p, backend, slot);
 	return deliver(&p, backend, why);
 }
 

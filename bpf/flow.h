@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * The flow tables: which backend a connection has, and what its client's packets
- * show of its state. Replies do not pass here, so a connection counts as
- * established with the first packet after the SYN.
+ * The flow tables: which backend a connection has, and what its packets show of
+ * its state. Replies may not pass here, so a connection counts as established
+ * with the client's first packet after the SYN.
  */
 #ifndef LBCTL_FLOW_H
 #define LBCTL_FLOW_H
@@ -38,15 +38,19 @@ static __always_inline struct tuple6 tuple6_of(struct packet *p)
 	};
 }
 
+static __always_inline struct flow *lookup(struct packet *p, union tuple *key)
+{
+	return p->six ? bpf_map_lookup_elem(&flows6, &key->v6) : bpf_map_lookup_elem(&flows, &key->v4);
+}
+
 /* The packet's flow, if one is remembered. The key is valid in either case. */
 static __always_inline struct flow *find_flow(struct packet *p, union tuple *key)
 {
-	if (p->six) {
+	if (p->six)
 		key->v6 = tuple6_of(p);
-		return bpf_map_lookup_elem(&flows6, &key->v6);
-	}
-	key->v4 = tuple4_of(p);
-	return bpf_map_lookup_elem(&flows, &key->v4);
+	else
+		key->v4 = tuple4_of(p);
+	return lookup(p, key);
 }
 
 /* If the table cannot take the flow, the service degrades to its policy's choice. */
@@ -113,34 +117,6 @@ static __always_inline enum flow_state next_state(enum flow_state state, struct 
 	if (state == OPENING && !is_syn(p))
 		return ESTABLISHED;
 	return state;
-}
-
-/* Notes a packet of a flow that goes on. Memory is written only where it changes. */
-static __always_inline void touch(struct flow *flow, union tuple *key, struct packet *p)
-{
-	__u64 now = bpf_jiffies64();
-	enum flow_state state = next_state(flow->state, p);
-
-	if (is_rst(p)) {
-		forget(p, key);
-		return;
-	}
-	if (flow->last_seen != now)
-		flow->last_seen = now;
-	if (flow->state != state)
-		flow->state = state;
-}
-
-static __always_inline void remember(union tuple *key, struct packet *p, __u32 id, __u32 slot)
-{
-	struct flow flow = {
-		.last_seen = bpf_jiffies64(),
-		.backend = id,
-		.slot = slot,
-		.state = first_state(p),
-	};
-
-	insert(p, key, &flow);
 }
 
 #endif

@@ -21,7 +21,10 @@
  */
 volatile const __u64 timeouts[FLOW_STATES] = { 900 * 250, 900 * 250, 120 * 250, 300 * 250 };
 
-/* Does a service have this address? A bit by the address's hash; may say yes wrongly. */
+/*
+ * Does a service have this address, or a backend under NAT? A bit by the
+ * address's hash; may say yes wrongly.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, FILTER_BITS / 64);
@@ -29,7 +32,7 @@ struct {
 	__type(value, __u64);
 } filter SEC(".maps");
 
-/* The same, exactly. The value is of no meaning. */
+/* The services' addresses, exactly. The value is of no meaning. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, SERVICES);
@@ -67,6 +70,14 @@ struct {
 		__type(value, __u32);
 	});
 } tables SEC(".maps");
+
+/* By struct service's index: the key that it has in services. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SERVICES);
+	__type(key, __u32);
+	__type(value, struct vip);
+} vips SEC(".maps");
 
 /* By struct service's index: connections so far, for key TURN. */
 struct {

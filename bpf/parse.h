@@ -152,8 +152,12 @@ static __always_inline enum verdict check_ip6(void *end, struct packet *p)
 }
 
 /* The flags that nf_conntrack lets a client send; PSH, URG and ECN go with any. */
-static __always_inline int flags_are_bad(struct tcphdr *tcp)
+static __always_inline int has_bad_flags(struct packet *p)
 {
+	struct tcphdr *tcp = p->tcp;
+
+	if (p->proto != IPPROTO_TCP)
+		return 0;
 	if (tcp->syn)
 		return tcp->ack || tcp->fin || tcp->rst;
 	if (tcp->rst)
@@ -168,8 +172,6 @@ static __always_inline enum verdict check_tcp(void *end, struct packet *p, __u32
 		return TRUNCATED_TCP;
 	if (p->tcp->doff < 5 || p->tcp->doff * 4 > length)
 		return BAD_TCP_OFFSET;
-	if (flags_are_bad(p->tcp))
-		return BAD_TCP_FLAGS;
 	if (!p->tcp->source)
 		return BAD_TCP_PORT;
 	p->sport = p->tcp->source;

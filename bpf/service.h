@@ -9,7 +9,7 @@
 #include "parse.h"
 
 /* Multiplicative hashing (Knuth, TAOCP 6.4); l4/filter.go computes the same. */
-static __always_inline int maybe_vip(struct address *addr)
+static __always_inline int may_concern(struct address *addr)
 {
 	__u32 fold = addr->word[0] ^ addr->word[1] ^ addr->word[2] ^ addr->word[3];
 	__u32 bit = (fold * 2654435761u) >> 16;
@@ -32,9 +32,9 @@ static __always_inline int is_ours(struct packet *p)
 /* Is the packet for us at all? Only "no" is final: see refuse(). */
 static __always_inline enum verdict accept(struct packet *p)
 {
-	struct address dst = destination(p);
+	struct address src = source(p), dst = destination(p);
 
-	if (!maybe_vip(&dst))
+	if (!may_concern(&dst) && !may_concern(&src))
 		return NOT_VIP;
 	if (!is_ours(p))
 		return NOT_OURS;

@@ -31,4 +31,14 @@ static __always_inline void count(__u32 slot, struct packet *p, __u32 connection
 	c->bytes += p->bytes;
 }
 
+static __always_inline void count_reply(__u32 slot, struct packet *p)
+{
+	struct counters *c = bpf_map_lookup_elem(&traffic, &slot);
+
+	if (!c)
+		return;
+	c->packets_out++;
+	c->bytes_out += p->bytes;
+}
+
 #endif

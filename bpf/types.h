@@ -51,6 +51,7 @@ struct service {
 /* How a packet is delivered to a backend. */
 enum forward : __u8 {
 	DIRECT, /* only the Ethernet addresses change */
+	NAT,    /* so does the destination, and replies come back here for their source to be changed */
 };
 
 /* Bits of struct backend's flags. */
@@ -71,15 +72,15 @@ struct backend {
 	__u8 mac[6]; /* of the next hop on that interface */
 	enum backend_flag flags;
 	enum forward forward;
-	/* From here on for Go only: what the slot was given to, until its counters are kept. */
-	__u32 given;   /* ID; 0: the slot may be given away */
 	__u32 service; /* struct service's index */
+	struct address addr;
 	__be16 port;
 	__u16 zero;
-	struct address addr;
+	/* For Go only: what the slot was given to, until its counters are kept. */
+	__u32 given; /* ID; 0: the slot may be given away */
 };
 
-/* What one direction of a flow shows of its state. */
+/* What is seen of a flow shows of its state: under DIRECT one direction, under NAT both. */
 enum flow_state : __u8 {
 	OPENING,     /* SYN seen */
 	ESTABLISHED, /* more than a SYN seen, no FIN */
@@ -108,13 +109,27 @@ struct tuple6 {
 	__u8 zero[3];
 };
 
-/* What is remembered of a connection, or of datagrams between the same two ends. */
+/* Which way the packets go whose tuple is an entry's key. */
+enum direction : __u8 {
+	REQUESTS, /* from the client to the service */
+	REPLIES,  /* from the backend to the client, under NAT */
+};
+
+/*
+ * What is remembered of a connection, or of datagrams between the same two ends.
+ * Under NAT there is a second entry for the replies. Each bears what is newest of
+ * both, save that last_seen and state may lag by a jiffy.
+ */
 struct flow {
 	__u64 last_seen; /* jiffies */
 	__u32 backend;   /* ID */
 	__u16 slot;
 	enum flow_state state;
-	__u8 zero;
+	enum direction direction;
+	/* Of REPLIES: where the client's packets came from last. Replies go back that way. */
+	__u32 ifindex;
+	__u8 mac[6];
+	__u8 zero[6];
 };
 
 /* Per backend slot and CPU. Bytes count from the IP header on. */
@@ -122,6 +137,8 @@ struct counters {
 	__u64 connections;
 	__u64 packets;
 	__u64 bytes;
+	__u64 packets_out; /* replies */
+	__u64 bytes_out;
 };
 
 /* An interface that the program is attached to, by its index. */

@@ -34,11 +34,14 @@
 	V(TRUNCATED_UDP, "dropped: the packet ends inside the UDP header")                              \
 	V(BAD_UDP_LENGTH, "dropped: the UDP length is below its header's or beyond the packet")         \
 	V(LAND, "dropped: source and destination are the same")                                         \
+	V(STALE_REPLY, "dropped: a reply of a backend that may not have the flow any more")             \
+	V(NAT_CLASH, "dropped: by another service the client's port is connected to this very server")  \
 	/* Forwarded. */                                                                                \
 	V(KNOWN_FLOW, "forwarded: to the backend that the flow already has")                            \
 	V(NEW_FLOW, "forwarded: to the backend chosen for a new flow")                                  \
 	V(MOVED_FLOW, "forwarded: to another backend, the flow's own is gone or down")                  \
 	V(STRAY_RESET, "forwarded: a RST without a flow, not remembered")                               \
+	V(REPLY, "forwarded: a backend's reply, to the client in the service's name")                   \
 	/* Errors. */                                                                                   \
 	V(BROKEN, "dropped: a map lacks what must be in it; this is a bug in lbctl")
 

@@ -71,6 +71,10 @@ func (p *Plane) write(want []*wanted) error {
 			return fmt.Errorf("write service %q: %w", w.Name, err)
 		}
 	}
+	// Replies of a backend may come as soon as a table names it.
+	if err := p.openFilter(repliers(services)); err != nil {
+		return err
+	}
 	if err := p.switchTables(want, services); err != nil {
 		return err
 	}
@@ -96,7 +100,7 @@ func (p *Plane) insertMembers(w *wanted) (*service, error) {
 			return nil, fmt.Errorf("more than %d services", len(p.state.indices.used))
 		}
 		v = &service{key: w.key, value: xdpService{Index: index}}
-		if err := p.clearService(index); err != nil {
+		if err := p.clearService(index, w.key); err != nil {
 			p.state.indices.release(index)
 			return nil, err
 		}
@@ -109,15 +113,18 @@ func (p *Plane) insertMembers(w *wanted) (*service, error) {
 		v.name = w.Name
 	}
 	for _, b := range w.Backends {
-		if err := p.insertMember(v, b, w.hops); err != nil {
+		if err := p.insertMember(v, b, w); err != nil {
 			return nil, fmt.Errorf("write backend %q: %w", b.Name, err)
 		}
 	}
 	return v, nil
 }
 
-// clearService wipes what the index's former service has left.
-func (p *Plane) clearService(index uint32) error {
+// clearService makes an index this service's and wipes what the former one has left.
+func (p *Plane) clearService(index uint32, key xdpVip) error {
+	if err := p.objects.Vips.Put(index, key); err != nil {
+		return fmt.Errorf("write VIP: %w", err)
+	}
 	if err := p.objects.Turns.Put(index, uint64(0)); err != nil {
 		return fmt.Errorf("clear counter: %w", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -103,6 +104,10 @@ func BenchmarkBalance(b *testing.B) {
 		{"512k known flows, IPv6", kind{true, lb.TCP}.from(7, "ACK"), 1<<19 - 1, true, xdpTx, "KNOWN_FLOW"},
 		{"SYN of a fresh flow", from(7, "SYN"), 1<<23 - 1, false, xdpTx, "NEW_FLOW"},
 		{"SYN of a fresh flow, IPv6", kind{true, lb.TCP}.from(7, "SYN"), 1<<23 - 1, false, xdpTx, "NEW_FLOW"},
+		{"nat request", from(7, "ACK"), 0, true, xdpTx, "KNOWN_FLOW"},
+		{"nat reply", kind{false, lb.TCP}.reply(1, 7, "ACK"), 0, true, xdpTx, "REPLY"},
+		{"nat request, IPv6", kind{true, lb.TCP}.from(7, "ACK"), 0, true, xdpTx, "KNOWN_FLOW"},
+		{"nat reply, IPv6", kind{true, lb.TCP}.reply(1, 7, "ACK"), 0, true, xdpTx, "REPLY"},
 		{"no VIP", from(7, "ACK").target(balancer), 0, true, xdpPass, "NOT_VIP"},
 		{"no VIP, IPv6", kind{true, lb.TCP}.from(7, "ACK").target(kind{six: true}.of(balancer)), 0, true, xdpPass, "NOT_VIP"},
 		{"ARP", from(7, "ACK").set(func(s *segment) { s.eth.EthernetType = 0x0806 }), 0, true, xdpPass, "NOT_IP"},
@@ -114,6 +119,10 @@ func BenchmarkBalance(b *testing.B) {
 			r.empty()
 			k := row.packet.kind
 			r.apply(k.snapshot(lb.Maglev, backends(4)...))
+			if strings.Contains(row.name, "nat") {
+				r.apply(k.nat(backend(1)))
+				r.send(k.from(7, "SYN").bytes())
+			}
 			packet := row.packet.bytes()
 			if row.mask != 0 && !k.six {
 				packet[26] = 10

@@ -314,11 +314,16 @@ func (w *wires) start(ns *netns.Handle, name string, proto lb.Protocol, addr net
 func (w *wires) startServers(k kind) {
 	w.Helper()
 	for i, ns := range w.servers {
-		line, err := w.start(ns, fmt.Sprint(i+1), k.proto, k.vip()).out.ReadString('\n')
-		ok(w, err)
-		if line != "ready\n" {
-			w.Fatalf("server %d says %q", i+1, line)
-		}
+		w.awaitReady(w.start(ns, fmt.Sprint(i+1), k.proto, k.vip()))
+	}
+}
+
+func (w *wires) awaitReady(c *child) {
+	w.Helper()
+	line, err := c.out.ReadString('\n')
+	ok(w, err)
+	if line != "ready\n" {
+		w.Fatalf("a server says %q", line)
 	}
 }
 

@@ -7,7 +7,7 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-// filterBit is the bit of an address in the program's filter; maybe_vip in
+// filterBit is the bit of an address in the program's filter; may_concern in
 // bpf/service.h computes the same.
 func filterBit(a xdpAddress) (word, bit uint32) {
 	fold := a.Word[0] ^ a.Word[1] ^ a.Word[2] ^ a.Word[3]
@@ -18,13 +18,17 @@ func filterBit(a xdpAddress) (word, bit uint32) {
 // admit lets packets to all services' addresses through to the look-ups. It
 // comes after the services are in place.
 func (p *Plane) admit(services []*service) error {
-	want := filterOf(services)
 	for _, v := range services {
 		if err := p.objects.Addresses.Put(v.key.Addr, uint32(0)); err != nil {
 			return fmt.Errorf("insert address of service %q: %w", v.name, err)
 		}
 	}
-	for i, bits := range want {
+	return p.openFilter(addressesOf(services))
+}
+
+// openFilter lets packets from and to these addresses in, beside those it does already.
+func (p *Plane) openFilter(addresses []xdpAddress) error {
+	for i, bits := range filterOf(addresses) {
 		if err := p.setFilter(i, p.state.filter[i]|bits); err != nil {
 			return err
 		}
@@ -32,13 +36,33 @@ func (p *Plane) admit(services []*service) error {
 	return nil
 }
 
-// dismiss closes the filter to all but these services' addresses.
+// addressesOf are the services' own, and those of backends that reply over the balancer.
+func addressesOf(services []*service) (out []xdpAddress) {
+	for _, v := range services {
+		out = append(out, v.key.Addr)
+	}
+	return append(out, repliers(services)...)
+}
+
+// repliers are the addresses that replies come from.
+func repliers(services []*service) (out []xdpAddress) {
+	for _, v := range services {
+		for _, m := range v.members {
+			if m.backend.Forward == xdpForwardNAT {
+				out = append(out, m.backend.Addr)
+			}
+		}
+	}
+	return out
+}
+
+// dismiss closes the filter to all but these services' packets.
 func (p *Plane) dismiss(services []*service) error {
 	keep := map[xdpAddress]bool{}
 	for _, v := range services {
 		keep[v.key.Addr] = true
 	}
-	for i, bits := range filterOf(services) {
+	for i, bits := range filterOf(addressesOf(services)) {
 		if err := p.setFilter(i, bits); err != nil {
 			return err
 		}
@@ -63,10 +87,10 @@ func (p *Plane) dismiss(services []*service) error {
 	return nil
 }
 
-func filterOf(services []*service) []uint64 {
+func filterOf(addresses []xdpAddress) []uint64 {
 	words := make([]uint64, filterWords)
-	for _, v := range services {
-		word, bit := filterBit(v.key.Addr)
+	for _, a := range addresses {
+		word, bit := filterBit(a)
 		words[word] |= 1 << bit
 	}
 	return words

@@ -121,7 +121,8 @@ type rig struct {
 	*Plane
 	ns      *netns.Handle
 	options Options
-	ifindex int // of eth0
+	ifindex int // that packets come in by: eth0
+	eth1    int
 }
 
 func newRig(t testing.TB) *rig {
@@ -135,12 +136,12 @@ func newRig(t testing.TB) *rig {
 	}}
 	ok(t, ns.Do(func() error {
 		r.ifindex = r.wire("eth0", portMAC, "198.18.2.1/20", "2001:2::201/116")
-		eth1 := r.wire("eth1", otherMAC, "198.18.16.1/20", "2001:2::1001/116")
+		r.eth1 = r.wire("eth1", otherMAC, "198.18.16.1/20", "2001:2::1001/116")
 		for _, k := range []kind{{six: false}, {six: true}} {
 			for i := 1; i <= 20; i++ {
 				r.neighbour(r.ifindex, k.of(backendAddr(i)), backendMAC(i))
 			}
-			r.neighbour(eth1, k.of(farAddr), backendMAC(101))
+			r.neighbour(r.eth1, k.of(farAddr), backendMAC(101))
 		}
 		return nil
 	}))

@@ -12,7 +12,7 @@ import (
 
 // insertMember puts a backend into a slot, or brings its slot up to date, save
 // that it is not barred yet from what it has (see release).
-func (p *Plane) insertMember(v *service, b lb.Backend, hops map[lb.BackendID]hop) error {
+func (p *Plane) insertMember(v *service, b lb.Backend, w *wanted) error {
 	m := v.find(b.ID)
 	if m == nil {
 		var err error
@@ -28,9 +28,9 @@ func (p *Plane) insertMember(v *service, b lb.Backend, hops map[lb.BackendID]hop
 		m.name = b.Name
 	}
 	next := m.backend
-	next.Id = uint32(b.ID)
+	next.Id, next.Forward = uint32(b.ID), w.forward
 	next.Addr, next.Port = toAddress(b.Addr.Addr()), toPort(b.Addr.Port())
-	if h, known := hops[b.ID]; known {
+	if h, known := w.hops[b.ID]; known {
 		next.Ifindex, next.Mac = h.ifindex, h.mac
 		if b.Forwards() {
 			next.Flags |= xdpBackendFlagFORWARDS
@@ -48,9 +48,7 @@ func (p *Plane) takeSlot(v *service, b lb.Backend) (*member, error) {
 	}
 	m := &member{id: b.ID, slot: slot, name: b.Name}
 	var sum xdpRetirement
-	m.backend = xdpBackend{
-		Given: uint32(b.ID), Service: v.value.Index, Forward: xdpForwardDIRECT,
-	}
+	m.backend = xdpBackend{Given: uint32(b.ID), Service: v.value.Index}
 	err := errors.Join(
 		p.objects.Retired.Lookup(v.value.Index, &sum),
 		p.objects.Retired.Put(v.value.Index, xdpRetirement{Total: sum.Total}), // see keepCounters

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"net"
 	"net/netip"
-	"os"
 	"testing"
 
 	"github.com/gopacket/gopacket"
@@ -204,8 +203,7 @@ func TestBackendBehindAnotherInterface(t *testing.T) {
 		if got.action != xdpRedirect || got.verdict != "NEW_FLOW" || !bytes.Equal(got.out, want) {
 			t.Errorf("%s: action %d, verdict %s\n got %x\nwant %x", k, got.action, got.verdict, got.out, want)
 		}
-		ok(t, r.Plane.Close())
-		ok(t, os.RemoveAll(r.options.PinDir))
+		r.drop()
 	}
 }
 
@@ -215,8 +213,7 @@ func TestForwardedPacketHasSoundChecksums(t *testing.T) {
 		r := newRig(t)
 		r.apply(k.snapshot(lb.RoundRobin, backend(1)))
 		checkSums(t, r.send(k.from(1000, "SYN").bytes()).out)
-		ok(t, r.Plane.Close())
-		ok(t, os.RemoveAll(r.options.PinDir))
+		r.drop()
 	}
 }
 

@@ -10,9 +10,10 @@ import (
 // wanted is one service of a Snapshot, fit for this plane.
 type wanted struct {
 	lb.Service
-	key  xdpVip
-	kind xdpKeyKind
-	hops map[lb.BackendID]hop // of backends whose next hop is known
+	key     xdpVip
+	kind    xdpKeyKind
+	forward xdpForward
+	hops    map[lb.BackendID]hop // of backends whose next hop is known
 }
 
 // plan picks the L4 services out of a Snapshot and refuses what this plane
@@ -40,17 +41,24 @@ func plan(s lb.Snapshot) ([]*wanted, error) {
 	return out, errors.Join(errs...)
 }
 
-// keyKinds are the policies that this plane can carry out.
-var keyKinds = map[lb.Policy]xdpKeyKind{
-	lb.RoundRobin:         xdpKeyKindTURN,
-	lb.WeightedRoundRobin: xdpKeyKindTURN,
-	lb.SourceHash:         xdpKeyKindSOURCE,
-	lb.Maglev:             xdpKeyKindCLIENT,
-}
+// What this plane can carry out.
+var (
+	keyKinds = map[lb.Policy]xdpKeyKind{
+		lb.RoundRobin:         xdpKeyKindTURN,
+		lb.WeightedRoundRobin: xdpKeyKindTURN,
+		lb.SourceHash:         xdpKeyKindSOURCE,
+		lb.Maglev:             xdpKeyKindCLIENT,
+	}
+	forwards = map[lb.Forward]xdpForward{
+		lb.DirectRouting: xdpForwardDIRECT,
+		lb.NAT:           xdpForwardNAT,
+	}
+)
 
 // Validate reports what of a service this plane cannot do, nil if it can do it all.
 func Validate(v lb.Service) error {
 	_, known := keyKinds[v.Policy]
+	forward, can := forwards[v.Forward]
 	switch {
 	case !known:
 		return fmt.Errorf("policy %q has no table: want rr, wrr, sh or mh", v.Policy)
@@ -60,14 +68,16 @@ func Validate(v lb.Service) error {
 		return errors.New("it has no VIP")
 	case v.VIP.Addr.Port() == 0:
 		return fmt.Errorf("VIP %s: want a port", v.VIP)
-	case v.Forward != lb.DirectRouting:
-		return fmt.Errorf("forward %q: want dr", v.Forward)
+	case !can:
+		return fmt.Errorf("forward %q: want dr or nat", v.Forward)
 	}
 	for _, b := range v.Backends {
 		switch {
 		case b.Addr.Addr().Unmap().Is4() != v.VIP.Addr.Addr().Unmap().Is4():
-			return fmt.Errorf("backend %q at %s: direct routing keeps the address, want the family of %s", b.Name, b.Addr, v.VIP)
-		case b.Addr.Port() != v.VIP.Addr.Port():
+			return fmt.Errorf("backend %q at %s: want the family of %s", b.Name, b.Addr, v.VIP)
+		case b.Addr.Port() == 0:
+			return fmt.Errorf("backend %q at %s: want a port", b.Name, b.Addr)
+		case forward == xdpForwardDIRECT && b.Addr.Port() != v.VIP.Addr.Port():
 			return fmt.Errorf("backend %q at %s: direct routing keeps the port, want %d", b.Name, b.Addr, v.VIP.Addr.Port())
 		}
 	}
@@ -88,7 +98,10 @@ func newWanted(v lb.Service) (*wanted, error) {
 		}
 		seen[b.ID] = b.Name
 	}
-	return &wanted{Service: v, key: toVIP(v.VIP), kind: keyKinds[v.Policy], hops: map[lb.BackendID]hop{}}, nil
+	return &wanted{
+		Service: v, key: toVIP(v.VIP), kind: keyKinds[v.Policy], forward: forwards[v.Forward],
+		hops: map[lb.BackendID]hop{},
+	}, nil
 }
 
 // reachable returns the backends as the policy shall see them: one that is up

@@ -86,10 +86,16 @@ func add(to *xdpCounters, c xdpCounters) {
 	to.Connections += c.Connections
 	to.Packets += c.Packets
 	to.Bytes += c.Bytes
+	to.PacketsOut += c.PacketsOut
+	to.BytesOut += c.BytesOut
 }
 
 func toCounters(c xdpCounters) lb.Counters {
-	return lb.Counters{Connections: c.Connections, PacketsIn: c.Packets, BytesIn: c.Bytes}
+	return lb.Counters{
+		Connections: c.Connections,
+		PacketsIn:   c.Packets, BytesIn: c.Bytes,
+		PacketsOut: c.PacketsOut, BytesOut: c.BytesOut,
+	}
 }
 
 // flowOwner is what a flow remembers of its backend.
@@ -112,6 +118,9 @@ func (p *Plane) activeFlows() (map[flowOwner]uint64, uint64, error) {
 	total := uint64(0)
 	visit := func(f xdpFlow) {
 		total++
+		if f.Direction == xdpDirectionREPLIES {
+			return // the connection is counted by its requests
+		}
 		// A packet may have come in since the clock was read.
 		if f.State != xdpFlowStateCLOSING && (f.LastSeen > clock || clock-f.LastSeen <= timeouts[f.State]) {
 			active[flowOwner{f.Backend, f.Slot}]++

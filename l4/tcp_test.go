@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"syscall"
 	"testing"
 	"time"
@@ -100,4 +101,70 @@ func sum(m map[string]int) (n int) {
 		n += v
 	}
 	return n
+}
+
+// The same under NAT, beside direct routing to the same servers: 10 MB up and
+// down by each service, and no reply takes the other's way.
+func TestTrafficUnderNAT(t *testing.T) {
+	for _, k := range kinds {
+		t.Run(k.String(), func(t *testing.T) { passBoth(t, k) })
+	}
+}
+
+func passBoth(t *testing.T, k kind) {
+	w := newWires(t, 2)
+	w.replyOverBalancer(k)
+	w.startServers(k)
+	for i, ns := range w.servers {
+		addr := netip.AddrPortFrom(k.of(backendAddr(i+1)), natPort)
+		w.awaitReady(w.start(ns, fmt.Sprint(i+1), k.proto, addr))
+	}
+	s := k.snapshot(lb.RoundRobin, backends(2)...)
+	nat := k.nat(backends(2)...).Services[0]
+	nat.Name, nat.VIP.Addr = "nat", netip.AddrPortFrom(k.vip().Addr(), 81)
+	for i := range nat.Backends {
+		nat.Backends[i].ID += 10
+	}
+	s.Services = append(s.Services, nat)
+	ok(t, w.Apply(t.Context(), s))
+	for i, service := range s.Services {
+		c := w.start(w.client, "client", k.proto, service.VIP.Addr)
+		if r := w.order(c, order{Open: 4}); r.Live["1"] != 2 || r.Live["2"] != 2 {
+			t.Fatalf("four connections to %s: %+v, want two to each server", service.Name, r)
+		}
+		if r := w.order(c, order{Echo: 10 << 20}); len(r.Broken) != 0 || r.Live["1"]+r.Live["2"] != 4 {
+			t.Errorf("10 MiB on each of four connections to %s: %+v", service.Name, r)
+		}
+		stats, err := w.Stats()
+		ok(t, err)
+		counters := stats.Services[i].Counters
+		if counters.BytesIn < 40<<20 || counters.Connections != 4 || counters.Active != 4 {
+			t.Errorf("%s: %+v, want 4 connections, active, and more than 40 MiB in", service.Name, counters)
+		}
+		if out := counters.BytesOut >= 40<<20; out != (service.Forward == lb.NAT) {
+			t.Errorf("%s: %+v, want 40 MiB out by nat, none by dr", service.Name, counters)
+		}
+	}
+}
+
+// A reset of the server ends the connection for both sides, and the client is
+// told at once when nobody listens.
+func TestServersResetReachesTheClientUnderNAT(t *testing.T) {
+	for _, k := range []kind{{false, lb.TCP}, {true, lb.TCP}} {
+		w := newWires(t, 1)
+		w.replyOverBalancer(k)
+		ok(t, w.Apply(t.Context(), k.nat(backend(1))))
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		conn, err := w.client.DialContext(ctx, "tcp", k.vip().String())
+		if err == nil {
+			conn.Close()
+		}
+		cancel()
+		if !errors.Is(err, syscall.ECONNREFUSED) {
+			t.Errorf("%s: dial: %v, want connection refused", k, err)
+		}
+		if stats, err := w.Stats(); err != nil || stats.Flows != 0 {
+			t.Errorf("%s: %d entries in the flow table after the reset (%v), want 0", k, stats.Flows, err)
+		}
+	}
 }

@@ -106,6 +106,32 @@ func (w *wires) node(addr netip.Addr, mac net.HardwareAddr) *netns.Handle {
 	return ns
 }
 
+// replyOverBalancer gives servers a way over the balancer to the client for what
+// bears their own address: the replies under NAT, not those of direct routing.
+func (w *wires) replyOverBalancer(k kind) {
+	w.Helper()
+	const table = 100
+	host := func(a netip.Addr) *net.IPNet {
+		return &net.IPNet{IP: a.AsSlice(), Mask: net.CIDRMask(a.BitLen(), a.BitLen())}
+	}
+	for i, ns := range w.servers {
+		w.inside(ns, func() {
+			eth0, err := netlink.LinkByName("eth0")
+			ok(w, err)
+			ok(w, netlink.RouteAdd(&netlink.Route{
+				LinkIndex: eth0.Attrs().Index, Dst: host(k.client()), Gw: k.of(balancer).AsSlice(), Table: table,
+			}))
+			rule := netlink.NewRule()
+			rule.Src, rule.Table, rule.Priority = host(k.of(backendAddr(i+1))), table, 100
+			rule.Family = unix.AF_INET
+			if k.six {
+				rule.Family = unix.AF_INET6
+			}
+			ok(w, netlink.RuleAdd(rule))
+		})
+	}
+}
+
 // portOf is the hub's end of a node's link.
 func portOf(mac net.HardwareAddr) string { return fmt.Sprintf("p%d-%d", mac[4], mac[5]) }
 

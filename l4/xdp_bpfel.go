@@ -31,11 +31,11 @@ type xdpBackend struct {
 	Mac     [6]uint8
 	Flags   xdpBackendFlag
 	Forward xdpForward
-	Given   uint32
 	Service uint32
+	Addr    xdpAddress
 	Port    uint16
 	Zero    uint16
-	Addr    xdpAddress
+	Given   uint32
 }
 
 type xdpBackendFlag uint8
@@ -49,15 +49,27 @@ type xdpCounters struct {
 	Connections uint64
 	Packets     uint64
 	Bytes       uint64
+	PacketsOut  uint64
+	BytesOut    uint64
 }
 
+type xdpDirection uint8
+
+const (
+	xdpDirectionREQUESTS xdpDirection = 0
+	xdpDirectionREPLIES  xdpDirection = 1
+)
+
 type xdpFlow struct {
-	_        structs.HostLayout
-	LastSeen uint64
-	Backend  uint32
-	Slot     uint16
-	State    xdpFlowState
-	Zero     uint8
+	_         structs.HostLayout
+	LastSeen  uint64
+	Backend   uint32
+	Slot      uint16
+	State     xdpFlowState
+	Direction xdpDirection
+	Ifindex   uint32
+	Mac       [6]uint8
+	Zero      [6]uint8
 }
 
 type xdpFlowState uint8
@@ -74,6 +86,7 @@ type xdpForward uint8
 
 const (
 	xdpForwardDIRECT xdpForward = 0
+	xdpForwardNAT    xdpForward = 1
 )
 
 type xdpKeyKind uint32
@@ -163,6 +176,7 @@ const (
 	xdpMapTraffic      = "traffic"
 	xdpMapTurns        = "turns"
 	xdpMapVerdicts     = "verdicts"
+	xdpMapVips         = "vips"
 	xdpProgBalance     = "balance"
 	xdpProgNow         = "now"
 	xdpVarTimeouts     = "timeouts"
@@ -234,6 +248,7 @@ type xdpMapSpecs struct {
 	Traffic      *ebpf.MapSpec `ebpf:"traffic"`
 	Turns        *ebpf.MapSpec `ebpf:"turns"`
 	Verdicts     *ebpf.MapSpec `ebpf:"verdicts"`
+	Vips         *ebpf.MapSpec `ebpf:"vips"`
 }
 
 // xdpVariableSpecs contains global variables before they are loaded into the kernel.
@@ -279,6 +294,7 @@ type xdpMaps struct {
 	Traffic      *ebpf.Map `ebpf:"traffic"`
 	Turns        *ebpf.Map `ebpf:"turns"`
 	Verdicts     *ebpf.Map `ebpf:"verdicts"`
+	Vips         *ebpf.Map `ebpf:"vips"`
 }
 
 func (m *xdpMaps) Close() error {
@@ -298,6 +314,7 @@ func (m *xdpMaps) Close() error {
 		m.Traffic,
 		m.Turns,
 		m.Verdicts,
+		m.Vips,
 	)
 }
 

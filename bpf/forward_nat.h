@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * NAT, LVS's masquerading: requests get the backend's address and port as their
+ * destination, replies the service's as their source. Backends need a way to
+ * the clients over the balancer, and know nothing of VIPs.
+ */
+#ifndef LBCTL_FORWARD_NAT_H
+#define LBCTL_FORWARD_NAT_H
+
+#include "checksum.h"
+#include "replies.h"
+#include "stats.h"
+#include "transmit.h"
+
+enum end {
+	SENDER,
+	RECEIVER,
+};
+
+/* The address of one end gets another value; returns what that adds to a sum. */
+static __always_inline __u64 readdress(struct packet *p, enum end end, struct address *to)
+{
+	__be32 *at;
+	__u64 sum = 0;
+
+	if (!p->six) {
+		at = end == SENDER ? &p->ip->saddr : &p->ip->daddr;
+		sum = change32(*at, to->word[3]);
+		*at = to->word[3];
+		p->ip->check = mend(p->ip->check, sum);
+		return sum;
+	}
+	at = end == SENDER ? p->ip6->saddr.in6_u.u6_addr32 : p->ip6->daddr.in6_u.u6_addr32;
+	for (int i = 0; i < 4; i++) {
+		sum += change32(at[i], to->word[i]);
+		at[i] = to->word[i];
+	}
+	return sum;
+}
+
+/* One end of the packet gets another address and port, and all checksums are mended. */
+static __always_inline void translate(struct packet *p, enum end end, struct address *to, __be16 port)
+{
+	__be16 *at = end == SENDER ? &p->tcp->source : &p->tcp->dest; /* in UDP they lie there, too */
+	__u64 sum = readdress(p, end, to) + change16(*at, port);
+	__u16 check;
+
+	*at = port;
+	if (is_tcp(p)) {
+		p->tcp->check = mend(p->tcp->check, sum);
+	} else if (p->udp->check) { /* 0: the sender did not compute one (RFC 768) */
+		check = mend(p->udp->check, sum);
+		p->udp->check = check ? check : 0xffff;
+	}
+}
+
+static __always_inline int forward_nat(struct packet *p, struct backend *backend)
+{
+	struct address to = backend->addr;
+
+	translate(p, RECEIVER, &to, backend->port);
+	return transmit(p, backend->ifindex, backend->mac);
+}
+
+/* The way of a reply. */
+static __always_inline int answer(struct packet *p, union tuple *key, struct flow *flow)
+{
+	struct backend *backend = backend_of(flow);
+	struct vip *vip;
+	__u32 service, ifindex = flow->ifindex;
+	__u8 mac[ETH_ALEN];
+	int action;
+
+	if (!backend)
+		return leave(XDP_DROP, STALE_REPLY);
+	service = backend->service;
+	vip = bpf_map_lookup_elem(&vips, &service);
+	if (!vip)
+		return leave(XDP_DROP, BROKEN);
+	__builtin_memcpy(mac, flow->mac, ETH_ALEN);
+	count_reply(flow->slot, p);
+	note_reply(flow, key, p, vip);
+	translate(p, SENDER, &vip->addr, vip->port);
+	action = transmit(p, ifindex, mac);
+	return action == XDP_ABORTED ? leave(XDP_DROP, BROKEN) : leave(action, REPLY);
+}
+
+#endif

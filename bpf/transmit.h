@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * The last step of every way of forwarding: out of the interface and to the MAC
+ * address that are the packet's next.
+ */
+#ifndef LBCTL_TRANSMIT_H
+#define LBCTL_TRANSMIT_H
+
+#include "maps.h"
+#include "parse.h"
+
+/*
+ * Without it a packet could circle at wire speed. The checksum's update is that
+ * of RFC 1624, as in the kernel's ip_decrease_ttl().
+ */
+static __always_inline void decrement_ttl(struct packet *p)
+{
+	__u32 check;
+
+	if (p->six) {
+		p->ip6->hop_limit--;
+		return;
+	}
+	check = p->ip->check + bpf_htons(0x0100);
+	p->ip->check = check + (check >= 0xffff);
+	p->ip->ttl--;
+}
+
+/* The action, or XDP_ABORTED if the interface is none of the plane's. */
+static __always_inline int transmit(struct packet *p, __u32 ifindex, __u8 *mac)
+{
+	struct port *port;
+
+	decrement_ttl(p);
+	if (ifindex == p->ingress) {
+		/* is_ours() has seen that h_dest is this interface's address. */
+		__builtin_memcpy(p->eth->h_source, p->eth->h_dest, ETH_ALEN);
+		__builtin_memcpy(p->eth->h_dest, mac, ETH_ALEN);
+		return XDP_TX;
+	}
+	port = bpf_map_lookup_elem(&ports, &ifindex);
+	if (!port)
+		return XDP_ABORTED;
+	__builtin_memcpy(p->eth->h_source, port->mac, ETH_ALEN);
+	__builtin_memcpy(p->eth->h_dest, mac, ETH_ALEN);
+	return bpf_redirect(ifindex, 0);
+}
+
+#endif
