@@ -127,9 +127,9 @@ func plan(c *cli.Context, sc *scenario.Scenario, services []string) (traffic.Pla
 		}
 		p.Arms = append(p.Arms, traffic.Arm{Name: name, Targets: []netip.AddrPort{svc.VIP.Addr}, Service: svc})
 		for _, b := range svc.Backends {
-			if !seen[b.Addr] {
-				seen[b.Addr] = true
-				direct.Targets = append(direct.Targets, b.Addr)
+			if addr := sc.Topology.Direct(b.Addr); !seen[addr] {
+				seen[addr] = true
+				direct.Targets = append(direct.Targets, addr)
 			}
 		}
 	}

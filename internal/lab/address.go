@@ -3,6 +3,7 @@ package lab
 import (
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"math"
 	"net/netip"
 
@@ -18,7 +19,7 @@ func (b *builder) addAddr(node, link string, addr netip.Prefix) error {
 			a.Flags = unix.IFA_F_NODAD // the lab's addresses are unique, and wanted at once
 		}
 		if addr.Addr().Is6() && addr.IsSingleIP() {
-			// A VIP. As a preferred address it would be the source of the node's own
+			// A VIP, or what nat reaches a server by. As a preferred address it would be the source of the node's own
 			// connections, and a server that has it, too, would answer itself.
 			a.ValidLft, a.PreferedLft = math.MaxUint32, 0
 		}
@@ -48,20 +49,69 @@ func (b *builder) withAddr(verb, node, link string, addr netip.Prefix, do func(n
 }
 
 func (b *builder) setRoute(node string, r scenario.Route) error {
-	if err := b.spaces[node].nl.RouteReplace(routeOf(r)); err != nil {
-		return fmt.Errorf("set route %s via %s of %s: %w", r.Dst, r.Via, node, err)
+	err := b.spaces[node].nl.RouteReplace(routeOf(r))
+	if err == nil && r.From.IsValid() {
+		err = b.spaces[node].nl.RuleAdd(ruleOf(r))
+		if errors.Is(err, unix.EEXIST) {
+			err = nil
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("set route %s of %s: %w", routeText(r), node, err)
 	}
 	return nil
 }
 
 func (b *builder) deleteRoute(node string, r scenario.Route) error {
-	err := b.spaces[node].nl.RouteDel(routeOf(r))
-	if err != nil && !errors.Is(err, unix.ESRCH) { // it went with its link
-		return fmt.Errorf("delete route %s via %s of %s: %w", r.Dst, r.Via, node, err)
+	var errs []error
+	if r.From.IsValid() {
+		if err := b.spaces[node].nl.RuleDel(ruleOf(r)); !errors.Is(err, unix.ENOENT) {
+			errs = append(errs, err)
+		}
+	}
+	if err := b.spaces[node].nl.RouteDel(routeOf(r)); !errors.Is(err, unix.ESRCH) { // it went with its link
+		errs = append(errs, err)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("delete route %s of %s: %w", routeText(r), node, err)
 	}
 	return nil
 }
 
+func routeText(r scenario.Route) string {
+	text := r.Dst.String() + " via " + r.Via.String()
+	if r.From.IsValid() {
+		text += " from " + r.From.String()
+	}
+	return text
+}
+
+// ruleOf is the rule that leads packets of one source to their table.
+func ruleOf(r scenario.Route) *netlink.Rule {
+	rule := netlink.NewRule()
+	rule.Src, rule.Table, rule.Priority = ipNet(netip.PrefixFrom(r.From, r.From.BitLen())), tableOf(r.From), sourcePriority
+	rule.Family = unix.AF_INET
+	if r.From.Is6() {
+		rule.Family = unix.AF_INET6
+	}
+	return rule
+}
+
+// sourcePriority puts rules for a source before that for the main table.
+const sourcePriority = 1000
+
+// tableOf is the number of the routing table for packets of one source: above
+// those that have a name, and the same after a rebuild.
+func tableOf(from netip.Addr) int {
+	hash := fnv.New32a()
+	hash.Write(from.AsSlice())
+	return int(hash.Sum32()>>1 | 1<<30)
+}
+
 func routeOf(r scenario.Route) *netlink.Route {
-	return &netlink.Route{Dst: ipNet(r.Dst), Gw: r.Via.AsSlice(), Protocol: unix.RTPROT_STATIC}
+	table := unix.RT_TABLE_MAIN
+	if r.From.IsValid() {
+		table = tableOf(r.From)
+	}
+	return &netlink.Route{Dst: ipNet(r.Dst), Gw: r.Via.AsSlice(), Table: table, Protocol: unix.RTPROT_STATIC}
 }

@@ -18,7 +18,7 @@ func built(t scenario.Topology) observed {
 		state := &nodeState{
 			links:   map[string]linkState{"lo": {up: true}, "eth0": end},
 			addrs:   map[string][]netip.Prefix{"lo": node.Loopback, "eth0": node.Links[0].Addrs},
-			routes:  map[netip.Prefix]netip.Addr{},
+			routes:  map[routeKey]netip.Addr{},
 			sysctls: map[string]string{},
 			servers: map[string][]int{},
 		}

@@ -153,11 +153,12 @@ func linkNames(n scenario.Node) []string {
 }
 
 func (d *differ) routes(n scenario.Node, state *nodeState) {
-	wanted := map[netip.Prefix]bool{}
+	wanted := map[routeKey]bool{}
 	for _, route := range n.Routes {
 		route.Dst = route.Dst.Masked()
-		wanted[route.Dst] = true
-		via, ok := state.routes[route.Dst]
+		key := routeKey{route.Dst, route.From}
+		wanted[key] = true
+		via, ok := state.routes[key]
 		if ok && via == route.Via {
 			continue
 		}
@@ -165,20 +166,21 @@ func (d *differ) routes(n scenario.Node, state *nodeState) {
 		if ok {
 			op = OpChange
 		}
-		d.add(wires, n.Name, Change{op, KindRoute, n.Name, route.Dst.String() + " via " + route.Via.String()}, func(_ context.Context, b *builder) error {
+		d.add(wires, n.Name, Change{op, KindRoute, n.Name, routeText(route)}, func(_ context.Context, b *builder) error {
 			return b.setRoute(n.Name, route)
 		})
 	}
 	for _, earlier := range d.earlierNodes(n.Name) {
 		for _, route := range earlier.Routes {
-			dst := route.Dst.Masked()
-			via, ok := state.routes[dst]
-			if !ok || wanted[dst] || via != route.Via {
+			route.Dst = route.Dst.Masked()
+			key := routeKey{route.Dst, route.From}
+			via, ok := state.routes[key]
+			if !ok || wanted[key] || via != route.Via {
 				continue
 			}
-			wanted[dst] = true // once
-			d.add(remove, n.Name, Change{OpDelete, KindRoute, n.Name, dst.String() + " via " + via.String()}, func(_ context.Context, b *builder) error {
-				return b.deleteRoute(n.Name, scenario.Route{Dst: dst, Via: via})
+			wanted[key] = true // once
+			d.add(remove, n.Name, Change{OpDelete, KindRoute, n.Name, routeText(route)}, func(_ context.Context, b *builder) error {
+				return b.deleteRoute(n.Name, route)
 			})
 		}
 	}

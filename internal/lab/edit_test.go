@@ -53,6 +53,27 @@ func TestEditChangesOnlyWhatDiffersAndAConnectionLivesOn(t *testing.T) {
 			"the route withdrawn", "c1", func(n *scenario.Node) { n.Routes = nil },
 			[]string{"delete route c1 203.0.113.0/24 via 198.18.4.1"},
 		},
+		{"a route for one source", "s2", func(n *scenario.Node) {
+			n.Routes = []scenario.Route{
+				{Dst: prefix("0.0.0.0/0"), Via: netip.MustParseAddr("198.18.2.1")},
+				{Dst: prefix("0.0.0.0/0"), Via: netip.MustParseAddr("198.18.2.1"), From: netip.MustParseAddr("198.18.12.2")},
+			}
+		}, []string{
+			"create route s2 0.0.0.0/0 via 198.18.2.1",
+			"create route s2 0.0.0.0/0 via 198.18.2.1 from 198.18.12.2",
+		}},
+		{
+			"that route through another", "s2", func(n *scenario.Node) { n.Routes[1].Via = netip.MustParseAddr("198.18.4.1") },
+			[]string{"change route s2 0.0.0.0/0 via 198.18.4.1 from 198.18.12.2"},
+		},
+		{
+			"that route withdrawn", "s2", func(n *scenario.Node) { n.Routes = n.Routes[:1] },
+			[]string{"delete route s2 0.0.0.0/0 via 198.18.4.1 from 198.18.12.2"},
+		},
+		{
+			"the other, too", "s2", func(n *scenario.Node) { n.Routes = nil },
+			[]string{"delete route s2 0.0.0.0/0 via 198.18.2.1"},
+		},
 		{
 			"another node's MAC", "s3", func(n *scenario.Node) { n.Links[0].MAC = "02:00:00:00:00:99" },
 			[]string{"change link s3 eth0 to lan, mac 02:00:00:00:00:99, mtu 1500"},

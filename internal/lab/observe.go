@@ -26,9 +26,9 @@ type nodeState struct {
 	space   *space
 	links   map[string]linkState
 	addrs   map[string][]netip.Prefix // by link
-	routes  map[netip.Prefix]netip.Addr
-	sysctls map[string]string // those asked for that exist
-	servers map[string][]int  // command line without the binary -> pids
+	routes  map[routeKey]netip.Addr   // to the next hop
+	sysctls map[string]string         // those asked for that exist
+	servers map[string][]int          // command line without the binary -> pids
 }
 
 // linkState is what the kernel has of one interface.
@@ -190,28 +190,58 @@ func (n *nodeState) observeAddrs() error {
 	return nil
 }
 
-// observeRoutes notes the routes of the main table that have a next hop.
+// routeKey is what a node has one route for.
+type routeKey struct {
+	dst  netip.Prefix
+	from netip.Addr // not valid: any
+}
+
+// observeRoutes notes the routes that have a next hop, of the main table and of
+// those that rules for a source lead to.
 func (n *nodeState) observeRoutes() error {
-	n.routes = map[netip.Prefix]netip.Addr{}
+	n.routes = map[routeKey]netip.Addr{}
 	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
-		routes, err := dump(func() ([]netlink.Route, error) { return n.space.nl.RouteList(nil, family) })
-		if err != nil {
-			return fmt.Errorf("list routes: %w", err)
+		if err := n.observeTable(family, unix.RT_TABLE_MAIN, netip.Addr{}); err != nil {
+			return err
 		}
-		for _, route := range routes {
-			via, ok := netip.AddrFromSlice(route.Gw)
-			if !ok {
+		rules, err := dump(func() ([]netlink.Rule, error) { return n.space.nl.RuleList(family) })
+		if err != nil {
+			return fmt.Errorf("list rules: %w", err)
+		}
+		for _, rule := range rules {
+			from, ok := prefixOf(rule.Src)
+			if !ok || rule.Table != tableOf(from.Addr()) {
 				continue
 			}
-			dst, ok := prefixOf(route.Dst)
-			if !ok { // the default route has none
-				dst = netip.PrefixFrom(netip.IPv4Unspecified(), 0)
-				if family == netlink.FAMILY_V6 {
-					dst = netip.PrefixFrom(netip.IPv6Unspecified(), 0)
-				}
+			if err := n.observeTable(family, rule.Table, from.Addr()); err != nil {
+				return err
 			}
-			n.routes[dst] = via.Unmap()
 		}
+	}
+	return nil
+}
+
+// observeTable notes the routes of one table, which are for packets from there.
+func (n *nodeState) observeTable(family, table int, from netip.Addr) error {
+	routes, err := dump(func() ([]netlink.Route, error) {
+		return n.space.nl.RouteListFiltered(family, &netlink.Route{Table: table}, netlink.RT_FILTER_TABLE)
+	})
+	if err != nil {
+		return fmt.Errorf("list routes: %w", err)
+	}
+	for _, route := range routes {
+		via, ok := netip.AddrFromSlice(route.Gw)
+		if !ok {
+			continue
+		}
+		dst, ok := prefixOf(route.Dst)
+		if !ok { // the default route has none
+			dst = netip.PrefixFrom(netip.IPv4Unspecified(), 0)
+			if family == netlink.FAMILY_V6 {
+				dst = netip.PrefixFrom(netip.IPv6Unspecified(), 0)
+			}
+		}
+		n.routes[routeKey{dst, from}] = via.Unmap()
 	}
 	return nil
 }

@@ -8,9 +8,12 @@ import (
 // vipBlock is the sixteenth of a subnet that VIPs come from, among those of roles.
 const vipBlock Role = "VIP"
 
+// natBlock is where the addresses begin by which servers are reached under nat.
+const natBlock Role = "NAT"
+
 // blocks are the sixteenths of a subnet by what they are for; servers have the
-// fifth and all after it. In 198.18.0.0/20 c1 is 198.18.1.1 and s1 198.18.4.1.
-var blocks = map[Role]int{RoleRouter: 0, RoleClient: 1, RoleBalancer: 2, vipBlock: 3, RoleServer: 4}
+// fifth and all after it, also that of natBlock where it is free. In 198.18.0.0/20 c1 is 198.18.1.1 and s1 198.18.4.1.
+var blocks = map[Role]int{RoleRouter: 0, RoleClient: 1, RoleBalancer: 2, vipBlock: 3, RoleServer: 4, natBlock: 12}
 
 // nth returns how far the n-th address of a role (1, 2, …) is from the start of
 // a subnet of that many addresses; false if there are fewer. A block has at

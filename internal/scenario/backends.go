@@ -8,7 +8,8 @@ import (
 )
 
 // backends gives each service its backends with their addresses, and the nodes
-// of direct-routing services the VIP on lo.
+// what they need to answer: the VIP on lo under dr, under nat an address whose
+// packets go over the balancer.
 func (r *resolver) backends() {
 	for _, s := range r.svcs {
 		seen := map[netip.AddrPort]bool{}
@@ -27,7 +28,7 @@ func (r *resolver) backends() {
 			}
 			b := lb.Backend{
 				Name:   w.node.Name,
-				Addr:   netip.AddrPortFrom(w.node.addr(net, s.six), port),
+				Addr:   netip.AddrPortFrom(r.backendAddr(s, w.node, net), port),
 				Weight: uint32(w.spec.Weight.Value),
 			}
 			if port != s.port {
@@ -92,7 +93,7 @@ func (r *resolver) backendNetwork(s *service, w wanted) *network {
 			r.fail(typed.Pos, "", "network: %s has no %s, which service %s needs", net.Name, family, s.Name)
 			return nil
 		case s.Plane == lb.L4 && !r.balancer.on(net):
-			r.fail(typed.Pos, "", "network: balancer %s is not on %s: dr reaches a backend by its MAC address only", r.balancer.Name, net.Name)
+			r.fail(typed.Pos, "", "network: balancer %s is not on %s: l4 reaches a backend by its MAC address only", r.balancer.Name, net.Name)
 			return nil
 		}
 		return net

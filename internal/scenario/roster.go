@@ -15,6 +15,8 @@ type node struct {
 	number int // of a name like s7: 7; 0: the name has none
 	nets   []*network
 	ports  []uint16 // that servers of the node must listen on
+
+	overBalancer []Route // of replies under nat
 }
 
 // shortNames are the short names of roles: s7 is the seventh server.

@@ -119,7 +119,7 @@ func (r *resolver) routes() {
 		if _, done := ways[key]; !done {
 			ways[key] = append(r.ways(n, false), r.ways(n, true)...)
 		}
-		n.Routes = r.override(n, slices.Clone(ways[key]))
+		n.Routes = append(r.override(n, slices.Clone(ways[key])), n.overBalancer...)
 	}
 }
 

@@ -88,8 +88,9 @@ type Link struct {
 
 // Route is one static route. The next hop is on one of the node's networks.
 type Route struct {
-	Dst netip.Prefix `json:"dst"`
-	Via netip.Addr   `json:"via"`
+	Dst  netip.Prefix `json:"dst"`
+	Via  netip.Addr   `json:"via"`
+	From netip.Addr   `json:"from,omitzero"` // if valid: for packets with this source only, and before all routes without
 }
 
 // Sysctl is one per-namespace kernel parameter, its key as sysctl(8) writes it.
