@@ -1,0 +1,75 @@
+package lvsguest
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+var update = flag.Bool("update", false, "write what the guest says into testdata")
+
+// guest boots once for all tests of this package and returns the sections that
+// the job printed, by name.
+func guest(t *testing.T) map[string]string {
+	t.Helper()
+	if missing := Missing(); missing != "" {
+		t.Skip(missing)
+	}
+	sections, err := boot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sections
+}
+
+var boot = sync.OnceValues(func() (map[string]string, error) {
+	dir, err := os.MkdirTemp("", "lvsguest")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	agent := filepath.Join(dir, "agent")
+	build := exec.Command("go", "build", "-o", agent, "./agent")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	build.Stderr = os.Stderr
+	if err := build.Run(); err != nil {
+		return nil, err
+	}
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
+	defer cancel()
+	out, err := Run(ctx, ".", Job{
+		Script: "job.sh",
+		Files:  append(files, agent, "modules.sh", "net.sh", "transcripts.sh"),
+		Limit:  3 * time.Minute,
+	})
+	return sections(string(out)), err
+})
+
+// sections splits "@@ begin NAME" … "@@ end".
+func sections(out string) map[string]string {
+	found := map[string]string{}
+	name, text := "", new(bytes.Buffer)
+	for line := range strings.Lines(out) {
+		switch begin, is := strings.CutPrefix(line, "@@ begin "); {
+		case is:
+			name = strings.TrimSpace(begin)
+			text.Reset()
+		case strings.HasPrefix(line, "@@ end"):
+			found[name] = text.String()
+		default:
+			text.WriteString(line)
+		}
+	}
+	return found
+}
