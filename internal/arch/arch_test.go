@@ -16,6 +16,7 @@ var floors = map[string]int{
 	"lbctl/internal/scenario": 1,
 	"lbctl/internal/balance":  1,
 	"lbctl/internal/ipvsadm":  1,
+	"lbctl/internal/ipvs":     1,
 	"lbctl/internal/netns":    1,
 	"lbctl/l4":                2,
 	"lbctl/l7":                2,
