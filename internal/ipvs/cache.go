@@ -21,6 +21,8 @@ import (
 // gone (at most 8 Ki, but always whole buckets). A time with such a search does
 // not count towards the 30. The timer's work is done when the clock is next
 // looked at, which comes to the same: nobody sees the cache in between.
+//
+// No guest has confirmed the bound and the timer, which take minutes.
 type cache[T any] struct {
 	buckets [1 << cacheBits][]*entry[T]
 	entries int

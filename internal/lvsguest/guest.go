@@ -1,7 +1,10 @@
 // Package lvsguest is for tests only: it boots Debian's own kernel under QEMU,
 // which has the real IPVS, and compares with it. testdata/*.txt are transcripts
 // of the real ipvsadm: comments, commands ("$ "; "$~ " where times and order
-// vary), and what each printed ("> " stdout, "! " stderr, "= " exit status).
+// vary), and what each printed ("> " stdout, "! " stderr, "= " exit status). Each
+// begins with an empty IPVS; packet [-n COUNT] [-same] [-size BYTES] FLAGS PROTO
+// SRC DST puts packets into the balancer, as if from the wire. contest_test.go
+// puts the kernel and the models of internal/ipvs through the same events.
 //
 //	go test ./internal/lvsguest -update    writes what the guest says into testdata
 package lvsguest

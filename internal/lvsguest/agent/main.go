@@ -2,7 +2,7 @@
 // initramfs next to the job.
 //
 //	agent transcript FILE...   run each transcript, print it with what the commands said
-//	agent packet FLAGS PROTO SRC DST   put one packet into tun0, as if from the wire
+//	agent program FILE         do what the file says, print what became of it
 package main
 
 import (
@@ -19,13 +19,16 @@ func main() {
 
 func run(args []string) error {
 	if len(args) == 0 {
-		return fmt.Errorf("run: want a verb: transcript, packet")
+		return fmt.Errorf("run: want a verb: transcript, program")
 	}
 	switch args[0] {
 	case "transcript":
 		return runTranscripts(args[1:])
-	case "packet":
-		return sendPacket(args[1:])
+	case "program":
+		if len(args) != 2 {
+			return fmt.Errorf("program: want a file")
+		}
+		return runProgram(args[1])
 	default:
 		return fmt.Errorf("run %q: unknown verb", args[0])
 	}
