@@ -11,7 +11,7 @@ SCENARIO ?= scenarios/l4-vs-l7.yaml
 PACKAGES := gcc libc6-dev clang-19 llvm-19 libbpf-dev linux-libc-dev bash docker.io docker-compose iptables \
 	qemu-system-x86 busybox-static cpio kmod ipvsadm iproute2 wrk nginx curl ethtool bpftool dash
 
-.PHONY: build run test unit e2e lint generate image setup clean help
+.PHONY: build run test unit e2e guest lint generate image setup clean help
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -22,13 +22,16 @@ build: ## build/lbctl, one static binary
 run: build ## bring the first scenario up, compare both planes, print the report, take it down
 	./build/lbctl run $(SCENARIO)
 
-test: setup lint unit e2e ## install what tests need, then run them all
+test: setup lint unit e2e guest ## install what tests need, then run them all
 
 unit: ## packages on their own, with the race detector
-	go test -race -timeout 10m $$(go list ./... | grep -v internal/e2e)
+	go test -race -timeout 10m $$(go list ./... | grep -v -e internal/e2e -e internal/lvsguest)
 
 e2e: ## whole labs on this machine's kernel, through the binary that users run
 	go test -count=1 -timeout 15m -v ./internal/e2e/...
+
+guest: ## our models against the kernel's own IPVS, in a guest (QEMU)
+	go test -count=1 -timeout 10m -v ./internal/lvsguest/...
 
 lint: ## gofumpt, vet, staticcheck, govulncheck; generated code is up to date
 	@test -z "$$($(TOOL) gofumpt -l $$(git ls-files '*.go'))" || { echo 'not gofumpt-ed:'; $(TOOL) gofumpt -l $$(git ls-files '*.go'); exit 1; }

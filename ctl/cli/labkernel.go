@@ -229,7 +229,7 @@ func (k *labKernel) List(w io.Writer, c ipvsadm.Command) error {
 func (k *labKernel) running(c ipvsadm.Command) (*ipvsadm.Table, error) {
 	ctx := k.context.Context
 	table := &ipvsadm.Table{
-		Size:     l4.DefaultMaxFlows,
+		Size: l4.DefaultMaxFlows,
 		Timeouts: ipvsadm.Timeouts{
 			TCP:    uint32(l4.DefaultTimeouts.TCP / time.Second),
 			TCPFin: uint32(l4.DefaultTimeouts.FIN / time.Second),
