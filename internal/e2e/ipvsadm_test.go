@@ -166,7 +166,7 @@ func TestAServiceMadeWithIpvsadmLastsUntilTheNextUp(t *testing.T) {
 	if out, code := w.ipvsadm("-A -t 198.18.3.1:8080 -s mh -b mh-port\n-a -t 198.18.3.1:8080 -r s2\n", "-R"); code != 0 {
 		t.Fatalf("-R: exit %d: %s", code, out)
 	}
-	if out, code := w.ipvsadm("", "-a", "-t", "198.18.3.1:8080", "-r", "198.18.4.99"); code != 0 || !strings.Contains(out, "no answer to ARP for 198.18.4.99") {
+	if out, code := w.ipvsadm("", "-a", "-t", "198.18.3.1:8080", "-r", "198.18.4.99"); code != 0 || !strings.Contains(out, "nobody answers for 198.18.4.99") {
 		t.Errorf("a server that is not there: exit %d, want 0 and a warning:\n%s", code, out)
 	}
 	if out, code := w.ipvsadm("", "-d", "-t", "198.18.3.1:8080", "-r", "198.18.4.99"); code != 0 || out != "" {
