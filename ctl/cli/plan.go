@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"math"
 	"net/netip"
 	"time"
 
@@ -22,7 +21,7 @@ func measureFlags() []cli.Flag {
 		&cli.DurationFlag{Name: "duration", Usage: "of one run's measured part"},
 		&cli.DurationFlag{Name: "warmup", Usage: "of one run, before it is measured"},
 		&cli.IntFlag{Name: "connections", Usage: "open at a time"},
-		&cli.Float64Flag{Name: "rate", Usage: "requests/s: an open loop with latency from the intended send time; 0: a closed loop"},
+		&cli.GenericFlag{Name: "rate", Value: new(rateValue), DefaultText: "the workload's", Usage: "5000 or 5k/s: an open loop with latency from the intended send time; 0: a closed loop"},
 		&cli.StringSliceFlag{Name: "workload", Aliases: []string{"w"}, Usage: "only this workload of the scenario (repeatable)"},
 		&cli.StringFlag{Name: "results", Value: "results", Usage: "folder that keeps the measurement as JSON; empty: keep none"},
 	}
@@ -40,7 +39,6 @@ func checkMeasureFlags(c *cli.Context) error {
 		{"duration", c.Duration("duration") <= 0, "more than 0"},
 		{"warmup", c.Duration("warmup") < 0, "0 or more"},
 		{"connections", c.Int("connections") < 1, "1 or more"},
-		{"rate", !(c.Float64("rate") >= 0) || math.IsInf(c.Float64("rate"), 0), "0 or more"},
 	} {
 		if c.IsSet(f.name) && f.bad {
 			return usagef("%s: %s %v: want %s", c.Command.Name, f.name, c.Value(f.name), f.want)
@@ -90,7 +88,7 @@ func override(c *cli.Context, w *traffic.Workload) {
 		w.Connections = c.Int("connections")
 	}
 	if c.IsSet("rate") {
-		w.Rate = c.Float64("rate")
+		w.Rate = float64(*c.Generic("rate").(*rateValue))
 	}
 }
 

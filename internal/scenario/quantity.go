@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"regexp"
@@ -140,6 +141,17 @@ func (r *Rate) parse(text string) error {
 	*r = Rate(v)
 	return nil
 }
+
+// ParseRate reads a rate as a scenario writes it, "5k/s", and returns it per second.
+func ParseRate(text string) (float64, error) {
+	var r Rate
+	err := r.parse(text)
+	if errors.Is(err, errIllFormed) {
+		err = fmt.Errorf("parse rate %q: want %s", text, r.want())
+	}
+	return float64(r), err
+}
+
 func (r *Rate) want() string { return `a rate such as "300/s", "5k/s" or "600/m"` }
 func (r *Rate) schema() map[string]any {
 	return map[string]any{"type": "string", "pattern": ratePattern}
