@@ -9,7 +9,7 @@ SCENARIO ?= scenarios/l4-vs-l7.yaml
 # What the tests use beyond Go, as Debian packages. clang is pinned: objects are
 # byte-stable for one version only.
 PACKAGES := gcc libc6-dev clang-19 llvm-19 libbpf-dev linux-libc-dev bash docker.io docker-compose iptables \
-	qemu-system-x86 busybox-static cpio kmod ipvsadm iproute2 wrk nginx curl ethtool bpftool dash
+	qemu-system-x86 busybox-static cpio kmod ipvsadm iproute2 curl ethtool bpftool dash
 
 .PHONY: build run test unit e2e guest lint generate image setup clean help
 

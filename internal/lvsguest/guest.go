@@ -60,7 +60,7 @@ func Run(ctx context.Context, dir string, job Job) ([]byte, error) {
 
 // Missing says what this machine lacks to run a guest, "" if nothing.
 func Missing() string {
-	for _, tool := range []string{"qemu-system-x86_64", "busybox", "cpio", "kmod", "ipvsadm", "ip", "tc", "wrk", "nginx", "curl", "ethtool", "bpftool", "dash", "bash"} {
+	for _, tool := range []string{"qemu-system-x86_64", "busybox", "cpio", "kmod", "ipvsadm", "ip", "tc", "curl", "ethtool", "bpftool", "dash", "bash"} {
 		if _, err := exec.LookPath(tool); err == nil {
 			continue
 		}

@@ -4,9 +4,9 @@ set -euo pipefail
 kernel=$1 out=$2 script=$3; shift 3
 root=$(mktemp -d); trap 'rm -rf "$root"' EXIT
 version=$(ls "$kernel/lib/modules"); modules=$kernel/lib/modules/$version
-mkdir -p "$root"/{bin,sbin,usr/sbin,etc,proc,sys,dev,run,tmp,root,job,var/log/nginx,var/lib/nginx}
+mkdir -p "$root"/{bin,sbin,usr/sbin,etc,proc,sys,dev,run,tmp,root,job}
 cp /bin/busybox "$root/bin/"
-for tool in ipvsadm ipvsadm-save ipvsadm-restore ip tc wrk nginx ethtool bpftool kmod dash bash curl; do
+for tool in ipvsadm ipvsadm-save ipvsadm-restore ip tc ethtool bpftool kmod dash bash curl; do
   path=$(PATH=$PATH:/usr/sbin:/sbin command -v "$tool" || true)
   [ -n "$path" ] || { echo "mkinitrd: $tool is not installed" >&2; exit 1; }
   cp -L "$path" "$root/usr/sbin/$tool"

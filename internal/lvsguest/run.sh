@@ -6,7 +6,7 @@
 # One guest at a time: a second one waits. Nothing is installed on this machine's own boot path.
 #   -c  counted mode: one vCPU, virtual time = executed instructions (2 ns each). Slow, but repeats to within 2 %,
 #       so rates compare as work per request. Without -c: two vCPUs, ten to fifteen times slower than the host, noisy.
-# Needs Debian's qemu-system-x86 busybox-static cpio kmod ipvsadm iproute2 wrk nginx curl ethtool bpftool dash bash.
+# Needs Debian's qemu-system-x86 busybox-static cpio kmod ipvsadm iproute2 curl ethtool bpftool dash bash.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cache=${LVS_GUEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/lvs-guest}
