@@ -16,9 +16,9 @@ import (
 //
 // What XDP sends into a veth by XDP_TX waits in the receiver's ring, and the
 // kernel wakes the receiver only if it has an XDP program of its own
-// (drivers/net/veth.c, veth_xdp_flush; Linux 4.20 to 6.18 at least). GRO makes
-// the ring, but nobody empties it until some other packet comes by: frames are
-// late by seconds on an idle link. So the peer gets a program that lets all pass.
+// (drivers/net/veth.c, veth_xdp_flush). GRO makes the ring, but nobody empties it
+// until some other packet comes by: on Linux 6.18 frames were late by seconds on
+// an idle link. So the peer gets a program that lets all pass.
 type Peer struct {
 	NetNS     *netns.Handle // must stay open until Open returns
 	Interface string

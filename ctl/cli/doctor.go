@@ -53,7 +53,7 @@ func diagnose(options lab.Options) []lab.Finding {
 	xdp := lab.Finding{Check: "XDP on veth", OK: true, Detail: "a program loads, attaches and is let go"}
 	if err := l4.Probe(); err != nil {
 		xdp.OK, xdp.Severity, xdp.Detail = false, lab.SeverityError, err.Error()
-		xdp.Remedy = "run as root on Linux 5.15 or later with CONFIG_BPF_SYSCALL and CONFIG_XDP_SOCKETS; in a container add SYS_ADMIN and NET_ADMIN"
+		xdp.Remedy = "run as root on a kernel with CONFIG_BPF_SYSCALL and CONFIG_VETH; in a container add SYS_ADMIN and NET_ADMIN"
 	}
 	return append(findings, xdp)
 }

@@ -16,7 +16,9 @@ import (
 	"lbctl/l4"
 )
 
-// l4Abilities is what the l4 plane can do today of what ipvsadm can ask for.
+// l4Abilities is what `lbctl ipvsadm` can set up today. The plane itself can do
+// more (l4.Validate): IPv6, UDP and nat need addresses on the servers, which a
+// scenario brings and this command does not.
 var l4Abilities = ipvsadm.Plane{
 	Policies:  []lb.Policy{lb.RoundRobin, lb.WeightedRoundRobin, lb.SourceHash, lb.Maglev},
 	Forwards:  []lb.Forward{lb.DirectRouting},

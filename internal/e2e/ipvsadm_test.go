@@ -136,10 +136,10 @@ func TestIpvsadmRefusesWhatThePlaneCannotDo(t *testing.T) {
 	}{
 		{"-A -t 198.18.3.1:81", "the l4 plane has no wlc so far; name one of rr, wrr, sh, mh with -s", 255},
 		{"-A -t 198.18.3.1:81 -s mh", "say -b mh-port", 255},
-		{"-A -u 198.18.3.1:53 -s rr", "does not forward UDP so far", 255},
+		{"-A -u 198.18.3.1:53 -s rr", "sets up no UDP so far", 255},
 		{"-A -t 198.18.3.1:81 -s rr -p 60", "no persistence so far", 255},
 		{"-A -f 7 -s rr", "before a firewall can mark them", 255},
-		{"-e -t 198.18.3.1:80 -r s3 -m", "does not forward by Masq so far, but by dr", 255},
+		{"-e -t 198.18.3.1:80 -r s3 -m", "sets up no Masq so far, but dr", 255},
 		{"-e -t 198.18.3.1:80 -r s3 -x 10", "no connection thresholds so far", 255},
 		{"-A -t 198.18.3.1:80 -s rr", "Service already exists", 255},
 		{"-a -t 198.18.3.9:80 -r s3", "Service not defined", 255},

@@ -90,7 +90,7 @@ func TestAPlaneRefusesWhatItCannotDo(t *testing.T) {
 		{"-A -t 10.0.0.1:80 -s rr --pe sip", "no persistence engines"},
 		{"-A -u 10.0.0.1:80 -s rr -o", "no one-packet scheduling"},
 		{"-A -t 10.0.0.1:0 -s rr -p 1", "needs a port"},
-		{"-A --sctp-service 10.0.0.1:80 -s rr", "does not forward SCTP"},
+		{"-A --sctp-service 10.0.0.1:80 -s rr", "sets up no SCTP"},
 		{"-A -t [fd00::1]:80 -s rr", "IPv4 only"},
 		{"-A -f 1 -s rr", "before a firewall"},
 		{"-A -t 10.0.0.1:80 -s rr\n-a -t 10.0.0.1:80 -r 10.0.0.2 -m\n-a -t 10.0.0.1:80 -r 10.0.0.3", "forwarded to alike, here by Route and Masq"},

@@ -35,9 +35,9 @@ func (p Plane) refuseKey(s Service) error {
 	case s.Mark != 0:
 		return Refused("Operation not supported: the l4 plane sees packets before a firewall can mark them")
 	case !slices.Contains(p.Protocols, proto):
-		return Refused("Operation not supported: the l4 plane does not forward %s so far", s.Proto)
+		return Refused("Operation not supported: lbctl ipvsadm sets up no %s so far", s.Proto)
 	case s.Six && !p.IPv6:
-		return Refused("Operation not supported: the l4 plane forwards IPv4 only so far")
+		return Refused("Operation not supported: lbctl ipvsadm sets up IPv4 only so far")
 	case s.Port == 0:
 		return Refused("Operation not supported: the l4 plane needs a port so far")
 	}
@@ -72,7 +72,7 @@ func (p Plane) refuseFlags(s Service) error {
 func (p Plane) refuseDest(s Service, d Dest) error {
 	switch {
 	case !slices.Contains(p.Forwards, forwardWords[d.Forward]):
-		return Refused("Operation not supported: the l4 plane does not forward by %s so far, but by %s", d.Forward, list(p.Forwards))
+		return Refused("Operation not supported: lbctl ipvsadm sets up no %s so far, but %s", d.Forward, list(p.Forwards))
 	case d.Forward != s.Dests[0].Forward:
 		return Refused("Operation not supported: all servers of a service are forwarded to alike, here by %s and %s", s.Dests[0].Forward, d.Forward)
 	case d.Forward == Tunnel && d.Tunnel != IPIP:

@@ -19,8 +19,8 @@ var (
 	// txChecksum must be off on lab links: a frame that leaves through XDP_TX
 	// loses the mark that its checksum is still to be filled in.
 	txChecksum = offload{"tx-checksum", unix.ETHTOOL_GTXCSUM, unix.ETHTOOL_STXCSUM}
-	// gro must be on where XDP_TX of the other end shall be delivered to (veth
-	// receives such frames only in its NAPI context).
+	// gro gives a port the NAPI context in which veth receives what the other end
+	// sends by XDP_TX. It does not wake it: see l4.Peer.
 	gro = offload{"gro", unix.ETHTOOL_GGRO, unix.ETHTOOL_SGRO}
 )
 
