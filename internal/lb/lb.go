@@ -50,6 +50,16 @@ const (
 	WeightedLeastConn  Policy = "wlc" // fewest active per weight
 	SourceHash         Policy = "sh"  // by client address
 	Maglev             Policy = "mh"  // Maglev hashing of client address and port
+
+	// Of L4 only, each as net/netfilter/ipvs/ip_vs_NAME.c has it.
+	DestinationHash    Policy = "dh"    // by the address that the client asked for
+	LocalityLeastConn  Policy = "lblc"  // one backend per destination, the least loaded when it is overloaded
+	LocalityReplicated Policy = "lblcr" // a set of backends per destination
+	ShortestDelay      Policy = "sed"   // (active + 1) / weight
+	NeverQueue         Policy = "nq"    // an idle backend, or else sed
+	Failover           Policy = "fo"    // the heaviest that is not overloaded
+	Overflow           Policy = "ovf"   // the heaviest whose active flows are below its weight
+	TwoChoices         Policy = "twos"  // the better of two drawn at random by weight
 )
 
 // A BackendID is stable for as long as its backend is a member of its service,
@@ -73,6 +83,7 @@ type Service struct {
 	VIP      VIP       `json:"vip"`
 	Forward  Forward   `json:"forward,omitempty"` // L4 only
 	Policy   Policy    `json:"policy"`
+	L4       L4Options `json:"l4,omitzero"`
 	Check    string    `json:"check,omitempty"` // name of a Check; empty: backends count as up
 	HTTP     HTTP      `json:"http,omitzero"`   // L7 only
 	Backends []Backend `json:"backends"`
@@ -83,9 +94,11 @@ type Backend struct {
 	ID     BackendID      `json:"id"`
 	Name   string         `json:"name"` // unique in its service: "s1", or "s1:8080" off the service's port
 	Addr   netip.AddrPort `json:"addr"`
-	Weight uint32         `json:"weight"` // 0: takes nothing new, keeps what it has
-	Health Health         `json:"health"` // what the checker found
-	Admin  Admin          `json:"admin"`  // what a person set
+	Weight uint32         `json:"weight"`          // 0: takes nothing new, keeps what it has; L4 takes up to 2^31-1
+	Upper  uint32         `json:"upper,omitempty"` // L4: flows at which it takes nothing new; 0: never
+	Lower  uint32         `json:"lower,omitempty"` // L4: flows below which it does again; 0: three quarters of Upper
+	Health Health         `json:"health"`          // what the checker found
+	Admin  Admin          `json:"admin"`           // what a person set
 }
 
 // Eligible reports whether the backend may be chosen for something new.
