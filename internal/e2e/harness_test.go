@@ -72,9 +72,10 @@ func cleaner(base string) (clean func(), err error) {
 // workshop is one test's own run folder and working folder. Whatever lab is left
 // in it is taken down when the test ends.
 type workshop struct {
-	t   *testing.T
-	run string // LBCTL_RUN
-	dir string // working folder: scenarios, results
+	t      *testing.T
+	run    string // LBCTL_RUN
+	dir    string // working folder: scenarios, results
+	binary string
 }
 
 func newWorkshop(t *testing.T) *workshop {
@@ -83,7 +84,7 @@ func newWorkshop(t *testing.T) *workshop {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &workshop{t: t, run: filepath.Join(top, "lbctl"), dir: filepath.Join(top, "work")}
+	w := &workshop{t: t, run: filepath.Join(top, "lbctl"), dir: filepath.Join(top, "work"), binary: binary}
 	if err := os.Mkdir(w.dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +98,7 @@ func newWorkshop(t *testing.T) *workshop {
 }
 
 func (w *workshop) command(args ...string) *exec.Cmd {
-	cmd := exec.Command(binary, args...)
+	cmd := exec.Command(w.binary, args...)
 	cmd.Dir = w.dir
 	cmd.Env = append(os.Environ(), "LBCTL_RUN="+w.run, "NO_COLOR=1")
 	return cmd
