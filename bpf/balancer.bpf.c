@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /*
- * The layer-4 balancer: an XDP program in front of the network stack. Read
- * verdicts.h for what can happen to a packet, and types.h for what is in the maps.
+ * The layer-4 balancer: a program in front of the network stack, for XDP and for
+ * tcx. Read verdicts.h for what can happen to a packet, types.h for what is in the
+ * maps, and hook.h for where it runs.
  */
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
@@ -46,9 +47,9 @@ static __always_inline int deliver(struct packet *p, struct backend *backend, en
 }
 
 /* The way of a packet of either family. */
-static __always_inline int balance_ip(struct xdp_md *ctx, __u8 six)
+static __always_inline int balance_ip(void *ctx, enum hook hook, __u8 six)
 {
-	struct packet p = { .six = six };
+	struct packet p = { .ctx = ctx, .hook = hook, .six = six };
 	union tuple key;
 	struct flow *flow;
 	struct service *service;
@@ -57,13 +58,13 @@ static __always_inline int balance_ip(struct xdp_md *ctx, __u8 six)
 	__u32 slot = 0;
 	int anew;
 
-	why = parse_ip(ctx, &p);
+	why = parse_ip(&p);
 	if (why != SOUND)
 		return leave(XDP_DROP, why);
 	why = accept(&p);
 	if (why != SOUND)
 		return leave(XDP_PASS, why);
-	why = parse_transport(ctx, &p);
+	why = parse_transport(&p);
 	if (why != SOUND) {
 		why = refuse(&p, why);
 		return leave(why == NOT_VIP || why == OTHER_PROTOCOL ? XDP_PASS : XDP_DROP, why);
@@ -105,23 +106,38 @@ static __always_inline int balance_ip(struct xdp_md *ctx, __u8 six)
 }
 
 /*
- * The one source is compiled for each family apart: that spares every packet
- * some ten branches, and the verifier what it cannot know.
+ * The one source is compiled for each hook and family apart: that spares every
+ * packet some ten branches, and the verifier what it cannot know.
  */
+static __always_inline int balance_frame(void *ctx, enum hook hook)
+{
+	struct ethhdr *eth;
+
+	gather(ctx, hook);
+	eth = frame(ctx, hook);
+	if ((void *)(eth + 1) > readable(ctx, hook))
+		return leave(XDP_DROP, TRUNCATED_ETHERNET);
+	if (is_tagged(ctx, hook))
+		return leave(XDP_PASS, NOT_IP);
+	switch (eth->h_proto) {
+	case bpf_htons(ETH_P_IP):
+		return balance_ip(ctx, hook, 0);
+	case bpf_htons(ETH_P_IPV6):
+		return balance_ip(ctx, hook, 1);
+	}
+	return leave(XDP_PASS, NOT_IP);
+}
+
 SEC("xdp")
 int balance(struct xdp_md *ctx)
 {
-	struct ethhdr *eth = (void *)(long)ctx->data;
+	return balance_frame(ctx, XDP);
+}
 
-	if ((void *)(eth + 1) > (void *)(long)ctx->data_end)
-		return leave(XDP_DROP, TRUNCATED_ETHERNET);
-	switch (eth->h_proto) {
-	case bpf_htons(ETH_P_IP):
-		return balance_ip(ctx, 0);
-	case bpf_htons(ETH_P_IPV6):
-		return balance_ip(ctx, 1);
-	}
-	return leave(XDP_PASS, NOT_IP);
+SEC("tcx/ingress")
+int balance_tcx(struct __sk_buff *skb)
+{
+	return tcx_action(skb, balance_frame(skb, TCX));
 }
 
 /*

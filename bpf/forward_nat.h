@@ -42,16 +42,9 @@ static __always_inline __u64 readdress(struct packet *p, enum end end, struct ad
 static __always_inline void translate(struct packet *p, enum end end, struct address *to, __be16 port)
 {
 	__be16 *at = end == SENDER ? &p->tcp->source : &p->tcp->dest; /* in UDP they lie there, too */
-	__u64 sum = readdress(p, end, to) + change16(*at, port);
-	__u16 check;
 
+	amend(p, readdress(p, end, to), change16(*at, port));
 	*at = port;
-	if (is_tcp(p)) {
-		p->tcp->check = mend(p->tcp->check, sum);
-	} else if (p->udp->check) { /* 0: the sender did not compute one (RFC 768) */
-		check = mend(p->udp->check, sum);
-		p->udp->check = check ? check : 0xffff;
-	}
 }
 
 static __always_inline int forward_nat(struct packet *p, struct backend *backend)

@@ -14,6 +14,7 @@
 #include <linux/tcp.h>
 #include <linux/udp.h>
 
+#include "hook.h"
 #include "types.h"
 #include "verdicts.h"
 
@@ -25,18 +26,32 @@ enum extension {
 	DESTINATION = 60,
 };
 
+/* The bytes of hop-by-hop options that hold a jumbo payload option and no other (RFC 2675). */
+#define JUMBO 8
+
+/* What changes to the packet add to sums, for settle(). */
+struct changes {
+	__u64 addresses;
+	__u64 covered; /* of other words under TCP's or UDP's checksum */
+	__u64 bare;    /* of words under no checksum in the packet */
+};
+
 struct packet {
+	void *ctx;
 	struct ethhdr *eth;
 	struct iphdr *ip;    /* valid iff the family is IPv4 */
 	struct ipv6hdr *ip6; /* valid iff it is IPv6 */
 	struct tcphdr *tcp;  /* valid iff proto is IPPROTO_TCP */
 	struct udphdr *udp;  /* valid iff it is IPPROTO_UDP */
+	__u32 at;            /* of tcp or udp in the frame */
 	__u32 bytes;         /* from the IP header on, without Ethernet padding */
 	__u32 ingress;       /* ifindex */
 	__be16 sport;
 	__be16 dport;
 	__u8 proto; /* IPPROTO_TCP or IPPROTO_UDP */
-	__u8 six;   /* the family: 0 IPv4, 1 IPv6; a constant wherever it is asked, see balance() */
+	__u8 six;   /* the family: 0 IPv4, 1 IPv6; a constant wherever it is asked, see balance_frame() */
+	enum hook hook; /* so is this */
+	struct changes changes;
 };
 
 static __always_inline struct address mapped(__be32 v4)
@@ -73,12 +88,12 @@ static __always_inline enum verdict parse_ip6(void *end, struct packet *p)
 }
 
 /* The IP header without options, as far as it is needed to see whose it is. */
-static __always_inline enum verdict parse_ip(struct xdp_md *ctx, struct packet *p)
+static __always_inline enum verdict parse_ip(struct packet *p)
 {
-	void *end = (void *)(long)ctx->data_end;
+	void *end = readable(p->ctx, p->hook);
 
-	p->ingress = ctx->ingress_ifindex;
-	p->eth = (void *)(long)ctx->data;
+	p->ingress = ingress(p->ctx, p->hook);
+	p->eth = frame(p->ctx, p->hook);
 	return p->six ? parse_ip6(end, p) : parse_ip4(end, p);
 }
 
@@ -106,13 +121,21 @@ static __always_inline int is_transport(__u8 proto)
 	return proto == IPPROTO_TCP || proto == IPPROTO_UDP;
 }
 
-static __always_inline enum verdict check_ip4(void *end, struct packet *p)
+/* Bytes from the IP header on, with Ethernet padding. */
+static __always_inline __u32 room(struct packet *p)
+{
+	return length(p->ctx, p->hook) - sizeof(*p->eth);
+}
+
+static __always_inline enum verdict check_ip4(struct packet *p)
 {
 	p->proto = p->ip->protocol;
 	if (!is_transport(p->proto))
 		return OTHER_PROTOCOL;
 	p->bytes = bpf_ntohs(p->ip->tot_len);
-	if (p->bytes > end - (void *)p->ip || p->bytes < p->ip->ihl * 4)
+	if (!p->bytes && is_gso(p->ctx, p->hook))
+		p->bytes = room(p);
+	if (p->bytes > room(p) || p->bytes < p->ip->ihl * 4)
 		return BAD_IP_LENGTH;
 	if (p->ip->ihl != 5)
 		return HAS_IP_OPTIONS;
@@ -138,15 +161,31 @@ static __always_inline enum verdict check_extension(void *end, struct packet *p)
 	return OTHER_PROTOCOL;
 }
 
-static __always_inline enum verdict check_ip6(void *end, struct packet *p)
+/* Does the kernel's own option for a packet beyond 64 KB stand before TCP? */
+static __always_inline int is_jumbo(void *end, struct packet *p)
+{
+	__u8 *next = (void *)(p->ip6 + 1);
+
+	return is_gso(p->ctx, p->hook) && p->ip6->nexthdr == HOP_BY_HOP && !p->ip6->payload_len &&
+	       (void *)(next + JUMBO) <= end && next[0] == IPPROTO_TCP && !next[1] && next[2] == 194 && next[3] == 4;
+}
+
+/* *header is the length of all that stands before TCP or UDP. */
+static __always_inline enum verdict check_ip6(void *end, struct packet *p, __u32 *header)
 {
 	struct address src = source(p);
 
 	p->proto = p->ip6->nexthdr;
+	if (is_jumbo(end, p)) {
+		p->proto = IPPROTO_TCP;
+		p->bytes = room(p);
+		*header += JUMBO;
+		return is_bad6(&src) ? BAD_SOURCE : SOUND;
+	}
 	if (!is_transport(p->proto))
 		return check_extension(end, p);
 	p->bytes = sizeof(*p->ip6) + bpf_ntohs(p->ip6->payload_len);
-	if (p->bytes > end - (void *)p->ip6)
+	if (p->bytes > room(p))
 		return BAD_IP_LENGTH;
 	return is_bad6(&src) ? BAD_SOURCE : SOUND;
 }
@@ -206,16 +245,17 @@ static __always_inline int is_land(struct packet *p)
 }
 
 /* What must hold of a packet to a service's address before it is forwarded. */
-static __always_inline enum verdict parse_transport(struct xdp_md *ctx, struct packet *p)
+static __always_inline enum verdict parse_transport(struct packet *p)
 {
-	void *end = (void *)(long)ctx->data_end;
+	void *end = readable(p->ctx, p->hook);
 	__u32 header = p->six ? sizeof(*p->ip6) : sizeof(*p->ip);
 	enum verdict why;
 
-	why = p->six ? check_ip6(end, p) : check_ip4(end, p);
+	why = p->six ? check_ip6(end, p, &header) : check_ip4(p);
 	if (why != SOUND)
 		return why;
-	p->tcp = p->six ? (void *)(p->ip6 + 1) : (void *)(p->ip + 1);
+	p->at = sizeof(*p->eth) + header;
+	p->tcp = (p->six ? (void *)p->ip6 : (void *)p->ip) + header;
 	p->udp = (void *)p->tcp;
 	if (p->proto == IPPROTO_TCP)
 		why = check_tcp(end, p, p->bytes - header);

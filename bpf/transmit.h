@@ -6,6 +6,7 @@
 #ifndef LBCTL_TRANSMIT_H
 #define LBCTL_TRANSMIT_H
 
+#include "checksum.h"
 #include "maps.h"
 #include "parse.h"
 
@@ -18,7 +19,11 @@ static __always_inline void decrement_ttl(struct packet *p)
 	__u32 check;
 
 	if (p->six) {
+		__be16 *word = (__be16 *)&p->ip6->nexthdr, old = *word; /* and hop_limit */
+
 		p->ip6->hop_limit--;
+		if (p->hook == TCX)
+			p->changes.bare += change16(old, *word);
 		return;
 	}
 	check = p->ip->check + bpf_htons(0x0100);
@@ -36,6 +41,7 @@ static __always_inline int transmit(struct packet *p, __u32 ifindex, __u8 *mac)
 		/* is_ours() has seen that h_dest is this interface's address. */
 		__builtin_memcpy(p->eth->h_source, p->eth->h_dest, ETH_ALEN);
 		__builtin_memcpy(p->eth->h_dest, mac, ETH_ALEN);
+		settle(p);
 		return XDP_TX;
 	}
 	port = bpf_map_lookup_elem(&ports, &ifindex);
@@ -43,7 +49,8 @@ static __always_inline int transmit(struct packet *p, __u32 ifindex, __u8 *mac)
 		return XDP_ABORTED;
 	__builtin_memcpy(p->eth->h_source, port->mac, ETH_ALEN);
 	__builtin_memcpy(p->eth->h_dest, mac, ETH_ALEN);
-	return bpf_redirect(ifindex, 0);
+	settle(p);
+	return send(p->ctx, p->hook, ifindex);
 }
 
 #endif

@@ -95,6 +95,9 @@ func TestPackets6AndDatagramsThatAreNotForwarded(t *testing.T) {
 		{"UDP of TTL 1", datagram.from(1).ttl(1).bytes(), xdpDrop, "TTL_EXPIRED"},
 	}
 	for _, row := range rows {
+		if cannotRun(row.in) {
+			continue
+		}
 		in := bytes.Clone(row.in)
 		got := r.send(row.in)
 		if got.action != row.action || got.verdict != row.verdict {

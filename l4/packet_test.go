@@ -108,6 +108,9 @@ func TestPacketsThatAreNotForwarded(t *testing.T) {
 		{"TTL 0", from(1, "SYN").set(func(s *segment) { s.ip.TTL = 0 }).bytes(), xdpDrop, "TTL_EXPIRED"},
 	}
 	for _, row := range rows {
+		if cannotRun(row.in) {
+			continue
+		}
 		in := bytes.Clone(row.in)
 		got := r.send(row.in)
 		if got.action != row.action || got.verdict != row.verdict {

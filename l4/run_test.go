@@ -32,16 +32,13 @@ func (r *rig) send(packet []byte) result {
 	r.Helper()
 	before, err := r.verdicts()
 	ok(r, err)
-	out := make([]byte, len(packet)+64)
-	options := &ebpf.RunOptions{Data: packet, DataOut: out, Context: r.context(packet)}
-	var action uint32
+	var res result
 	ok(r, r.ns.Do(func() (err error) {
-		action, err = r.program().Run(options)
+		res, err = r.run(packet)
 		return err
 	}))
 	after, err := r.verdicts()
 	ok(r, err)
-	res := result{action: action, out: options.DataOut}
 	for i := range after {
 		switch after[i].Packets - before[i].Packets {
 		case 0:
@@ -55,6 +52,17 @@ func (r *rig) send(packet []byte) result {
 		}
 	}
 	return res
+}
+
+// run runs the program of the hook under test; it must be called inside the
+// namespace. Actions are told in XDP's words.
+func (r *rig) run(packet []byte) (result, error) {
+	if hook == atTCX {
+		return r.runTCX(packet, checksumComplete)
+	}
+	options := &ebpf.RunOptions{Data: packet, DataOut: make([]byte, len(packet)+64), Context: r.context(packet)}
+	action, err := r.objects.Balance.Run(options)
+	return result{action: action, out: options.DataOut}, err
 }
 
 // context is a struct xdp_md.
@@ -71,15 +79,13 @@ func (r *rig) burst(packets [][]byte) []int {
 	r.Helper()
 	chosen := make([]int, len(packets))
 	ok(r, r.ns.Do(func() error {
-		out := make([]byte, 256)
 		for i, packet := range packets {
-			options := &ebpf.RunOptions{Data: packet, DataOut: out, Context: r.context(packet)}
-			action, err := r.program().Run(options)
+			got, err := r.run(packet)
 			if err != nil {
 				return err
 			}
-			if action == xdpTx {
-				chosen[i] = int(options.DataOut[5])
+			if got.action == xdpTx {
+				chosen[i] = int(got.out[5])
 			}
 		}
 		return nil

@@ -178,6 +178,7 @@ const (
 	xdpMapVerdicts     = "verdicts"
 	xdpMapVips         = "vips"
 	xdpProgBalance     = "balance"
+	xdpProgBalanceTcx  = "balance_tcx"
 	xdpProgNow         = "now"
 	xdpVarTimeouts     = "timeouts"
 	xdpVarVerdictWords = "verdict_words"
@@ -225,8 +226,9 @@ type xdpSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type xdpProgramSpecs struct {
-	Balance *ebpf.ProgramSpec `ebpf:"balance"`
-	Now     *ebpf.ProgramSpec `ebpf:"now"`
+	Balance    *ebpf.ProgramSpec `ebpf:"balance"`
+	BalanceTcx *ebpf.ProgramSpec `ebpf:"balance_tcx"`
+	Now        *ebpf.ProgramSpec `ebpf:"now"`
 }
 
 // xdpMapSpecs contains maps before they are loaded into the kernel.
@@ -330,13 +332,15 @@ type xdpVariables struct {
 //
 // It can be passed to loadXdpObjects or ebpf.CollectionSpec.LoadAndAssign.
 type xdpPrograms struct {
-	Balance *ebpf.Program `ebpf:"balance"`
-	Now     *ebpf.Program `ebpf:"now"`
+	Balance    *ebpf.Program `ebpf:"balance"`
+	BalanceTcx *ebpf.Program `ebpf:"balance_tcx"`
+	Now        *ebpf.Program `ebpf:"now"`
 }
 
 func (p *xdpPrograms) Close() error {
 	return _XdpClose(
 		p.Balance,
+		p.BalanceTcx,
 		p.Now,
 	)
 }

@@ -1,0 +1,100 @@
+package l4
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"os"
+	"os/exec"
+	"testing"
+
+	"github.com/cilium/ebpf"
+)
+
+// hook is the one under test. Tests of packets run at each and must say the same.
+var hook = os.Getenv("LBCTL_L4_TEST_HOOK")
+
+// atTCX is the value of hook for tcx; empty is native XDP.
+const atTCX = "tcx"
+
+// nativeOnly are tests of what only native XDP has so far: links and their run time.
+const nativeOnly = "^Test(TheSameAtTheOtherHooks|ReopenedPlane(GoesOn|TakesNewTimeouts)|Traffic.*|ServersReset.*|ClientIsRefused.*|TenThousand.*)$"
+
+// All tests again at another hook, in a process of its own.
+func TestTheSameAtTheOtherHooks(t *testing.T) {
+	if hook != "" {
+		return // this is that process
+	}
+	for _, other := range []string{atTCX} {
+		t.Run(other, func(t *testing.T) {
+			cmd := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.skip="+nativeOnly, fmt.Sprint("-test.v=", testing.Verbose()))
+			cmd.Env = append(os.Environ(), "LBCTL_L4_TEST_HOOK="+other)
+			out, err := cmd.CombinedOutput()
+			if err != nil {
+				t.Errorf("%v\n%s", err, out)
+			} else {
+				t.Logf("%s", out)
+			}
+		})
+	}
+}
+
+// What a tcx program can say (linux/bpf.h), as it comes back.
+const (
+	tcxNext     = 1<<32 - 1
+	tcxDrop     = 2
+	tcxRedirect = 7
+)
+
+// checksumComplete makes the kernel hand over the packet's sum beside it, as
+// some interfaces do, and look whether it is right afterwards
+// (BPF_F_TEST_SKB_CHECKSUM_COMPLETE).
+const checksumComplete = 1 << 2
+
+// cannotRun reports whether BPF_PROG_TEST_RUN refuses the packet at this hook: as
+// a buffer of the stack it must hold the IP header that its Ethernet header promises.
+func cannotRun(packet []byte) bool {
+	const header4, header6 = 14 + 20, 14 + 40
+	if hook != atTCX || len(packet) < 14 {
+		return false
+	}
+	switch binary.BigEndian.Uint16(packet[12:]) {
+	case 0x0800:
+		return len(packet) < header4
+	case 0x86dd:
+		return len(packet) < header6
+	}
+	return false
+}
+
+func (r *rig) runTCX(packet []byte, flags uint32) (result, error) {
+	options := &ebpf.RunOptions{
+		Data: packet, DataOut: make([]byte, len(packet)+64), Context: r.skb(), Flags: flags,
+	}
+	action, err := r.objects.BalanceTcx.Run(options)
+	if err != nil {
+		return result{}, fmt.Errorf("run at tcx: %w", err)
+	}
+	res := result{out: options.DataOut}
+	switch action {
+	case tcxNext:
+		res.action = xdpPass
+	case tcxDrop:
+		res.action = xdpDrop
+	case tcxRedirect: // where to is not told, but by whose MAC address
+		res.action = xdpRedirect
+		if bytes.Equal(res.out[6:12], packet[:6]) {
+			res.action = xdpTx
+		}
+	default:
+		return res, fmt.Errorf("run at tcx: action %d", action)
+	}
+	return res, nil
+}
+
+// skb is a struct __sk_buff of a packet that came in by eth0.
+func (r *rig) skb() []byte {
+	c := make([]byte, 192)
+	binary.NativeEndian.PutUint32(c[40:], uint32(r.ifindex))
+	return c
+}
