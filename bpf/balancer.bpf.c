@@ -26,6 +26,7 @@
 #include "stats.h"
 #include "forward_dr.h"
 #include "forward_nat.h"
+#include "forward_tun.h"
 
 /* By the backend's way of forwarding. The next one gets a header and a case. */
 static __always_inline int forward(struct packet *p, struct backend *backend)
@@ -35,14 +36,18 @@ static __always_inline int forward(struct packet *p, struct backend *backend)
 		return forward_dr(p, backend);
 	case NAT:
 		return forward_nat(p, backend);
+	case TUNNEL:
+		return forward_tun(p, backend);
 	}
 	return XDP_ABORTED;
 }
 
 static __always_inline int deliver(struct packet *p, struct backend *backend, enum verdict why)
 {
-	int action = forward(p, backend);
+	int action;
 
+	decrement_ttl(p);
+	action = forward(p, backend);
 	return action == XDP_ABORTED ? leave(XDP_DROP, BROKEN) : leave(action, why);
 }
 
@@ -80,28 +85,28 @@ static __always_inline int balance_ip(void *ctx, enum hook hook, __u8 six)
 	anew = flow && begins_anew(flow, &p);
 	backend = flow && !anew ? backend_of(flow) : NULL;
 	if (backend) {
+		why = KNOWN_FLOW;
 		count(flow->slot, &p, 0);
 		touch(flow, &key, &p, backend);
-		return deliver(&p, backend, KNOWN_FLOW);
+	} else {
+		service = find_service(&p);
+		if (!service)
+			return leave(XDP_PASS, refuse(&p, NO_SERVICE));
+		backend = choose(service, &p, &slot);
+		if (!backend)
+			return leave(XDP_PASS, NO_BACKEND);
+		if (clashes(&p, backend))
+			return leave(XDP_DROP, NAT_CLASH);
+		if (flow)
+			forget_replies(&p, flow);
+		if (is_rst(&p))
+			why = STRAY_RESET;
+		else
+			why = flow && !anew && !is_syn(&p) ? MOVED_FLOW : NEW_FLOW;
+		count(slot, &p, why != STRAY_RESET);
+		if (why != STRAY_RESET)
+			remember(&key, &p, backend, slot);
 	}
-
-	service = find_service(&p);
-	if (!service)
-		return leave(XDP_PASS, refuse(&p, NO_SERVICE));
-	backend = choose(service, &p, &slot);
-	if (!backend)
-		return leave(XDP_PASS, NO_BACKEND);
-	if (clashes(&p, backend))
-		return leave(XDP_DROP, NAT_CLASH);
-	if (flow)
-		forget_replies(&p, flow);
-	if (is_rst(&p))
-		why = STRAY_RESET;
-	else
-		why = flow && !anew && !is_syn(&p) ? MOVED_FLOW : NEW_FLOW;
-	count(slot, &p, why != STRAY_RESET);
-	if (why != STRAY_RESET)
-		remember(&key, &p, backend, slot);
 	return deliver(&p, backend, why);
 }
 

@@ -92,4 +92,15 @@ static __always_inline void settle(struct packet *p)
 		bpf_csum_update(p->ctx, narrow(p->changes.bare));
 }
 
+/* The sum of a header, whose length is a constant and a multiple of 4. */
+static __always_inline __u64 sum_of(void *header, __u32 length)
+{
+	__u32 *words = header;
+	__u64 sum = 0;
+
+	for (__u32 i = 0; i < length / 4; i++)
+		sum += words[i];
+	return sum;
+}
+
 #endif

@@ -73,6 +73,7 @@ static __always_inline int answer(struct packet *p, union tuple *key, struct flo
 	__builtin_memcpy(mac, flow->mac, ETH_ALEN);
 	count_reply(flow->slot, p);
 	note_reply(flow, key, p, vip);
+	decrement_ttl(p);
 	translate(p, SENDER, &vip->addr, vip->port);
 	action = transmit(p, ifindex, mac);
 	return action == XDP_ABORTED ? leave(XDP_DROP, BROKEN) : leave(action, REPLY);

@@ -36,7 +36,6 @@ static __always_inline int transmit(struct packet *p, __u32 ifindex, __u8 *mac)
 {
 	struct port *port;
 
-	decrement_ttl(p);
 	if (ifindex == p->ingress) {
 		/* is_ours() has seen that h_dest is this interface's address. */
 		__builtin_memcpy(p->eth->h_source, p->eth->h_dest, ETH_ALEN);

@@ -52,6 +52,7 @@ struct service {
 enum forward : __u8 {
 	DIRECT, /* only the Ethernet addresses change */
 	NAT,    /* so does the destination, and replies come back here for their source to be changed */
+	TUNNEL, /* nothing of the packet changes, another header is put around it */
 };
 
 /* Bits of struct backend's flags. */
@@ -75,6 +76,11 @@ struct backend {
 	__u32 service; /* struct service's index */
 	struct address addr;
 	__be16 port;
+	__u16 mtu; /* the longest IP packet that fits on the way there, before anything is put around it */
+	/* Of TUNNEL: the outer header's source, and which bits of its last word the flow's hash fills. */
+	struct address source;
+	__be32 vary;
+	__be16 gue; /* of TUNNEL: GUE's UDP port; 0: IPIP */
 	__u16 zero;
 	/* For Go only: what the slot was given to, until its counters are kept. */
 	__u32 given; /* ID; 0: the slot may be given away */
@@ -144,7 +150,7 @@ struct counters {
 /* An interface that the program is attached to, by its index. */
 struct port {
 	__u8 mac[6];
-	__u16 zero;
+	__u16 mtu;
 };
 
 /*

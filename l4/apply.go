@@ -55,7 +55,7 @@ func (p *Plane) keepHops(want []*wanted) {
 		for _, b := range w.Backends {
 			m := v.find(b.ID)
 			if m != nil && m.backend.Ifindex != 0 {
-				w.hops[b.ID] = hop{m.backend.Ifindex, m.backend.Mac}
+				w.hops[b.ID] = hopOf(m.backend)
 			}
 		}
 	}

@@ -24,7 +24,7 @@ func TestApplyRefusesWhatItCannotDo(t *testing.T) {
 		want   string
 	}{
 		{func(s *lb.Service) { s.Policy = lb.LeastConn }, `policy "lc" has no table`},
-		{func(s *lb.Service) { s.Forward = "drr" }, `forward "drr": want dr or nat`},
+		{func(s *lb.Service) { s.Forward = "drr" }, `forward "drr": want dr, nat or tun`},
 		{func(s *lb.Service) { s.VIP.Proto = "sctp" }, `protocol "sctp": want tcp or udp`},
 		{func(s *lb.Service) { s.VIP.Addr = netip.MustParseAddrPort("[2001:2::1]:80") }, "want the family of"},
 		{func(s *lb.Service) { s.VIP.Addr = netip.AddrPort{} }, "no VIP"},

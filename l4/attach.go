@@ -23,6 +23,7 @@ type port struct {
 	name  string
 	index int
 	mac   [6]byte
+	mtu   int
 }
 
 // maxIfindex is the size of the map of ports.
@@ -43,15 +44,15 @@ func (p *Plane) ports() ([]port, error) {
 		if a.Index >= maxIfindex {
 			return nil, fmt.Errorf("use interface %q: its index %d is beyond %d", name, a.Index, maxIfindex-1)
 		}
-		ports = append(ports, port{name, a.Index, [6]byte(a.HardwareAddr)})
+		ports = append(ports, port{name, a.Index, [6]byte(a.HardwareAddr), a.MTU})
 	}
 	return ports, nil
 }
 
-// writePorts tells the program the interfaces' MAC addresses.
+// writePorts tells the program the interfaces' MAC addresses and MTUs.
 func (p *Plane) writePorts(ports []port) error {
 	for _, port := range ports {
-		if err := p.objects.Ports.Put(uint32(port.index), xdpPort{Mac: port.mac}); err != nil {
+		if err := p.objects.Ports.Put(uint32(port.index), xdpPort{Mac: port.mac, Mtu: uint16(min(port.mtu, maxPacket))}); err != nil {
 			return fmt.Errorf("write port %q: %w", port.name, err)
 		}
 	}

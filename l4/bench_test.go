@@ -19,7 +19,8 @@ import (
 // source its next address and port, and tail-calls the program.
 
 // wrap returns a wrapper of program for this packet, of which it restores the
-// 32-bit words at these offsets. Sources come from a counter and this mask.
+// length and the 32-bit words at these offsets. Sources come from a counter and
+// this mask.
 func (k kind) wrap(b *testing.B, program *ebpf.Program, packet []byte, words []int, portMask int32) *ebpf.Program {
 	b.Helper()
 	jump, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.ProgramArray, KeySize: 4, ValueSize: 4, MaxEntries: 1})
@@ -35,7 +36,14 @@ func (k kind) wrap(b *testing.B, program *ebpf.Program, packet []byte, words []i
 	}
 	code := asm.Instructions{
 		asm.Mov.Reg(asm.R6, asm.R1),
+		asm.LoadMem(asm.R2, asm.R6, 4, asm.Word),
 		asm.LoadMem(asm.R7, asm.R6, 0, asm.Word),
+		asm.Sub.Reg(asm.R2, asm.R7),
+		asm.Sub.Imm(asm.R2, int32(len(packet))),
+		asm.JEq.Imm(asm.R2, 0, "whole"),
+		asm.Mov.Reg(asm.R1, asm.R6),
+		asm.FnXdpAdjustHead.Call(),
+		asm.LoadMem(asm.R7, asm.R6, 0, asm.Word).WithSymbol("whole"),
 		asm.LoadMem(asm.R2, asm.R6, 4, asm.Word),
 		asm.Mov.Reg(asm.R3, asm.R7),
 		asm.Add.Imm(asm.R3, int32(len(packet))),
@@ -108,6 +116,10 @@ func BenchmarkBalance(b *testing.B) {
 		{"nat reply", kind{false, lb.TCP}.reply(1, 7, "ACK"), 0, true, xdpTx, "REPLY"},
 		{"nat request, IPv6", kind{true, lb.TCP}.from(7, "ACK"), 0, true, xdpTx, "KNOWN_FLOW"},
 		{"nat reply, IPv6", kind{true, lb.TCP}.reply(1, 7, "ACK"), 0, true, xdpTx, "REPLY"},
+		{"tun, IPIP", from(7, "ACK"), 0, true, xdpTx, "KNOWN_FLOW"},
+		{"tun, IPIP, IPv6", kind{true, lb.TCP}.from(7, "ACK"), 0, true, xdpTx, "KNOWN_FLOW"},
+		{"tun, GUE", from(7, "ACK"), 0, true, xdpTx, "KNOWN_FLOW"},
+		{"tun, GUE, IPv6", kind{true, lb.TCP}.from(7, "ACK"), 0, true, xdpTx, "KNOWN_FLOW"},
 		{"no VIP", from(7, "ACK").target(balancer), 0, true, xdpPass, "NOT_VIP"},
 		{"no VIP, IPv6", kind{true, lb.TCP}.from(7, "ACK").target(kind{six: true}.of(balancer)), 0, true, xdpPass, "NOT_VIP"},
 		{"ARP", from(7, "ACK").set(func(s *segment) { s.eth.EthernetType = 0x0806 }), 0, true, xdpPass, "NOT_IP"},
@@ -123,11 +135,19 @@ func BenchmarkBalance(b *testing.B) {
 				r.apply(k.nat(backend(1)))
 				r.send(k.from(7, "SYN").bytes())
 			}
+			if strings.Contains(row.name, "tun") {
+				by := tunnel{six: k.six}
+				if strings.Contains(row.name, "GUE") {
+					by.gue = testGUEPort
+				}
+				r.apply(k.tun(by, backend(1)))
+			}
 			packet := row.packet.bytes()
 			if row.mask != 0 && !k.six {
 				packet[26] = 10
 			}
-			words := changed(packet, r.send(packet).out)
+			out := r.send(packet).out
+			words := changed(packet, out[len(out)-len(packet):])
 			before := r.packets(row.fate)
 			ours := k.wrap(b, r.program(), packet, words, row.mask)
 			floor := k.wrap(b, emptyTX(b), packet, words, row.mask)

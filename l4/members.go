@@ -32,6 +32,7 @@ func (p *Plane) insertMember(v *service, b lb.Backend, w *wanted) error {
 	next.Addr, next.Port = toAddress(b.Addr.Addr()), toPort(b.Addr.Port())
 	if h, known := w.hops[b.ID]; known {
 		next.Ifindex, next.Mac = h.ifindex, h.mac
+		p.wrap(&next, w, h)
 		if b.Forwards() {
 			next.Flags |= xdpBackendFlagFORWARDS
 		}

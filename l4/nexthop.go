@@ -21,12 +21,21 @@ import (
 type hop struct {
 	ifindex uint32
 	mac     [6]byte
+	mtu     int        // of the way there
+	source  netip.Addr // that the balancer takes when it writes there itself
 }
 
 // neighbour is the key of a hop: the backend itself or the gateway to it.
 type neighbour struct {
 	ifindex int
 	addr    netip.Addr
+}
+
+// way is what the routing table says of a destination.
+type way struct {
+	neighbour
+	mtu    int
+	source netip.Addr
 }
 
 // resolver finds next hops with the balancer's own routes and neighbours.
@@ -49,19 +58,32 @@ func newResolver(ns *netns.Handle) (*resolver, error) {
 
 func (r *resolver) close() { r.links.Close() }
 
-// route returns the neighbour through which addr is reached.
-func (r *resolver) route(addr netip.Addr) (neighbour, error) {
+// route returns the way to addr, over one of the ports. Its MTU is the route's,
+// which the kernel lowers as it learns, or else the port's.
+func (r *resolver) route(addr netip.Addr, ports []port) (way, error) {
 	routes, err := r.links.RouteGet(addr.AsSlice())
 	if err != nil {
-		return neighbour{}, fmt.Errorf("find route to %s: %w", addr, err)
+		return way{}, fmt.Errorf("find route to %s: %w", addr, err)
 	}
 	if len(routes) == 0 || routes[0].Type == unix.RTN_LOCAL {
-		return neighbour{}, fmt.Errorf("find route to %s: it is the balancer's own address", addr)
+		return way{}, fmt.Errorf("find route to %s: it is the balancer's own address", addr)
 	}
-	if gateway, ok := netip.AddrFromSlice(routes[0].Gw); ok {
-		addr = gateway.Unmap()
+	route := routes[0]
+	i := slices.IndexFunc(ports, func(p port) bool { return p.index == route.LinkIndex })
+	if i < 0 {
+		return way{}, fmt.Errorf("find route to %s: it leaves by an interface that is not the plane's", addr)
 	}
-	return neighbour{routes[0].LinkIndex, addr}, nil
+	w := way{neighbour: neighbour{route.LinkIndex, addr}, mtu: ports[i].mtu}
+	if gateway, ok := netip.AddrFromSlice(route.Gw); ok {
+		w.addr = gateway.Unmap()
+	}
+	if route.MTU > 0 {
+		w.mtu = min(w.mtu, route.MTU)
+	}
+	if source, ok := netip.AddrFromSlice(route.Src); ok {
+		w.source = source.Unmap()
+	}
+	return w, nil
 }
 
 // usable are the states in which a neighbour's MAC address is believed; a stale
@@ -69,7 +91,7 @@ func (r *resolver) route(addr netip.Addr) (neighbour, error) {
 const usable = netlink.NUD_REACHABLE | netlink.NUD_STALE | netlink.NUD_DELAY | netlink.NUD_PROBE | netlink.NUD_PERMANENT
 
 // neighbours returns the neighbours whose MAC addresses are known.
-func (r *resolver) neighbours() (map[neighbour]hop, error) {
+func (r *resolver) neighbours() (map[neighbour][6]byte, error) {
 	list, err := r.links.NeighList(0, unix.AF_INET)
 	if err != nil {
 		return nil, fmt.Errorf("list neighbours: %w", err)
@@ -79,19 +101,19 @@ func (r *resolver) neighbours() (map[neighbour]hop, error) {
 		return nil, fmt.Errorf("list IPv6 neighbours: %w", err)
 	}
 	list = append(list, list6...)
-	known := map[neighbour]hop{}
+	known := map[neighbour][6]byte{}
 	for _, n := range list {
 		addr, ok := netip.AddrFromSlice(n.IP)
 		if ok && n.State&usable != 0 && len(n.HardwareAddr) == 6 {
 			key := neighbour{n.LinkIndex, addr.Unmap()}
-			known[key] = hop{uint32(n.LinkIndex), [6]byte(n.HardwareAddr)}
+			known[key] = [6]byte(n.HardwareAddr)
 		}
 	}
 	return known, nil
 }
 
 // await returns the neighbours known once all of need are, or arpWait is over.
-func (r *resolver) await(ctx context.Context, need []neighbour) (map[neighbour]hop, error) {
+func (r *resolver) await(ctx context.Context, need []neighbour) (map[neighbour][6]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, arpWait)
 	defer cancel()
 	for first := true; ; first = false {
@@ -143,7 +165,7 @@ func (r *resolver) provoke(missing []neighbour) error {
 	})
 }
 
-func unknown(need []neighbour, known map[neighbour]hop) []neighbour {
+func unknown(need []neighbour, known map[neighbour][6]byte) []neighbour {
 	var missing []neighbour
 	for _, n := range need {
 		if _, ok := known[n]; !ok {
@@ -166,7 +188,7 @@ func (p *Plane) resolve(ctx context.Context, want []*wanted) error {
 	type backend struct {
 		*wanted
 		lb.Backend
-		via neighbour
+		via way
 	}
 	var forwarding []backend
 	for _, w := range want {
@@ -174,7 +196,7 @@ func (p *Plane) resolve(ctx context.Context, want []*wanted) error {
 			if !b.Forwards() {
 				continue
 			}
-			via, err := p.routeTo(b, ports)
+			via, err := p.hops.route(b.Addr.Addr().Unmap(), ports)
 			if err != nil {
 				if b.Eligible() {
 					errs = append(errs, fmt.Errorf("resolve backend %q of service %q: %w", b.Name, w.Name, err))
@@ -183,7 +205,7 @@ func (p *Plane) resolve(ctx context.Context, want []*wanted) error {
 			}
 			forwarding = append(forwarding, backend{w, b, via})
 			if _, has := w.hops[b.ID]; b.Eligible() && !has {
-				need = append(need, via)
+				need = append(need, via.neighbour)
 			}
 		}
 	}
@@ -192,8 +214,8 @@ func (p *Plane) resolve(ctx context.Context, want []*wanted) error {
 		return err
 	}
 	for _, b := range forwarding {
-		if h, ok := known[b.via]; ok {
-			b.hops[b.ID] = h
+		if mac, ok := known[b.via.neighbour]; ok {
+			b.hops[b.ID] = hop{uint32(b.via.ifindex), mac, b.via.mtu, b.via.source}
 		}
 		if _, has := b.hops[b.ID]; b.Eligible() && !has {
 			errs = append(errs, fmt.Errorf("resolve backend %q of service %q: nobody answers for %s on its link",
@@ -201,17 +223,4 @@ func (p *Plane) resolve(ctx context.Context, want []*wanted) error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// routeTo returns the neighbour that leads to a backend, by one of the ports.
-func (p *Plane) routeTo(b lb.Backend, ports []port) (neighbour, error) {
-	addr := b.Addr.Addr().Unmap()
-	via, err := p.hops.route(addr)
-	if err != nil {
-		return neighbour{}, err
-	}
-	if !slices.ContainsFunc(ports, func(p port) bool { return p.index == via.ifindex }) {
-		return neighbour{}, fmt.Errorf("find route to %s: it leaves by an interface that is not the plane's", addr)
-	}
-	return via, nil
 }

@@ -227,12 +227,18 @@ func checkSums(t *testing.T, frame []byte) {
 	if err := packet.ErrorLayer(); err != nil {
 		t.Fatal(err.Error())
 	}
-	switch l := packet.TransportLayer().(type) {
-	case *layers.TCP:
-		ok(t, l.SetNetworkLayerForChecksum(packet.NetworkLayer()))
-	case *layers.UDP:
-		ok(t, l.SetNetworkLayerForChecksum(packet.NetworkLayer()))
-	default:
+	var network gopacket.NetworkLayer // the one before
+	for _, l := range packet.Layers() {
+		switch l := l.(type) {
+		case gopacket.NetworkLayer:
+			network = l
+		case interface {
+			SetNetworkLayerForChecksum(gopacket.NetworkLayer) error
+		}:
+			ok(t, l.SetNetworkLayerForChecksum(network))
+		}
+	}
+	if packet.TransportLayer() == nil && packet.Layer(layers.LayerTypeICMPv4) == nil && packet.Layer(layers.LayerTypeICMPv6) == nil {
 		t.Fatalf("the packet is %v", packet)
 	}
 	err, mismatches := packet.VerifyChecksums()

@@ -52,8 +52,12 @@ var (
 	forwards = map[lb.Forward]xdpForward{
 		lb.DirectRouting: xdpForwardDIRECT,
 		lb.NAT:           xdpForwardNAT,
+		lb.Tunnel:        xdpForwardTUNNEL,
 	}
 )
+
+// keepers are the ways of forwarding that leave packets as they are, in full.
+var keepers = map[xdpForward]string{xdpForwardDIRECT: "direct routing", xdpForwardTUNNEL: "tunnelling"}
 
 // Validate reports what of a service this plane cannot do, nil if it can do it all.
 func Validate(v lb.Service) error {
@@ -69,16 +73,19 @@ func Validate(v lb.Service) error {
 	case v.VIP.Addr.Port() == 0:
 		return fmt.Errorf("VIP %s: want a port", v.VIP)
 	case !can:
-		return fmt.Errorf("forward %q: want dr or nat", v.Forward)
+		return fmt.Errorf("forward %q: want dr, nat or tun", v.Forward)
+	}
+	if err := validateTunnel(v); err != nil {
+		return err
 	}
 	for _, b := range v.Backends {
 		switch {
-		case b.Addr.Addr().Unmap().Is4() != v.VIP.Addr.Addr().Unmap().Is4():
+		case forward != xdpForwardTUNNEL && b.Addr.Addr().Unmap().Is4() != v.VIP.Addr.Addr().Unmap().Is4():
 			return fmt.Errorf("backend %q at %s: want the family of %s", b.Name, b.Addr, v.VIP)
 		case b.Addr.Port() == 0:
 			return fmt.Errorf("backend %q at %s: want a port", b.Name, b.Addr)
-		case forward == xdpForwardDIRECT && b.Addr.Port() != v.VIP.Addr.Port():
-			return fmt.Errorf("backend %q at %s: direct routing keeps the port, want %d", b.Name, b.Addr, v.VIP.Addr.Port())
+		case forward != xdpForwardNAT && b.Addr.Port() != v.VIP.Addr.Port():
+			return fmt.Errorf("backend %q at %s: %s keeps the port, want %d", b.Name, b.Addr, keepers[forward], v.VIP.Addr.Port())
 		}
 	}
 	return nil

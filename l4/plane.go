@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
 	"sync"
 
@@ -27,6 +28,12 @@ type Options struct {
 	Log        *slog.Logger  // nil: slog.Default()
 	MaxFlows   int           // remembered at a time of each family, 0: 1<<20; pinned flow tables keep their size
 	Timeouts   Timeouts      // zero ones are IPVS's
+
+	// TunnelSources holds at most one prefix of each family. Under IPIP a flow's
+	// outer source is one of its addresses, so that receivers can spread flows
+	// over queues. They must be routed to the balancer, or routers with a reverse
+	// path filter drop what bears them. Without: the balancer's own address.
+	TunnelSources []netip.Prefix
 }
 
 // DefaultMaxFlows is how many flows are remembered unless Options say otherwise.

@@ -42,19 +42,19 @@ func (w *watch) stop() {
 	<-w.done
 }
 
-// refresh follows changes of the interfaces' and next hops' MAC addresses. It
+// refresh follows changes of the interfaces' and next hops' MAC addresses and MTUs. It
 // only changes hops that Apply has found; routes are Apply's.
 func (p *Plane) refresh() {
 	ports, err := p.ports()
 	if err == nil {
 		err = p.writePorts(ports)
 	}
-	if err = errors.Join(err, p.refreshHops()); err != nil {
+	if err = errors.Join(err, p.refreshHops(ports)); err != nil {
 		p.log.Warn("refresh next hops", "error", err)
 	}
 }
 
-func (p *Plane) refreshHops() error {
+func (p *Plane) refreshHops(ports []port) error {
 	p.applying.Lock()
 	defer p.applying.Unlock()
 	known, err := p.hops.neighbours()
@@ -69,17 +69,17 @@ func (p *Plane) refreshHops() error {
 			if m.backend.Ifindex == 0 {
 				continue
 			}
-			n, err := p.hops.route(fromAddress(m.backend.Addr))
-			if err != nil || uint32(n.ifindex) != m.backend.Ifindex {
-				continue
-			}
-			h, ok := known[n]
-			if !ok {
-				missing = append(missing, n)
+			way, err := p.hops.route(fromAddress(m.backend.Addr), ports)
+			if err != nil || uint32(way.ifindex) != m.backend.Ifindex {
 				continue
 			}
 			next := m.backend
-			next.Mac = h.mac
+			next.Mtu = toMTU(way.mtu, next)
+			if mac, ok := known[way.neighbour]; ok {
+				next.Mac = mac
+			} else {
+				missing = append(missing, way.neighbour)
+			}
 			if err := p.writeMember(m, next); err != nil {
 				return err
 			}

@@ -34,6 +34,10 @@ type xdpBackend struct {
 	Service uint32
 	Addr    xdpAddress
 	Port    uint16
+	Mtu     uint16
+	Source  xdpAddress
+	Vary    uint32
+	Gue     uint16
 	Zero    uint16
 	Given   uint32
 }
@@ -87,6 +91,7 @@ type xdpForward uint8
 const (
 	xdpForwardDIRECT xdpForward = 0
 	xdpForwardNAT    xdpForward = 1
+	xdpForwardTUNNEL xdpForward = 2
 )
 
 type xdpKeyKind uint32
@@ -103,9 +108,9 @@ type xdpName struct {
 }
 
 type xdpPort struct {
-	_    structs.HostLayout
-	Mac  [6]uint8
-	Zero uint16
+	_   structs.HostLayout
+	Mac [6]uint8
+	Mtu uint16
 }
 
 type xdpRetirement struct {

@@ -1,0 +1,101 @@
+package l4
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+
+	"lbctl/internal/lb"
+)
+
+// What is put around a packet, in bytes.
+const (
+	header4   = 20
+	header6   = 40
+	headerUDP = 8
+)
+
+const (
+	maxPacket = 65535 // a packet's length is told in 16 bits
+	minMTU6   = 1280  // which no IPv6 sender goes below (RFC 8200, section 5)
+)
+
+// DefaultGUEPort is the port that IANA has for GUE.
+const DefaultGUEPort = 6080
+
+// guePort is that of a service's tunnels, 0 for IPIP.
+func guePort(e lb.Encapsulation) uint16 {
+	if e.Kind != lb.GUE {
+		return 0
+	}
+	if e.Port == 0 {
+		return DefaultGUEPort
+	}
+	return e.Port
+}
+
+func validateTunnel(v lb.Service) error {
+	t := v.L4.Tunnel
+	switch {
+	case t == lb.Encapsulation{}:
+		return nil
+	case v.Forward != lb.Tunnel:
+		return fmt.Errorf("tunnel: is for forward tun, not for %s", v.Forward)
+	case t.Kind != "" && t.Kind != lb.IPIP && t.Kind != lb.GUE:
+		return fmt.Errorf("tunnel %q: want ipip or gue", t.Kind)
+	case t.Port != 0 && t.Kind != lb.GUE:
+		return fmt.Errorf("tunnel port %d: only gue has ports", t.Port)
+	}
+	return nil
+}
+
+// wrap says with what the backend's packets are wrapped, if they are, and how
+// long they may be. IPIP has no ports for flows to differ by, so its source varies.
+func (p *Plane) wrap(b *xdpBackend, w *wanted, h hop) {
+	b.Source, b.Vary, b.Gue = xdpAddress{}, 0, toPort(guePort(w.L4.Tunnel))
+	if h.source.IsValid() {
+		b.Source = toAddress(h.source)
+	}
+	b.Mtu = toMTU(h.mtu, *b)
+	if b.Forward != xdpForwardTUNNEL || b.Gue != 0 {
+		return
+	}
+	for _, prefix := range p.options.TunnelSources {
+		if prefix.Addr().Is4() == fromAddress(b.Addr).Is4() {
+			b.Source, b.Vary = toAddress(prefix.Masked().Addr()), varied(prefix)
+		}
+	}
+}
+
+// varied are the bits that a prefix leaves open in its addresses' last 32.
+func varied(p netip.Prefix) uint32 {
+	open := min(32, p.Addr().BitLen()-p.Bits())
+	var b [4]byte
+	binary.BigEndian.PutUint32(b[:], uint32(1<<open-1))
+	return binary.NativeEndian.Uint32(b[:])
+}
+
+// toMTU is the longest packet that fits on a way of this MTU to the backend.
+func toMTU(mtu int, b xdpBackend) uint16 {
+	return uint16(max(0, min(mtu, maxPacket)-overhead(b)))
+}
+
+// overhead is how many bytes are put around a packet to the backend.
+func overhead(b xdpBackend) int {
+	if b.Forward != xdpForwardTUNNEL {
+		return 0
+	}
+	n := header4
+	if fromAddress(b.Addr).Is6() {
+		n = header6
+	}
+	if b.Gue != 0 {
+		n += headerUDP
+	}
+	return n
+}
+
+// hopOf is the next hop that a backend has.
+func hopOf(b xdpBackend) hop {
+	return hop{b.Ifindex, b.Mac, int(b.Mtu) + overhead(b), fromAddress(b.Source)}
+}
