@@ -24,6 +24,7 @@
 #include "flow.h"
 #include "track.h"
 #include "stats.h"
+#include "mtu.h"
 #include "forward_dr.h"
 #include "forward_nat.h"
 #include "forward_tun.h"
@@ -86,6 +87,8 @@ static __always_inline int balance_ip(void *ctx, enum hook hook, __u8 six)
 	backend = flow && !anew ? backend_of(flow) : NULL;
 	if (backend) {
 		why = KNOWN_FLOW;
+		if (!fits(&p, backend->mtu))
+			return tell(&p, backend->mtu);
 		count(flow->slot, &p, 0);
 		touch(flow, &key, &p, backend);
 	} else {
@@ -97,6 +100,8 @@ static __always_inline int balance_ip(void *ctx, enum hook hook, __u8 six)
 			return leave(XDP_PASS, NO_BACKEND);
 		if (clashes(&p, backend))
 			return leave(XDP_DROP, NAT_CLASH);
+		if (!fits(&p, backend->mtu))
+			return tell(&p, backend->mtu);
 		if (flow)
 			forget_replies(&p, flow);
 		if (is_rst(&p))

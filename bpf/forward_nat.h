@@ -8,6 +8,7 @@
 #define LBCTL_FORWARD_NAT_H
 
 #include "checksum.h"
+#include "mtu.h"
 #include "replies.h"
 #include "stats.h"
 #include "transmit.h"
@@ -60,6 +61,7 @@ static __always_inline int answer(struct packet *p, union tuple *key, struct flo
 {
 	struct backend *backend = backend_of(flow);
 	struct vip *vip;
+	struct port *port;
 	__u32 service, ifindex = flow->ifindex;
 	__u8 mac[ETH_ALEN];
 	int action;
@@ -68,8 +70,11 @@ static __always_inline int answer(struct packet *p, union tuple *key, struct flo
 		return leave(XDP_DROP, STALE_REPLY);
 	service = backend->service;
 	vip = bpf_map_lookup_elem(&vips, &service);
-	if (!vip)
+	port = bpf_map_lookup_elem(&ports, &ifindex);
+	if (!vip || !port)
 		return leave(XDP_DROP, BROKEN);
+	if (!fits(p, port->mtu))
+		return tell(p, port->mtu);
 	__builtin_memcpy(mac, flow->mac, ETH_ALEN);
 	count_reply(flow->slot, p);
 	note_reply(flow, key, p, vip);

@@ -23,8 +23,6 @@
 #include "service.h"
 #include "transmit.h"
 
-#define OUTER_TTL 64
-#define DONT_FRAGMENT 0x4000
 #define EPHEMERAL 0xc000 /* the first of the ports that are nobody's (RFC 6335) */
 
 /* What must be known of the packet before the outer header is in front of it. */
@@ -113,7 +111,7 @@ static __always_inline int wrap4(struct packet *p, struct backend *backend, int 
 		.tos = inner.class,
 		.tot_len = bpf_htons(length + inner.bytes),
 		.frag_off = bpf_htons(DONT_FRAGMENT),
-		.ttl = OUTER_TTL,
+		.ttl = OUR_TTL,
 		.protocol = gue ? IPPROTO_UDP : inner.proto,
 		.saddr = backend->source.word[3] | (bpf_htonl(inner.hash) & backend->vary),
 		.daddr = backend->addr.word[3],
@@ -156,7 +154,7 @@ static __always_inline int wrap6(struct packet *p, struct backend *backend, int 
 	*(__be32 *)ip6 = bpf_htonl(6u << 28 | (__u32)inner.class << 20 | (inner.hash & 0xfffff));
 	ip6->payload_len = bpf_htons(length - sizeof(*ip6) + inner.bytes);
 	ip6->nexthdr = gue ? IPPROTO_UDP : inner.proto;
-	ip6->hop_limit = OUTER_TTL;
+	ip6->hop_limit = OUR_TTL;
 	*(struct address *)&ip6->saddr = source;
 	*(struct address *)&ip6->daddr = backend->addr;
 	if (gue) {

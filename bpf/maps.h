@@ -125,6 +125,14 @@ struct {
 	__type(value, struct flow);
 } flows6 SEC(".maps");
 
+/* Since when another ICMP error may be sent, in ns; see may_answer(). */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} answers SEC(".maps");
+
 /* The program reads none of these; they live as long as it does. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

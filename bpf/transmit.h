@@ -10,6 +10,10 @@
 #include "maps.h"
 #include "parse.h"
 
+/* Of headers that are made here. */
+#define OUR_TTL 64
+#define DONT_FRAGMENT 0x4000
+
 /*
  * Without it a packet could circle at wire speed. The checksum's update is that
  * of RFC 1624, as in the kernel's ip_decrease_ttl().

@@ -36,6 +36,10 @@
 	V(LAND, "dropped: source and destination are the same")                                         \
 	V(STALE_REPLY, "dropped: a reply of a backend that may not have the flow any more")             \
 	V(NAT_CLASH, "dropped: by another service the client's port is connected to this very server")  \
+	V(TOO_BIG_UNTOLD, "dropped: it does not fit on the way, and too many senders were told of late")\
+	/* Answered. */                                                                                 \
+	V(TOO_BIG, "answered: it does not fit on the way, and the sender is told what does")            \
+	V(TOO_BIG_NO_DF, "answered: the same of IPv4 without DF; the balancer does not fragment")       \
 	/* Forwarded. */                                                                                \
 	V(KNOWN_FLOW, "forwarded: to the backend that the flow already has")                            \
 	V(NEW_FLOW, "forwarded: to the backend chosen for a new flow")                                  \

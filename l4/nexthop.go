@@ -197,6 +197,11 @@ func (p *Plane) resolve(ctx context.Context, want []*wanted) error {
 				continue
 			}
 			via, err := p.hops.route(b.Addr.Addr().Unmap(), ports)
+			if err == nil {
+				if err = w.fits(b, via); err != nil {
+					delete(w.hops, b.ID)
+				}
+			}
 			if err != nil {
 				if b.Eligible() {
 					errs = append(errs, fmt.Errorf("resolve backend %q of service %q: %w", b.Name, w.Name, err))

@@ -49,6 +49,11 @@ func validateTunnel(v lb.Service) error {
 	return nil
 }
 
+// shape is what of a backend says how its packets are wrapped.
+func (w *wanted) shape(b lb.Backend) xdpBackend {
+	return xdpBackend{Forward: w.forward, Addr: toAddress(b.Addr.Addr()), Gue: toPort(guePort(w.L4.Tunnel))}
+}
+
 // wrap says with what the backend's packets are wrapped, if they are, and how
 // long they may be. IPIP has no ports for flows to differ by, so its source varies.
 func (p *Plane) wrap(b *xdpBackend, w *wanted, h hop) {
@@ -93,6 +98,16 @@ func overhead(b xdpBackend) int {
 		n += headerUDP
 	}
 	return n
+}
+
+// fits reports whether every packet can be made to fit on the way to a backend:
+// IPv6 asks for 1280 bytes.
+func (w *wanted) fits(b lb.Backend, via way) error {
+	around := overhead(w.shape(b))
+	if w.VIP.Addr.Addr().Unmap().Is4() || via.mtu-around >= minMTU6 {
+		return nil
+	}
+	return fmt.Errorf("send IPv6 by %s: its MTU is %d, of which the tunnel takes %d; IPv6 needs %d", b.Addr.Addr(), via.mtu, around, minMTU6)
 }
 
 // hopOf is the next hop that a backend has.

@@ -168,6 +168,7 @@ type xdpWords struct {
 const (
 	xdpMapAboutMaps    = "about_maps"
 	xdpMapAddresses    = "addresses"
+	xdpMapAnswers      = "answers"
 	xdpMapBackendNames = "backend_names"
 	xdpMapBackends     = "backends"
 	xdpMapFilter       = "filter"
@@ -242,6 +243,7 @@ type xdpProgramSpecs struct {
 type xdpMapSpecs struct {
 	AboutMaps    *ebpf.MapSpec `ebpf:"about_maps"`
 	Addresses    *ebpf.MapSpec `ebpf:"addresses"`
+	Answers      *ebpf.MapSpec `ebpf:"answers"`
 	BackendNames *ebpf.MapSpec `ebpf:"backend_names"`
 	Backends     *ebpf.MapSpec `ebpf:"backends"`
 	Filter       *ebpf.MapSpec `ebpf:"filter"`
@@ -288,6 +290,7 @@ func (o *xdpObjects) Close() error {
 type xdpMaps struct {
 	AboutMaps    *ebpf.Map `ebpf:"about_maps"`
 	Addresses    *ebpf.Map `ebpf:"addresses"`
+	Answers      *ebpf.Map `ebpf:"answers"`
 	BackendNames *ebpf.Map `ebpf:"backend_names"`
 	Backends     *ebpf.Map `ebpf:"backends"`
 	Filter       *ebpf.Map `ebpf:"filter"`
@@ -308,6 +311,7 @@ func (m *xdpMaps) Close() error {
 	return _XdpClose(
 		m.AboutMaps,
 		m.Addresses,
+		m.Answers,
 		m.BackendNames,
 		m.Backends,
 		m.Filter,
