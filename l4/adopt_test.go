@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"strconv"
 	"testing"
 	"time"
 
@@ -97,24 +96,30 @@ func TestClosedPlaneStaysAttached(t *testing.T) {
 	r := newRig(t)
 	r.apply(snapshot(lb.RoundRobin, backend(1)))
 	ok(t, r.Plane.Close())
-	l, err := link.LoadPinnedLink(filepath.Join(r.options.PinDir, linkPin+strconv.Itoa(r.ifindex)), nil)
+	l, err := link.LoadPinnedLink(filepath.Join(r.options.PinDir, pinOf(hook, r.ifindex)), nil)
 	ok(t, err)
 	defer l.Close()
 	if !on(l, r.ifindex) {
 		t.Error("the link is not on the interface any more")
 	}
-	mode := func() (attached bool) {
-		ok(t, r.ns.Do(func() error {
-			eth0, err := netlink.LinkByName("eth0")
-			ok(t, err)
-			attached = eth0.Attrs().Xdp != nil && eth0.Attrs().Xdp.Attached && eth0.Attrs().Xdp.AttachMode == 1
-			return nil
-		}))
-		return attached
+	want := map[lb.Hook]uint32{lb.HookNative: 1, lb.HookGeneric: 2}[hook] // XDP_ATTACHED_DRV, _SKB
+	if mode := r.xdpMode("eth0"); mode != want {
+		t.Errorf("after Close XDP is attached in mode %d, want %d", mode, want)
 	}
-	if !mode() {
-		t.Error("no native XDP program is on the interface after Close")
-	}
+}
+
+// xdpMode is how XDP is attached to an interface: 0 not, 1 native, 2 generic.
+func (r *rig) xdpMode(name string) (mode uint32) {
+	r.Helper()
+	ok(r, r.ns.Do(func() error {
+		l, err := netlink.LinkByName(name)
+		ok(r, err)
+		if x := l.Attrs().Xdp; x != nil && x.Attached {
+			mode = x.AttachMode
+		}
+		return nil
+	}))
+	return mode
 }
 
 // Whatever a killed daemon left half-way is put in order by the next Apply.
@@ -203,14 +208,9 @@ func TestReopenedPlaneLeavesAnInterface(t *testing.T) {
 	r := newRig(t)
 	r.options.Interfaces = []string{"eth0"}
 	r.reopen()
-	ok(t, r.ns.Do(func() error {
-		eth1, err := netlink.LinkByName("eth1")
-		ok(t, err)
-		if x := eth1.Attrs().Xdp; x != nil && x.Attached {
-			t.Error("eth1 still has a program")
-		}
-		return nil
-	}))
+	if r.xdpMode("eth1") != 0 || r.isPinned(pinOf(hook, r.eth1)) {
+		t.Error("eth1 still has a program")
+	}
 	// Nothing may be sent there any more, either.
 	b := with(backend(101), func(b *lb.Backend) { b.Addr = netip.AddrPortFrom(farAddr, 80) })
 	if err := r.Apply(t.Context(), snapshot(lb.RoundRobin, b)); err == nil {

@@ -3,81 +3,102 @@ package l4
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 
+	"lbctl/internal/lb"
 	"lbctl/internal/netns"
 )
 
-// linkPin and the interface's index are a link's name in the pin folder. A name
-// would not do: a BPF file system allows no dot in it.
-const linkPin = "link-"
+// pinOf is the name of an interface's link in the pin folder. The interface's
+// name would not do: a BPF file system allows no dot in it.
+func pinOf(hook lb.Hook, index int) string { return string(hook) + "-" + strconv.Itoa(index) }
 
-// port is an interface that the program is attached to.
-type port struct {
-	name  string
-	index int
-	mac   [6]byte
-	mtu   int
-}
+// drain is how long old and new links stay side by side: long enough for what
+// had passed the new one's place before it was there to reach the old one.
+// Between the two lie queues of one CPU, emptied within a few ticks.
+const drain = 20 * time.Millisecond
 
-// maxIfindex is the size of the map of ports.
-const maxIfindex = 65536
-
-// ports looks the interfaces up.
-func (p *Plane) ports() ([]port, error) {
-	var ports []port
-	for _, name := range p.options.Interfaces {
-		l, err := p.hops.links.LinkByName(name)
-		if err != nil {
-			return nil, fmt.Errorf("find interface %q: %w", name, err)
-		}
-		a := l.Attrs()
-		if len(a.HardwareAddr) != 6 {
-			return nil, fmt.Errorf("use interface %q: it has no Ethernet address", name)
-		}
-		if a.Index >= maxIfindex {
-			return nil, fmt.Errorf("use interface %q: its index %d is beyond %d", name, a.Index, maxIfindex-1)
-		}
-		ports = append(ports, port{name, a.Index, [6]byte(a.HardwareAddr), a.MTU})
-	}
-	return ports, nil
-}
-
-// writePorts tells the program the interfaces' MAC addresses and MTUs.
-func (p *Plane) writePorts(ports []port) error {
-	for _, port := range ports {
-		if err := p.objects.Ports.Put(uint32(port.index), xdpPort{Mac: port.mac, Mtu: uint16(min(port.mtu, maxPacket))}); err != nil {
-			return fmt.Errorf("write port %q: %w", port.name, err)
-		}
-	}
-	return nil
-}
-
-// attach makes the program run on exactly these interfaces and their peers.
+// attach makes the plane run on exactly these interfaces, at the hooks that
+// suit them, and XDP run on their peers if one needs it.
+//
+// Where the hook changes, the new link is there before the old one goes. What
+// XDP forwards never gets to tcx, and what it passes is judged a second time
+// there, with the same verdict: it is counted twice, and forwarded by neither.
 func (p *Plane) attach(ports []port) error {
 	keep := map[string]bool{}
+	p.hooks = nil
+	peers := []string{}
 	for _, port := range ports {
-		pin := linkPin + strconv.Itoa(port.index)
-		keep[pin] = true
-		if err := p.attachPinned(p.options.NetNS, p.program(), port.index, pin); err != nil {
-			return fmt.Errorf("attach XDP program to %q: %w", port.name, err)
+		choice, err := p.attachPort(port, &peers)
+		if err != nil {
+			return fmt.Errorf("attach to %q: %w", port.name, err)
 		}
-	}
-	if err := p.attachPeers(keep); err != nil {
-		return err
+		p.hooks = append(p.hooks, choice)
+		keep[pinOf(choice.Hook, port.index)] = true
+		for _, pin := range peers {
+			keep[pin] = keep[pin] || choice.Hook == lb.HookNative
+		}
 	}
 	return p.detachOthers(keep)
 }
 
+// attachPort attaches at the first hook that works. Native XDP needs its peers
+// before it sends the first packet; peers are their pins, once they are there.
+func (p *Plane) attachPort(port port, peers *[]string) (lb.HookChoice, error) {
+	var name string
+	if err := p.options.NetNS.Do(func() error { name = driver(port.name); return nil }); err != nil {
+		return lb.HookChoice{}, err
+	}
+	want := prefer(p.options.Hook, name)
+	choice := lb.HookChoice{Interface: port.name, Reason: want.reason}
+	var errs []error
+	for _, hook := range want.hooks {
+		var err error
+		if hook == lb.HookNative && len(*peers) == 0 {
+			*peers, err = p.attachPeers()
+		}
+		if err == nil {
+			err = p.attachHook(hook, port)
+		}
+		if err == nil {
+			choice.Hook = hook
+			return choice, nil
+		}
+		errs = append(errs, fmt.Errorf("%s: %w", hook, err))
+		choice.Reason = fmt.Sprintf("%s does not work there: %v", hook, err)
+	}
+	return choice, errors.Join(errs...)
+}
+
+// attachHook makes way for the hook first where the kernel wants that: native
+// and generic XDP exclude each other. tcx bridges the gap between them, until
+// detachOthers takes it away.
+func (p *Plane) attachHook(hook lb.Hook, port port) error {
+	other := map[lb.Hook]lb.Hook{lb.HookNative: lb.HookGeneric, lb.HookGeneric: lb.HookNative}[hook]
+	if other != "" && p.isPinned(pinOf(other, port.index)) {
+		err := p.attachPinned(p.options.NetNS, lb.HookTCX, p.program(lb.HookTCX), port.index, pinOf(lb.HookTCX, port.index))
+		if err != nil {
+			p.log.Warn("packets pass by while the hook changes", "interface", port.name, "error", err)
+		}
+		if err := p.detach(pinOf(other, port.index)); err != nil {
+			return err
+		}
+	}
+	return p.attachPinned(p.options.NetNS, hook, p.program(hook), port.index, pinOf(hook, port.index))
+}
+
 // attachPinned makes program run on an interface and pins that, or takes over
-// what is pinned there.
-func (p *Plane) attachPinned(ns *netns.Handle, program *ebpf.Program, index int, name string) error {
+// what is pinned there: then the program takes the place of the one that ran,
+// between two packets.
+func (p *Plane) attachPinned(ns *netns.Handle, hook lb.Hook, program *ebpf.Program, index int, name string) error {
 	pin := filepath.Join(p.options.PinDir, name)
 	l, err := link.LoadPinnedLink(pin, nil)
 	if err == nil && on(l, index) {
@@ -91,7 +112,7 @@ func (p *Plane) attachPinned(ns *netns.Handle, program *ebpf.Program, index int,
 		}
 	}
 	err = ns.Do(func() (err error) {
-		l, err = link.AttachXDP(link.XDPOptions{Program: program, Interface: index, Flags: link.XDPDriverMode})
+		l, err = attachAt(hook, program, index)
 		return err
 	})
 	if err != nil {
@@ -101,42 +122,52 @@ func (p *Plane) attachPinned(ns *netns.Handle, program *ebpf.Program, index int,
 	return l.Pin(pin)
 }
 
-// on reports whether the link still holds a program on the interface.
-func on(l link.Link, index int) bool {
-	info, err := l.Info()
-	return err == nil && info.XDP() != nil && int(info.XDP().Ifindex) == index
+func (p *Plane) isPinned(name string) bool {
+	_, err := os.Stat(filepath.Join(p.options.PinDir, name))
+	return !errors.Is(err, fs.ErrNotExist)
 }
 
-// detachOthers ends the links that are not to be kept. To remove the pin would
-// do, but some time later.
+// isLinkPin tells links from what else is pinned.
+func isLinkPin(name string) bool {
+	kind, index, _ := strings.Cut(name, "-")
+	for _, hook := range lb.Hooks {
+		if kind == string(hook) && index != "" {
+			return true
+		}
+	}
+	return kind == peerKind && index != ""
+}
+
+// detachOthers ends the links that are not to be kept.
 func (p *Plane) detachOthers(keep map[string]bool) error {
 	entries, err := os.ReadDir(p.options.PinDir)
 	if err != nil {
 		return fmt.Errorf("read pin folder: %w", err)
 	}
+	drained := false
 	for _, e := range entries {
-		ours := strings.HasPrefix(e.Name(), linkPin) || strings.HasPrefix(e.Name(), peerPin)
-		if !ours || keep[e.Name()] {
+		if !isLinkPin(e.Name()) || keep[e.Name()] {
 			continue
 		}
-		l, err := link.LoadPinnedLink(filepath.Join(p.options.PinDir, e.Name()), nil)
-		if err != nil {
-			return fmt.Errorf("load pinned link: %w", err)
+		if !drained {
+			time.Sleep(drain)
+			drained = true
 		}
-		if err := errors.Join(l.Detach(), l.Unpin(), l.Close()); err != nil {
-			return fmt.Errorf("detach XDP program: %w", err)
+		if err := p.detach(e.Name()); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// replacePin pins a program in place of what was pinned there.
-func replacePin(program *ebpf.Program, pin string) error {
-	if err := os.Remove(pin); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("unpin program: %w", err)
+// detach ends a pinned link. To remove the pin would do, but some time later.
+func (p *Plane) detach(name string) error {
+	l, err := link.LoadPinnedLink(filepath.Join(p.options.PinDir, name), nil)
+	if err != nil {
+		return fmt.Errorf("load pinned link: %w", err)
 	}
-	if err := program.Pin(pin); err != nil {
-		return fmt.Errorf("pin program: %w", err)
+	if err := errors.Join(l.Detach(), l.Unpin(), l.Close()); err != nil {
+		return fmt.Errorf("detach program: %w", err)
 	}
 	return nil
 }

@@ -149,7 +149,7 @@ func BenchmarkBalance(b *testing.B) {
 			out := r.send(packet).out
 			words := changed(packet, out[len(out)-len(packet):])
 			before := r.packets(row.fate)
-			ours := k.wrap(b, r.program(), packet, words, row.mask)
+			ours := k.wrap(b, r.program(hook), packet, words, row.mask)
 			floor := k.wrap(b, emptyTX(b), packet, words, row.mask)
 			if row.warm {
 				r.cost(ours, packet, row.mask+1, row.want)

@@ -2,6 +2,7 @@ package l4
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"os"
@@ -9,26 +10,26 @@ import (
 	"testing"
 
 	"github.com/cilium/ebpf"
+
+	"lbctl/internal/lb"
 )
 
-// hook is the one under test. Tests of packets run at each and must say the same.
-var hook = os.Getenv("LBCTL_L4_TEST_HOOK")
+// hook is the one under test. Every test of this package runs at each, those of
+// packets and those of real traffic, and must say the same.
+var hook = lb.Hook(cmp.Or(os.Getenv(testHook), string(lb.HookNative)))
 
-// atTCX is the value of hook for tcx; empty is native XDP.
-const atTCX = "tcx"
-
-// nativeOnly are tests of what only native XDP has so far: links and their run time.
-const nativeOnly = "^Test(TheSameAtTheOtherHooks|ReopenedPlane(GoesOn|TakesNewTimeouts)|Traffic.*|ServersReset.*|ClientIsRefused.*|TenThousand.*)$"
+// testHook names it in the environment.
+const testHook = "LBCTL_L4_TEST_HOOK"
 
 // All tests again at another hook, in a process of its own.
 func TestTheSameAtTheOtherHooks(t *testing.T) {
-	if hook != "" {
+	if os.Getenv(testHook) != "" {
 		return // this is that process
 	}
-	for _, other := range []string{atTCX} {
-		t.Run(other, func(t *testing.T) {
-			cmd := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.skip="+nativeOnly, fmt.Sprint("-test.v=", testing.Verbose()))
-			cmd.Env = append(os.Environ(), "LBCTL_L4_TEST_HOOK="+other)
+	for _, other := range []lb.Hook{lb.HookGeneric, lb.HookTCX} {
+		t.Run(string(other), func(t *testing.T) {
+			cmd := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.skip=^TestTheSameAtTheOtherHooks$", fmt.Sprint("-test.v=", testing.Verbose()))
+			cmd.Env = append(os.Environ(), testHook+"="+string(other))
 			out, err := cmd.CombinedOutput()
 			if err != nil {
 				t.Errorf("%v\n%s", err, out)
@@ -55,7 +56,7 @@ const checksumComplete = 1 << 2
 // a buffer of the stack it must hold the IP header that its Ethernet header promises.
 func cannotRun(packet []byte) bool {
 	const header4, header6 = 14 + 20, 14 + 40
-	if hook != atTCX || len(packet) < 14 {
+	if hook != lb.HookTCX || len(packet) < 14 {
 		return false
 	}
 	switch binary.BigEndian.Uint16(packet[12:]) {

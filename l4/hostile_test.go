@@ -103,7 +103,7 @@ func (r *rig) hostileRun(h *hostile, packets int) {
 		for range packets {
 			in := h.next()
 			options := &ebpf.RunOptions{Data: in, DataOut: out, Context: r.context(in)}
-			action, err := r.program().Run(options)
+			action, err := r.objects.Balance.Run(options)
 			if err != nil {
 				return fmt.Errorf("run on %x: %w", in, err)
 			}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -23,9 +24,12 @@ type objects struct {
 	table *ebpf.MapSpec // of a service's table, without its size
 }
 
-// programPin is the program's name in the pin folder. Maps have their own
-// names there, links those of linkPin.
-const programPin = xdpProgBalance
+// xdpPin and tcxPin are the programs' names in the pin folder. Maps have their
+// own names there, links those of pinOf.
+const (
+	xdpPin = xdpProgBalance
+	tcxPin = xdpProgBalanceTcx
+)
 
 // load makes the objects or takes over what is pinned in dir, map by map: a
 // folder left half-filled by a crash is completed.
@@ -51,7 +55,9 @@ func (o *objects) load(options Options) error {
 	if err := o.checkLayout(); err != nil {
 		return err
 	}
-	return o.keepProgram(filepath.Join(dir, programPin))
+	return errors.Join(
+		keepProgram(&o.Balance, filepath.Join(dir, xdpPin)),
+		keepProgram(&o.BalanceTcx, filepath.Join(dir, tcxPin)))
 }
 
 // prepare returns what is to be loaded.
@@ -132,19 +138,30 @@ func layout() uint64 {
 
 // keepProgram goes on with the pinned program if it is the same as the one just
 // loaded, because the kernel's account of its run time goes with it.
-func (o *objects) keepProgram(pin string) error {
+func keepProgram(loaded **ebpf.Program, pin string) error {
 	old, err := ebpf.LoadPinnedProgram(pin, nil)
 	if err == nil {
-		same, err := sameProgram(old, o.Balance)
+		same, err := sameProgram(old, *loaded)
 		if err != nil || same {
-			o.Balance, old = old, o.Balance
+			*loaded, old = old, *loaded
 		}
 		err = errors.Join(err, old.Close())
 		if err != nil || same {
 			return err
 		}
 	}
-	return replacePin(o.Balance, pin)
+	return replacePin(*loaded, pin)
+}
+
+// replacePin pins a program in place of what was pinned there.
+func replacePin(program *ebpf.Program, pin string) error {
+	if err := os.Remove(pin); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("unpin program: %w", err)
+	}
+	if err := program.Pin(pin); err != nil {
+		return fmt.Errorf("pin program: %w", err)
+	}
+	return nil
 }
 
 // sameProgram compares instructions and maps. Of these, .rodata is each

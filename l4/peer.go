@@ -3,16 +3,17 @@ package l4
 import (
 	"errors"
 	"fmt"
-	"strconv"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"github.com/vishvananda/netlink"
 
+	"lbctl/internal/lb"
 	"lbctl/internal/netns"
 )
 
-// Peer is the other end of a veth that a Plane forwards on.
+// Peer is the other end of a veth that a Plane forwards on. Native XDP needs it,
+// other hooks leave it alone.
 //
 // What XDP sends into a veth by XDP_TX waits in the receiver's ring, and the
 // kernel wakes the receiver only if it has an XDP program of its own
@@ -24,42 +25,46 @@ type Peer struct {
 	Interface string
 }
 
-const peerPin = "peer-"
+// peerKind takes the place of a hook in the names of peers' links.
+const peerKind = "peer"
 
-func (p *Plane) attachPeers(keep map[string]bool) error {
+// attachPeers returns the names of the peers' links in the pin folder.
+func (p *Plane) attachPeers() ([]string, error) {
 	if len(p.options.Peers) == 0 {
-		return nil
+		return nil, nil
 	}
 	pass, err := ebpf.NewProgram(&ebpf.ProgramSpec{
 		Name: "pass", Type: ebpf.XDP, License: "Dual BSD/GPL",
 		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 2 /* XDP_PASS */), asm.Return()},
 	})
 	if err != nil {
-		return fmt.Errorf("load the program of veth peers: %w", err)
+		return nil, fmt.Errorf("load the program of veth peers: %w", err)
 	}
 	defer pass.Close()
+	var pins []string
 	for _, peer := range p.options.Peers {
-		if err := p.attachPeer(peer, pass, keep); err != nil {
-			return fmt.Errorf("attach XDP program to veth peer %q: %w", peer.Interface, err)
+		pin, err := p.attachPeer(peer, pass)
+		if err != nil {
+			return nil, fmt.Errorf("attach XDP program to veth peer %q: %w", peer.Interface, err)
 		}
+		pins = append(pins, pin)
 	}
-	return nil
+	return pins, nil
 }
 
-func (p *Plane) attachPeer(peer Peer, pass *ebpf.Program, keep map[string]bool) error {
+func (p *Plane) attachPeer(peer Peer, pass *ebpf.Program) (string, error) {
 	handle, err := peer.NetNS.Netlink()
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer handle.Close()
 	l, err := handle.LinkByName(peer.Interface)
 	if err != nil {
-		return err
+		return "", err
 	}
 	if _, veth := l.(*netlink.Veth); !veth {
-		return errors.New("it is no veth")
+		return "", errors.New("it is no veth")
 	}
-	pin := peerPin + strconv.Itoa(l.Attrs().Index)
-	keep[pin] = true
-	return p.attachPinned(peer.NetNS, pass, l.Attrs().Index, pin)
+	pin := pinOf(peerKind, l.Attrs().Index)
+	return pin, p.attachPinned(peer.NetNS, lb.HookNative, pass, l.Attrs().Index, pin)
 }

@@ -1,5 +1,6 @@
-// Package l4 is the plane that forwards packets: an XDP program in front of the
-// network stack (C in ../bpf), and what fills its maps from Snapshots.
+// Package l4 is the plane that forwards packets: a program in front of the
+// network stack, at XDP or at tcx (C in ../bpf), and what fills its maps from
+// Snapshots.
 //
 // The program, its maps and its links are pinned. They forward on while no
 // daemon runs, and Open takes them over, with flows and counters as they are.
@@ -16,6 +17,7 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 
+	"lbctl/internal/lb"
 	"lbctl/internal/netns"
 )
 
@@ -23,6 +25,7 @@ import (
 type Options struct {
 	NetNS      *netns.Handle // the balancer's; must stay open as long as the Plane
 	Interfaces []string      // that packets come in by and go out by: "eth0" …
+	Hook       lb.Hook       // where on those interfaces; empty: lb.HookAuto
 	Peers      []Peer        // the other ends of those interfaces that are veths
 	PinDir     string        // a folder on a BPF file system, made if absent
 	Log        *slog.Logger  // nil: slog.Default()
@@ -47,6 +50,7 @@ type Plane struct {
 	log      *slog.Logger
 	objects  objects
 	links    []link.Link
+	hooks    []lb.HookChoice // by interface, as Options name them; fixed once open
 	hops     *resolver
 	applying sync.Mutex // held by Apply alone, over waiting for neighbours
 	watch    watch
@@ -55,14 +59,18 @@ type Plane struct {
 	state *state
 }
 
-// Open loads the program and pins it, or adopts what is pinned in PinDir, and
-// attaches it to the interfaces in native mode. An adopted plane goes on where
-// it was; if its program differs from this binary's, it is replaced in place,
-// without a packet lost. The error is ErrIncompatible if pinned maps have
+// Open loads the programs and pins them, or adopts what is pinned in PinDir, and
+// attaches them to the interfaces. An adopted plane goes on where it was; if its
+// programs differ from this binary's, they are replaced in place, and if the hook
+// is to be another, the new one takes over before the old one goes: neither loses
+// a packet. The error is ErrIncompatible if pinned maps have
 // another layout than this binary's.
 func Open(o Options) (*Plane, error) {
 	if o.Log == nil {
 		o.Log = slog.Default()
+	}
+	if o.Hook == "" {
+		o.Hook = lb.HookAuto
 	}
 	if o.MaxFlows == 0 {
 		o.MaxFlows = DefaultMaxFlows
@@ -120,5 +128,13 @@ func (p *Plane) Close() error {
 	return errors.Join(append(errs, p.objects.close())...)
 }
 
-// program is the loaded XDP program.
-func (p *Plane) program() *ebpf.Program { return p.objects.Balance }
+// program is the loaded one for a hook.
+func (p *Plane) program(hook lb.Hook) *ebpf.Program {
+	if hook == lb.HookTCX {
+		return p.objects.BalanceTcx
+	}
+	return p.objects.Balance
+}
+
+// Hooks returns where the plane meets the packets of each interface, and why there.
+func (p *Plane) Hooks() []lb.HookChoice { return p.hooks }

@@ -57,7 +57,7 @@ func (r *rig) send(packet []byte) result {
 // run runs the program of the hook under test; it must be called inside the
 // namespace. Actions are told in XDP's words.
 func (r *rig) run(packet []byte) (result, error) {
-	if hook == atTCX {
+	if hook == lb.HookTCX {
 		return r.runTCX(packet, checksumComplete)
 	}
 	options := &ebpf.RunOptions{Data: packet, DataOut: make([]byte, len(packet)+64), Context: r.context(packet)}

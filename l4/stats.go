@@ -37,11 +37,14 @@ func (p *Plane) Stats() (lb.Stats, error) {
 	if out.Verdicts, err = p.verdicts(); err != nil {
 		return lb.Stats{}, err
 	}
-	run, err := p.program().Stats()
-	if err != nil {
-		return lb.Stats{}, fmt.Errorf("read run time: %w", err)
+	for _, program := range []*ebpf.Program{p.objects.Balance, p.objects.BalanceTcx} {
+		run, err := program.Stats()
+		if err != nil {
+			return lb.Stats{}, fmt.Errorf("read run time: %w", err)
+		}
+		out.Run.Total += run.Runtime
+		out.Run.Runs += run.RunCount
 	}
-	out.Run = lb.RunTime{Total: run.Runtime, Runs: run.RunCount}
 	return out, nil
 }
 

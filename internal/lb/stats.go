@@ -46,7 +46,7 @@ type Verdict struct {
 	Packets uint64 `json:"packets"` // since load
 }
 
-// RunTime is the kernel's own account of an XDP program; both stay at zero
+// RunTime is the kernel's own account of the L4 programs; both stay at zero
 // until run-time statistics are switched on.
 type RunTime struct {
 	Total time.Duration `json:"total"`
