@@ -57,25 +57,15 @@ func (p *Plane) attachPort(port port, peers *[]string) (lb.HookChoice, error) {
 	if err := p.options.NetNS.Do(func() error { name = driver(port.name); return nil }); err != nil {
 		return lb.HookChoice{}, err
 	}
-	want := prefer(p.options.Hook, name)
-	choice := lb.HookChoice{Interface: port.name, Reason: want.reason}
-	var errs []error
-	for _, hook := range want.hooks {
-		var err error
+	hook, reason, err := prefer(p.options.Hook, name).choose(func(hook lb.Hook) (err error) {
 		if hook == lb.HookNative && len(*peers) == 0 {
-			*peers, err = p.attachPeers()
+			if *peers, err = p.attachPeers(); err != nil {
+				return err
+			}
 		}
-		if err == nil {
-			err = p.attachHook(hook, port)
-		}
-		if err == nil {
-			choice.Hook = hook
-			return choice, nil
-		}
-		errs = append(errs, fmt.Errorf("%s: %w", hook, err))
-		choice.Reason = fmt.Sprintf("%s does not work there: %v", hook, err)
-	}
-	return choice, errors.Join(errs...)
+		return p.attachHook(hook, port)
+	})
+	return lb.HookChoice{Interface: port.name, Hook: hook, Reason: reason}, err
 }
 
 // attachHook makes way for the hook first where the kernel wants that: native

@@ -195,12 +195,14 @@ func open() (*conn, error) {
 	return &conn{c, string(name)}, err
 }
 
+// fullDatagram fills an Ethernet frame in either family.
+const fullDatagram = 1500 - 40 - 8
+
 // exchange sends all of it in datagrams of a full frame, each when the one
 // before it has come back.
 func (c *conn) exchange(all []byte) error {
-	const full = 1500 - 40 - 8
-	got := make([]byte, full)
-	for chunk := range slices.Chunk(all, full) {
+	got := make([]byte, fullDatagram)
+	for chunk := range slices.Chunk(all, fullDatagram) {
 		if _, err := c.Write(chunk); err != nil {
 			return err
 		}

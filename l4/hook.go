@@ -1,6 +1,7 @@
 package l4
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/cilium/ebpf"
@@ -33,6 +34,22 @@ func prefer(wanted lb.Hook, driver string) preference {
 		return preference{[]lb.Hook{lb.HookTCX, lb.HookNative, lb.HookGeneric}, reason}
 	}
 	return preference{[]lb.Hook{lb.HookNative, lb.HookTCX, lb.HookGeneric}, fmt.Sprintf("driver %s has XDP of its own", driver)}
+}
+
+// choose returns the first hook that try has no error for, and why it is that one.
+func (p preference) choose(try func(lb.Hook) error) (lb.Hook, string, error) {
+	var errs []error
+	for _, hook := range p.hooks {
+		err := try(hook)
+		if err == nil && len(errs) == 0 {
+			return hook, p.reason, nil
+		}
+		if err == nil {
+			return hook, fmt.Sprintf("the best that works there: %v", errors.Join(errs...)), nil
+		}
+		errs = append(errs, fmt.Errorf("%s: %w", hook, err))
+	}
+	return "", "", errors.Join(errs...)
 }
 
 // driver returns the name of an interface's driver, "none" if it has none to

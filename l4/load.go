@@ -60,9 +60,12 @@ func (o *objects) load(options Options) error {
 		keepProgram(&o.BalanceTcx, filepath.Join(dir, tcxPin)))
 }
 
+// loadSpec reads the object file. Tests put another lbctl's in its place.
+var loadSpec = loadXdp
+
 // prepare returns what is to be loaded.
 func prepare(o Options) (*ebpf.CollectionSpec, error) {
-	spec, err := loadXdp()
+	spec, err := loadSpec()
 	if err != nil {
 		return nil, err
 	}

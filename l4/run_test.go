@@ -58,7 +58,7 @@ func (r *rig) send(packet []byte) result {
 // namespace. Actions are told in XDP's words.
 func (r *rig) run(packet []byte) (result, error) {
 	if hook == lb.HookTCX {
-		return r.runTCX(packet, checksumComplete)
+		return r.runSKB(packet, r.skb(), checksumComplete)
 	}
 	options := &ebpf.RunOptions{Data: packet, DataOut: make([]byte, len(packet)+64), Context: r.context(packet)}
 	action, err := r.objects.Balance.Run(options)

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"unsafe"
 
@@ -53,18 +54,27 @@ func newWires(t *testing.T, servers int) *wires {
 		})
 		w.servers = append(w.servers, s)
 	}
-	p, err := Open(Options{
+	w.reopen(Options{
 		NetNS: w.balancer, Interfaces: []string{"eth0"}, Hook: hook, MaxFlows: 1 << 16,
 		Peers:  []Peer{{w.hub, portOf(portMAC)}},
-		PinDir: filepath.Join(bpffs, t.Name()),
+		PinDir: filepath.Join(bpffs, strings.ReplaceAll(t.Name(), "/", "_")),
 	})
-	ok(t, err)
-	w.Plane = p
 	t.Cleanup(func() {
-		ok(t, p.Close())
-		ok(t, os.RemoveAll(p.options.PinDir))
+		ok(t, w.Close())
+		ok(t, os.RemoveAll(w.options.PinDir))
 	})
 	return w
+}
+
+// reopen is what a restarted daemon does.
+func (w *wires) reopen(o Options) {
+	w.Helper()
+	if w.Plane != nil {
+		ok(w, w.Close())
+	}
+	p, err := Open(o)
+	ok(w, err)
+	w.Plane = p
 }
 
 func newNode(t *testing.T) *netns.Handle {
