@@ -24,33 +24,8 @@
 #include "flow.h"
 #include "track.h"
 #include "stats.h"
-#include "mtu.h"
-#include "forward_dr.h"
-#include "forward_nat.h"
-#include "forward_tun.h"
-
-/* By the backend's way of forwarding. The next one gets a header and a case. */
-static __always_inline int forward(struct packet *p, struct backend *backend)
-{
-	switch (backend->forward) {
-	case DIRECT:
-		return forward_dr(p, backend);
-	case NAT:
-		return forward_nat(p, backend);
-	case TUNNEL:
-		return forward_tun(p, backend);
-	}
-	return XDP_ABORTED;
-}
-
-static __always_inline int deliver(struct packet *p, struct backend *backend, enum verdict why)
-{
-	int action;
-
-	decrement_ttl(p);
-	action = forward(p, backend);
-	return action == XDP_ABORTED ? leave(XDP_DROP, BROKEN) : leave(action, why);
-}
+#include "begin.h"
+#include "sweep.h"
 
 /* The way of a packet of either family. */
 static __always_inline int balance_ip(void *ctx, enum hook hook, __u8 six)
@@ -58,11 +33,9 @@ static __always_inline int balance_ip(void *ctx, enum hook hook, __u8 six)
 	struct packet p = { .ctx = ctx, .hook = hook, .six = six };
 	union tuple key;
 	struct flow *flow;
-	struct service *service;
-	struct backend *backend;
+	struct backend *backend = NULL;
 	enum verdict why;
-	__u32 slot = 0;
-	int anew;
+	__u64 owner = TOMBSTONE;
 
 	why = parse_ip(&p);
 	if (why != SOUND)
@@ -77,42 +50,23 @@ static __always_inline int balance_ip(void *ctx, enum hook hook, __u8 six)
 	}
 
 	flow = find_flow(&p, &key);
-	if (flow && flow->direction == REPLIES)
-		return answer(&p, &key, flow);
+	if (flow)
+		owner = owner_in(flow);
+	if (flow && is_live(owner) && kind_of(owner) == REPLIES)
+		return answer(&p, flow, owner);
 	if (has_bad_flags(&p)) {
 		why = refuse(&p, BAD_TCP_FLAGS);
 		return leave(why == NOT_VIP ? XDP_PASS : XDP_DROP, why);
 	}
-	anew = flow && begins_anew(flow, &p);
-	backend = flow && !anew ? backend_of(flow) : NULL;
-	if (backend) {
-		why = KNOWN_FLOW;
-		if (!fits(&p, backend->mtu))
-			return tell(&p, backend->mtu);
-		count(flow->slot, &p, 0);
-		touch(flow, &key, &p, backend);
-	} else {
-		service = find_service(&p);
-		if (!service)
-			return leave(XDP_PASS, refuse(&p, NO_SERVICE));
-		backend = choose(service, &p, &slot);
-		if (!backend)
-			return leave(XDP_PASS, NO_BACKEND);
-		if (clashes(&p, backend))
-			return leave(XDP_DROP, NAT_CLASH);
-		if (!fits(&p, backend->mtu))
-			return tell(&p, backend->mtu);
-		if (flow)
-			forget_replies(&p, flow);
-		if (is_rst(&p))
-			why = STRAY_RESET;
-		else
-			why = flow && !anew && !is_syn(&p) ? MOVED_FLOW : NEW_FLOW;
-		count(slot, &p, why != STRAY_RESET);
-		if (why != STRAY_RESET)
-			remember(&key, &p, backend, slot);
-	}
-	return deliver(&p, backend, why);
+	if (flow && is_live(owner) && !begins_anew(flow, owner, &p))
+		backend = backend_of(owner);
+	if (!flow || !backend)
+		return begin(&p, &key, flow, owner);
+	if (!fits(&p, backend->mtu))
+		return tell(&p, backend->mtu);
+	count(slot_of(owner), &p, 0);
+	touch(flow, owner, &p, backend);
+	return deliver(&p, backend, KNOWN_FLOW);
 }
 
 /*
@@ -155,9 +109,34 @@ int balance_tcx(struct __sk_buff *skb)
  * Run by BPF_PROG_TEST_RUN only.
  */
 SEC("syscall")
-int now(__u64 *jiffies)
+int now(__u32 *jiffies)
 {
-	*jiffies = bpf_jiffies64();
+	*jiffies = clock();
+	return 0;
+}
+
+/* One round of the sweeper over both flow tables; see sweep.h. Run by Go, never twice at a time. */
+SEC("syscall")
+int sweep(struct tallies *out)
+{
+	struct tally four = {}, six = {};
+
+	bpf_for_each_map_elem(&flows, judge_entry, &four, 0);
+	bpf_for_each_map_elem(&flows6, judge_entry, &six, 0);
+	out->flows = four;
+	out->flows6 = six;
+	return 0;
+}
+
+/* Go has changed a backend in its slot: is it overloaded by its thresholds of now? */
+SEC("syscall")
+int reconsider(__u32 *slot)
+{
+	__u32 n = *slot;
+	struct load *load = bpf_map_lookup_elem(&loads, &n);
+
+	if (load)
+		judge(n, load->flows);
 	return 0;
 }
 

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * The flow tables: which backend a connection has, and what its packets show of
- * its state. Replies may not pass here, so a connection counts as established
- * with the client's first packet after the SYN.
+ * The flow tables: which backend a connection has. See owner.h for the entries'
+ * life and states.h for what packets show.
  */
 #ifndef LBCTL_FLOW_H
 #define LBCTL_FLOW_H
 
-#include "maps.h"
+#include "owner.h"
 #include "parse.h"
 
 /* The key of either table; the packet's family says which. */
@@ -53,31 +52,45 @@ static __always_inline struct flow *find_flow(struct packet *p, union tuple *key
 	return lookup(p, key);
 }
 
-/* If the table cannot take the flow, the service degrades to its policy's choice. */
-static __always_inline void insert(struct packet *p, union tuple *key, struct flow *flow)
+/*
+ * False if there is no room, or another CPU has inserted the key. The load is
+ * counted first: whoever finds the entry may change it, and account for that.
+ */
+static __always_inline int insert(struct packet *p, union tuple *key, struct flow *flow)
 {
-	if (p->six)
-		bpf_map_update_elem(&flows6, &key->v6, flow, BPF_ANY);
-	else
-		bpf_map_update_elem(&flows, &key->v4, flow, BPF_ANY);
-}
+	long failed;
 
-static __always_inline void forget(struct packet *p, union tuple *key)
-{
+	account(TOMBSTONE, flow->owner);
 	if (p->six)
-		bpf_map_delete_elem(&flows6, &key->v6);
+		failed = bpf_map_update_elem(&flows6, &key->v6, flow, BPF_NOEXIST);
 	else
-		bpf_map_delete_elem(&flows, &key->v4);
+		failed = bpf_map_update_elem(&flows, &key->v4, flow, BPF_NOEXIST);
+	if (failed)
+		account(flow->owner, TOMBSTONE);
+	return !failed;
 }
 
 static __always_inline int is_tcp(struct packet *p) { return p->proto == IPPROTO_TCP; }
+static __always_inline __u8 flags_of(struct packet *p) { return is_tcp(p) ? ((__u8 *)p->tcp)[13] : 0; }
 static __always_inline int is_syn(struct packet *p) { return is_tcp(p) && p->tcp->syn; }
-static __always_inline int is_fin(struct packet *p) { return is_tcp(p) && p->tcp->fin; }
 static __always_inline int is_rst(struct packet *p) { return is_tcp(p) && p->tcp->rst; }
 
-static __always_inline int is_idle(struct flow *flow)
+/* The program's clock: jiffies, of which the low 32 bits tell times up to 99 days apart. */
+static __always_inline __u32 clock(void)
 {
-	return bpf_jiffies64() - flow->last_seen > timeouts[flow->state % FLOW_STATES];
+	__u32 zero = 0;
+	struct setting *s = bpf_map_lookup_elem(&settings, &zero);
+
+	return bpf_jiffies64() + (s ? s->skew : 0);
+}
+
+/* Signed, since another CPU's packet may have come in after now was read. */
+static __always_inline int is_idle(__u32 last_seen, enum flow_state state, __u32 now)
+{
+	__u32 zero = 0;
+	struct setting *s = bpf_map_lookup_elem(&settings, &zero);
+
+	return s && state < FLOW_STATES && (__s32)(now - last_seen) > (__s32)s->timeouts[state];
 }
 
 /*
@@ -85,38 +98,55 @@ static __always_inline int is_idle(struct flow *flow)
  * on any other flow it is a retransmission, or for the backend to refuse. With
  * UDP only time tells.
  */
-static __always_inline int begins_anew(struct flow *flow, struct packet *p)
+static __always_inline int begins_anew(struct flow *flow, __u64 owner, struct packet *p)
 {
 	if (is_tcp(p))
-		return p->tcp->syn && (flow->state == CLOSING || is_idle(flow));
-	return is_idle(flow);
+		return p->tcp->syn &&
+		       (!is_active(state_of(owner)) || is_idle(flow->last_seen, state_of(owner), clock()));
+	return is_idle(flow->last_seen, state_of(owner), clock());
 }
 
-/* The flow's backend, if the flow may go on there. */
-static __always_inline struct backend *backend_of(struct flow *flow)
+/* The backend of a live owner, if the flow may go on there. */
+static __always_inline struct backend *backend_of(__u64 owner)
 {
-	__u32 slot = flow->slot;
+	__u32 slot = slot_of(owner);
 	struct backend *backend = bpf_map_lookup_elem(&backends, &slot);
 
-	if (!backend || backend->id != flow->backend || !(backend->flags & FORWARDS))
+	if (!backend || backend->id != id_of(owner) || !(backend->flags & FORWARDS))
 		return NULL;
 	return backend;
 }
 
-static __always_inline enum flow_state first_state(struct packet *p)
+static __always_inline enum sight sight_of(struct backend *backend)
 {
-	if (!is_tcp(p))
-		return DATAGRAMS;
-	return p->tcp->fin ? CLOSING : p->tcp->syn ? OPENING : ESTABLISHED;
+	return backend->forward == NAT ? OF_CLIENT : OF_CLIENT_ALONE;
 }
 
-static __always_inline enum flow_state next_state(enum flow_state state, struct packet *p)
+static __always_inline enum flow_state first_state(struct packet *p, struct backend *backend)
 {
-	if (is_fin(p))
-		return CLOSING;
-	if (state == OPENING && !is_syn(p))
-		return ESTABLISHED;
-	return state;
+	return is_tcp(p) ? next_state(sight_of(backend), flags_of(p), FIRST) : DATAGRAMS;
+}
+
+/*
+ * The flow's state after a packet; the owner that it has then is returned. Tried
+ * again if another CPU has changed the state in between, so that no FIN is lost.
+ */
+static __always_inline __u64 advance(struct flow *flow, __u64 owner, enum sight sight, __u8 flags)
+{
+	__u64 to, found;
+
+	for (int i = 0; i < 4; i++) {
+		to = in_state(owner, next_state(sight, flags, state_of(owner)));
+		if (to == owner)
+			break;
+		found = become(flow, owner, to);
+		if (found == owner)
+			return to;
+		if ((found ^ owner) & ~0xff00ULL)
+			break; /* another backend's by now, or over */
+		owner = found;
+	}
+	return owner;
 }
 
 #endif

@@ -57,29 +57,27 @@ static __always_inline int forward_nat(struct packet *p, struct backend *backend
 }
 
 /* The way of a reply. */
-static __always_inline int answer(struct packet *p, union tuple *key, struct flow *flow)
+static __always_inline int answer(struct packet *p, struct flow *flow, __u64 owner)
 {
-	struct backend *backend = backend_of(flow);
-	struct vip *vip;
+	struct address vip = flow->vip;
+	__be16 vport = flow->vport;
 	struct port *port;
-	__u32 service, ifindex = flow->ifindex;
+	__u32 ifindex = flow->ifindex;
 	__u8 mac[ETH_ALEN];
 	int action;
 
-	if (!backend)
+	if (!backend_of(owner))
 		return leave(XDP_DROP, STALE_REPLY);
-	service = backend->service;
-	vip = bpf_map_lookup_elem(&vips, &service);
 	port = bpf_map_lookup_elem(&ports, &ifindex);
-	if (!vip || !port)
+	if (!port)
 		return leave(XDP_DROP, BROKEN);
 	if (!fits(p, port->mtu))
 		return tell(p, port->mtu);
 	__builtin_memcpy(mac, flow->mac, ETH_ALEN);
-	count_reply(flow->slot, p);
-	note_reply(flow, key, p, vip);
+	count_reply(slot_of(owner), p);
+	note_reply(flow, owner, p);
 	decrement_ttl(p);
-	translate(p, SENDER, &vip->addr, vip->port);
+	translate(p, SENDER, &vip, vport);
 	action = transmit(p, ifindex, mac);
 	return action == XDP_ABORTED ? leave(XDP_DROP, BROKEN) : leave(action, REPLY);
 }

@@ -16,12 +16,6 @@
 #define FILTER_BITS 65536
 
 /*
- * How many jiffies a flow may be without a packet, by its state, before it is
- * over. Go sets them.
- */
-volatile const __u64 timeouts[FLOW_STATES] = { 900 * 250, 900 * 250, 120 * 250, 300 * 250 };
-
-/*
  * Does a service have this address, or a backend under NAT? A bit by the
  * address's hash; may say yes wrongly.
  */
@@ -71,14 +65,6 @@ struct {
 	});
 } tables SEC(".maps");
 
-/* By struct service's index: the key that it has in services. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, SERVICES);
-	__type(key, __u32);
-	__type(value, struct vip);
-} vips SEC(".maps");
-
 /* By struct service's index: connections so far, for key TURN. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -103,6 +89,21 @@ struct {
 	__type(value, struct counters);
 } traffic SEC(".maps");
 
+/* By slot. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SLOTS);
+	__type(key, __u32);
+	__type(value, struct load);
+} loads SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct setting);
+} settings SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, VERDICT_COUNT);
@@ -110,8 +111,12 @@ struct {
 	__type(value, __u64);
 } verdicts SEC(".maps");
 
+/*
+ * Not LRU tables: those evict what is alive, and nobody learns which backend has
+ * a flow less. Preallocated, because a packet must not wait for memory.
+ */
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1 << 20);
 	__type(key, struct tuple4);
 	__type(value, struct flow);
@@ -119,7 +124,7 @@ struct {
 
 /* Of IPv6. One table for both would make every IPv4 key 40 bytes long. */
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1 << 20);
 	__type(key, struct tuple6);
 	__type(value, struct flow);

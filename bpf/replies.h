@@ -3,8 +3,8 @@
  * The second entry of a flow under NAT, by which replies are recognised: its key
  * is the reply's tuple, from the backend's address and port to the client's.
  *
- * Both entries live and die together. Either direction tells the other's entry
- * of itself once in a jiffy, so that neither grows old alone.
+ * Either direction tells the other's entry of itself once in a jiffy, so that
+ * neither grows old alone.
  */
 #ifndef LBCTL_REPLIES_H
 #define LBCTL_REPLIES_H
@@ -33,22 +33,22 @@ static __always_inline void key_of_replies(struct packet *p, struct backend *bac
 }
 
 /* The key of the requests that a reply answers. */
-static __always_inline void key_of_requests(struct packet *p, struct vip *vip, union tuple *key)
+static __always_inline void key_of_requests(struct packet *p, struct flow *replies, union tuple *key)
 {
 	if (p->six)
 		key->v6 = (struct tuple6){
 			.src = destination(p),
-			.dst = vip->addr,
+			.dst = replies->vip,
 			.sport = p->dport,
-			.dport = vip->port,
+			.dport = replies->vport,
 			.proto = p->proto,
 		};
 	else
 		key->v4 = (struct tuple4){
 			.src = p->ip->daddr,
-			.dst = vip->addr.word[3],
+			.dst = replies->vip.word[3],
 			.sport = p->dport,
-			.dport = vip->port,
+			.dport = replies->vport,
 			.proto = p->proto,
 		};
 }
@@ -61,86 +61,113 @@ static __always_inline int clashes(struct packet *p, struct backend *backend)
 {
 	union tuple key;
 	struct flow *other;
+	__u64 owner;
 
 	if (backend->forward != NAT)
 		return 0;
 	key_of_replies(p, backend, &key);
 	other = lookup(p, &key);
-	return other && other->backend != backend->id && other->state != CLOSING &&
-	       !is_idle(other) && backend_of(other);
+	if (!other)
+		return 0;
+	owner = owner_in(other);
+	if (!is_live(owner) || id_of(owner) == backend->id)
+		return 0;
+	return (is_active(state_of(owner)) || state_of(owner) == DATAGRAMS) &&
+	       !is_idle(other->last_seen, state_of(owner), clock()) && backend_of(owner);
 }
 
-/* Makes the entry for replies right after a request, if that is not so already. */
-static __always_inline void expect(struct packet *p, struct backend *backend, __u32 slot, enum flow_state state)
+/* Compares with the packet what an entry for replies holds of it. */
+static __always_inline int leads_back(struct flow *replies, struct packet *p)
+{
+	struct address vip = destination(p);
+
+	return replies->ifindex == p->ingress && replies->vport == p->dport &&
+	       *(__u32 *)replies->mac == *(__u32 *)p->eth->h_source &&
+	       *(__u16 *)(replies->mac + 4) == *(__u16 *)(p->eth->h_source + 4) &&
+	       replies->vip.word[3] == vip.word[3] && replies->vip.word[2] == vip.word[2] &&
+	       replies->vip.word[1] == vip.word[1] && replies->vip.word[0] == vip.word[0];
+}
+
+static __always_inline void lead_back(struct flow *replies, struct packet *p)
+{
+	replies->vip = destination(p);
+	replies->vport = p->dport;
+	replies->ifindex = p->ingress;
+	__builtin_memcpy(replies->mac, p->eth->h_source, ETH_ALEN);
+}
+
+/* Makes the entry for replies right after a request. False if the table has no room. */
+static __always_inline int expect_replies(struct packet *p, struct backend *backend, __u64 requests)
 {
 	struct flow wanted = {
-		.last_seen = bpf_jiffies64(),
-		.backend = backend->id,
-		.slot = slot,
-		.state = state,
-		.direction = REPLIES,
-		.ifindex = p->ingress,
+		.owner = requests | REPLIES,
+		.last_seen = clock(),
 	};
 	union tuple key;
 	struct flow *flow;
+	__u64 found;
 
-	__builtin_memcpy(wanted.mac, p->eth->h_source, ETH_ALEN);
+	if (backend->forward != NAT)
+		return 1;
 	key_of_replies(p, backend, &key);
 	flow = lookup(p, &key);
-	if (flow && flow->backend == wanted.backend && flow->ifindex == wanted.ifindex &&
-	    *(__u32 *)flow->mac == *(__u32 *)wanted.mac &&
-	    *(__u16 *)(flow->mac + 4) == *(__u16 *)(wanted.mac + 4)) {
-		flow->last_seen = wanted.last_seen;
-		flow->state = state;
-		return;
+	if (!flow) {
+		lead_back(&wanted, p);
+		if (insert(p, &key, &wanted))
+			return 1;
+		flow = lookup(p, &key);
+		if (!flow)
+			return 0;
 	}
-	insert(p, &key, &wanted);
+	found = owner_in(flow);
+	flow->last_seen = wanted.last_seen;
+	if (!leads_back(flow, p))
+		lead_back(flow, p);
+	return found == wanted.owner || become(flow, found, wanted.owner) == found || found != BURIED;
 }
 
-static __always_inline void expect_replies(struct packet *p, struct backend *backend, __u32 slot,
-					   enum flow_state state)
+/* A flow has left this backend, whose replies are of no connection any more. */
+static __always_inline void forget_replies(struct packet *p, __u64 requests)
 {
-	if (backend->forward == NAT)
-		expect(p, backend, slot, state);
-}
-
-/* Ends what an entry for requests has beside it. */
-static __always_inline void forget_replies(struct packet *p, struct flow *requests)
-{
-	__u32 slot = requests->slot;
+	__u32 slot = slot_of(requests);
 	struct backend *backend = bpf_map_lookup_elem(&backends, &slot);
+	struct flow *flow;
 	union tuple key;
+	__u64 owner;
 
-	if (!backend || backend->id != requests->backend || backend->forward != NAT)
+	if (!backend || backend->id != id_of(requests) || backend->forward != NAT)
 		return;
 	key_of_replies(p, backend, &key);
-	forget(p, &key);
+	flow = lookup(p, &key);
+	if (!flow)
+		return;
+	owner = owner_in(flow);
+	if (id_of(owner) == backend->id)
+		become(flow, owner, TOMBSTONE);
 }
 
 /* Notes a reply in both entries. */
-static __always_inline void note_reply(struct flow *replies, union tuple *key, struct packet *p, struct vip *vip)
+static __always_inline void note_reply(struct flow *replies, __u64 owner, struct packet *p)
 {
-	enum flow_state state = is_fin(p) ? CLOSING : replies->state;
-	__u64 now = bpf_jiffies64();
-	union tuple other;
+	__u8 flags = flags_of(p);
+	__u32 now = clock();
+	union tuple key;
 	struct flow *requests;
+	__u64 theirs;
 
-	if (replies->last_seen == now && replies->state == state && !is_rst(p))
+	if (replies->last_seen == now && next_state(OF_BACKEND, flags, state_of(owner)) == state_of(owner))
 		return;
-	key_of_requests(p, vip, &other);
-	if (is_rst(p)) {
-		forget(p, &other);
-		forget(p, key);
-		return;
-	}
 	replies->last_seen = now;
-	replies->state = state;
-	requests = lookup(p, &other);
-	if (!requests || requests->backend != replies->backend)
+	advance(replies, owner, OF_BACKEND, flags);
+	key_of_requests(p, replies, &key);
+	requests = lookup(p, &key);
+	if (!requests)
+		return;
+	theirs = owner_in(requests);
+	if (id_of(theirs) != id_of(owner) || kind_of(theirs) != REQUESTS)
 		return;
 	requests->last_seen = now;
-	if (state == CLOSING)
-		requests->state = CLOSING;
+	advance(requests, theirs, OF_BACKEND, flags);
 }
 
 #endif

@@ -119,4 +119,22 @@ static __always_inline struct backend *choose(struct service *service, struct pa
 	return backend && backend->id ? backend : NULL;
 }
 
+/* A backend for what cannot be remembered: the same for each packet of a flow. */
+static __always_inline struct backend *choose_by_hash(struct service *service, struct packet *p, __u32 *slot)
+{
+	void *table = bpf_map_lookup_elem(&tables, &service->table);
+	struct backend *backend;
+	__u32 i, *entry;
+
+	if (!table || !service->size)
+		return NULL;
+	i = hash_of(p, p->sport) % service->size;
+	entry = bpf_map_lookup_elem(table, &i);
+	if (!entry)
+		return NULL;
+	*slot = *entry;
+	backend = bpf_map_lookup_elem(&backends, slot);
+	return backend && backend->id ? backend : NULL;
+}
+
 #endif

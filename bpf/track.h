@@ -8,34 +8,73 @@
 #include "replies.h"
 
 /* Notes a packet of a flow that goes on. Memory is written only where it changes. */
-static __always_inline void touch(struct flow *flow, union tuple *key, struct packet *p, struct backend *backend)
+static __always_inline void touch(struct flow *flow, __u64 owner, struct packet *p, struct backend *backend)
 {
-	__u64 now = bpf_jiffies64();
-	enum flow_state state = next_state(flow->state, p);
+	enum sight sight = sight_of(backend);
+	__u8 flags = flags_of(p);
+	__u32 now = clock();
+	int same = next_state(sight, flags, state_of(owner)) == state_of(owner);
 
-	if (is_rst(p)) {
-		forget_replies(p, flow);
-		forget(p, key);
-		return;
-	}
-	if (flow->last_seen == now && flow->state == state)
+	if (flow->last_seen == now && same)
 		return;
 	flow->last_seen = now;
-	flow->state = state;
-	expect_replies(p, backend, flow->slot, state);
+	if (!same)
+		owner = advance(flow, owner, sight, flags);
+	expect_replies(p, backend, owner);
 }
 
-static __always_inline void remember(union tuple *key, struct packet *p, struct backend *backend, __u32 slot)
+/* What came of remembering a flow. */
+enum memory {
+	REMEMBERED,
+	TAKEN,  /* another CPU was first: the flow has the owner that it gave it */
+	FORGOT, /* there is no room */
+};
+
+/* A flow's own entry changes its owner: one that is over, or whose backend is. */
+static __always_inline enum memory take_over(struct flow *flow, __u64 *owner, __u64 to)
 {
-	struct flow flow = {
-		.last_seen = bpf_jiffies64(),
-		.backend = backend->id,
-		.slot = slot,
-		.state = first_state(p),
+	__u64 found;
+
+	flow->last_seen = clock(); /* first: the sweeper must not find the new owner idle */
+	found = become(flow, *owner, to);
+	if (found == *owner) {
+		if (flow->delta)
+			flow->delta = 0;
+		*owner = to;
+		return REMEMBERED;
+	}
+	*owner = found;
+	return is_live(found) ? TAKEN : FORGOT;
+}
+
+/*
+ * Makes the backend the flow's. Of what was found for the packet, flow may be
+ * NULL and *owner is the word read there; *owner is what is there in the end.
+ */
+static __always_inline enum memory remember(struct packet *p, union tuple *key, struct flow *flow, __u64 *owner,
+					    struct backend *backend, __u32 slot)
+{
+	struct flow fresh = {
+		.owner = owner_of(backend, slot, first_state(p, backend), REQUESTS),
+		.last_seen = clock(),
 	};
 
-	insert(p, key, &flow);
-	expect_replies(p, backend, slot, flow.state);
+	if (!expect_replies(p, backend, fresh.owner))
+		return FORGOT;
+	if (flow) {
+		if (is_live(*owner) && id_of(*owner) != backend->id)
+			forget_replies(p, *owner);
+		return take_over(flow, owner, fresh.owner);
+	}
+	if (insert(p, key, &fresh)) {
+		*owner = fresh.owner;
+		return REMEMBERED;
+	}
+	flow = lookup(p, key);
+	if (!flow)
+		return FORGOT;
+	*owner = owner_in(flow);
+	return is_live(*owner) ? TAKEN : FORGOT;
 }
 
 #endif

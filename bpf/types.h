@@ -56,23 +56,26 @@ enum forward : __u8 {
 };
 
 /* Bits of struct backend's flags. */
-enum backend_flag : __u8 {
-	FORWARDS = 1, /* what the backend already has may go on */
+enum backend_flag : __u32 {
+	FORWARDS = 1,   /* what the backend already has may go on: Go's to say */
+	OVERLOADED = 2, /* it has too many flows: the program's to say, see account() */
 };
 
 /*
  * A backend in its slot. Slots are reused, IDs are not: whoever remembers a slot
  * must remember the ID with it, and what it remembers is valid iff both match.
  *
- * The id is written last and cleared first. Flags change alone, in one byte. A
- * packet that meets half of a new MAC address is as lost as with the old one.
+ * The id is written last and cleared first. Flags change alone, in one word, and
+ * the program's by atomic operations. A packet that meets half of a new MAC
+ * address is as lost as with the old one.
  */
 struct backend {
 	__u32 id; /* 0: the slot is free */
 	__u32 ifindex;
-	__u8 mac[6]; /* of the next hop on that interface */
 	enum backend_flag flags;
+	__u8 mac[6]; /* of the next hop on that interface */
 	enum forward forward;
+	__u8 zero;
 	__u32 service; /* struct service's index */
 	struct address addr;
 	__be16 port;
@@ -81,16 +84,24 @@ struct backend {
 	struct address source;
 	__be32 vary;
 	__be16 gue; /* of TUNNEL: GUE's UDP port; 0: IPIP */
-	__u16 zero;
+	__u16 zeros;
+	__u32 upper; /* flows at which it becomes OVERLOADED; 0: never */
+	__u32 lower; /* flows below which it no longer is; 0: three quarters of upper */
 	/* For Go only: what the slot was given to, until its counters are kept. */
 	__u32 given; /* ID; 0: the slot may be given away */
 };
 
-/* What is seen of a flow shows of its state: under DIRECT one direction, under NAT both. */
+/*
+ * What is seen of a flow shows of its state: under DIRECT one direction, under
+ * NAT both. IPVS's words are beside them; see states.h.
+ */
 enum flow_state : __u8 {
-	OPENING,     /* SYN seen */
-	ESTABLISHED, /* more than a SYN seen, no FIN */
-	CLOSING,     /* FIN seen */
+	OPENING,     /* SYN_RECV: a SYN of the client */
+	ESTABLISHED, /* ESTABLISHED: more than a SYN, no FIN */
+	FIN_WAIT,    /* FIN_WAIT: FIN of the backend, or of the client if only it is seen */
+	CLOSE_WAIT,  /* CLOSE_WAIT: FIN of the client */
+	TIME_WAIT,   /* TIME_WAIT: FIN of both, or right after the SYN */
+	CLOSED,      /* CLOSE: a RST */
 	DATAGRAMS,   /* UDP, which shows none */
 	FLOW_STATES,
 };
@@ -115,9 +126,9 @@ struct tuple6 {
 	__u8 zero[3];
 };
 
-/* Which way the packets go whose tuple is an entry's key. */
-enum direction : __u8 {
-	REQUESTS, /* from the client to the service */
+/* What the tuple that is an entry's key tells apart. */
+enum flow_kind : __u8 {
+	REQUESTS, /* from the client to the service: this entry is counted in loads */
 	REPLIES,  /* from the backend to the client, under NAT */
 };
 
@@ -125,17 +136,50 @@ enum direction : __u8 {
  * What is remembered of a connection, or of datagrams between the same two ends.
  * Under NAT there is a second entry for the replies. Each bears what is newest of
  * both, save that last_seen and state may lag by a jiffy.
+ *
+ * See owner.h for how owner changes. The rest is valid iff the owner is live; it
+ * is written before an owner that needs it is.
  */
 struct flow {
-	__u64 last_seen; /* jiffies */
-	__u32 backend;   /* ID */
-	__u16 slot;
-	enum flow_state state;
-	enum direction direction;
+	__u64 owner;     /* backend ID:32 | slot:16 | enum flow_state:8 | enum flow_kind:8 */
+	__u32 last_seen; /* jiffies, their low 32 bits */
+	__u32 delta;     /* what is added to the backend's sequence numbers towards the client */
+	struct address vip;  /* of REPLIES: what the source becomes */
+	struct address peer; /* of a flow whose client's address is replaced, too: the other end */
+	__be16 vport;
+	__be16 pport;
 	/* Of REPLIES: where the client's packets came from last. Replies go back that way. */
 	__u32 ifindex;
 	__u8 mac[6];
-	__u8 zero[6];
+	__u8 zero[2];
+};
+
+/*
+ * What a backend has, by its slot: always as many as there are live entries of
+ * it in the flow tables, by owner. Read it with active_of() and inactive_of().
+ */
+struct load {
+	__u64 flows;     /* active << 32 + inactive */
+	__u64 templates; /* clients that stick to the backend */
+};
+
+/* What may be changed while the program runs. */
+struct setting {
+	__u32 timeouts[FLOW_STATES]; /* jiffies without a packet after which a flow is over */
+	__u32 skew;                  /* jiffies by which the program's clock is ahead: for tests */
+};
+
+/* What a sweep found, of each table. */
+struct tally {
+	__u64 entries;  /* live, after it */
+	__u64 expired;  /* live, until it */
+	__u64 resting;  /* no longer live: tombstones, which the next sweep deletes */
+	__u64 deleted;
+};
+
+struct tallies {
+	struct tally flows;
+	struct tally flows6;
 };
 
 /* Per backend slot and CPU. Bytes count from the IP header on. */

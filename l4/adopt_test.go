@@ -67,27 +67,42 @@ func goOn(t *testing.T, k kind) {
 	}
 }
 
-// Constants are part of the program: other ones replace it, in its links.
-func TestReopenedPlaneTakesNewTimeouts(t *testing.T) {
-	runTime, err := EnableRunTime()
-	ok(t, err)
-	defer runTime.Close()
+// Timeouts change while the program runs, without another one, and stay where
+// they are unless a daemon that comes back is told otherwise.
+func TestTimeoutsAreSettable(t *testing.T) {
 	r := newRig(t)
-	runs := func() uint64 {
-		r.send(syn(1))
-		stats, err := r.Stats()
+	check := func(when string, want Timeouts) {
+		t.Helper()
+		got, err := r.Plane.Timeouts()
 		ok(t, err)
-		return stats.Run.Runs
+		if got != want {
+			t.Errorf("%s: %+v, want %+v", when, got, want)
+		}
 	}
-	first := runs()
-	r.reopen()
-	if got := runs(); got <= first {
-		t.Errorf("%d runs after %d: the same program was replaced", got, first)
+	check("at first", DefaultTimeouts)
+	r.apply(snapshot(lb.RoundRobin, backends(2)...))
+	r.burst([][]byte{syn(1), ack(1)})
+	r.age(2 * time.Minute)
+	r.sweep()
+	if len(r.flows()) != 1 {
+		t.Fatal("a flow was forgotten after 2 minutes")
 	}
-	r.options.Timeouts.TCP = time.Minute
+	ok(t, r.SetTimeouts(Timeouts{TCP: time.Minute}))
+	want := DefaultTimeouts
+	want.TCP = time.Minute
+	check("set", want)
+	r.sweep()
+	if len(r.flows()) != 0 {
+		t.Error("a flow of 2 minutes is remembered beyond its timeout of one")
+	}
 	r.reopen()
-	if got := runs(); got > first {
-		t.Errorf("%d runs: the program with other timeouts was kept", got)
+	check("reopened", want)
+	r.options.Timeouts.UDP = time.Second
+	want.UDP = time.Second
+	r.reopen()
+	check("reopened with another", want)
+	if err := r.SetTimeouts(Timeouts{TCP: 1000 * 24 * time.Hour}); err == nil {
+		t.Error("1000 days were taken, and the clock goes round before")
 	}
 }
 
@@ -144,6 +159,11 @@ func TestReopenedPlaneClearsWhatACrashLeft(t *testing.T) {
 	r.reopen()
 	r.apply(snapshot(lb.RoundRobin, backends(2)...))
 	if c := r.service("web").Counters; c.Connections != 3 {
+		t.Errorf("%d connections, want 3: the counters of a backend whose flows are not over yet count", c.Connections)
+	}
+	r.age(2 * openingTimeout)
+	r.sweep()
+	if c := r.service("web").Counters; c.Connections != 3 {
 		t.Errorf("%d connections, want 3: the counters of a backend removed half-way must be kept", c.Connections)
 	}
 	var id ebpf.MapID
@@ -174,8 +194,12 @@ func TestCountersAreKeptOnce(t *testing.T) {
 	ok(t, r.keepCounters(m)) // and killed before the slot was freed
 	r.reopen()
 	r.apply(snapshot(lb.RoundRobin, backend(1)))
-	if c := r.service("web").Counters; c.Connections != 2 {
-		t.Errorf("%d connections, want 2", c.Connections)
+	for range 2 {
+		if c := r.service("web").Counters; c.Connections != 2 {
+			t.Errorf("%d connections, want 2", c.Connections)
+		}
+		r.age(2 * openingTimeout)
+		r.sweep()
 	}
 }
 

@@ -100,7 +100,7 @@ func (p *Plane) insertMembers(w *wanted) (*service, error) {
 			return nil, fmt.Errorf("more than %d services", len(p.state.indices.used))
 		}
 		v = &service{key: w.key, value: xdpService{Index: index}}
-		if err := p.clearService(index, w.key); err != nil {
+		if err := p.clearService(index); err != nil {
 			p.state.indices.release(index)
 			return nil, err
 		}
@@ -120,11 +120,8 @@ func (p *Plane) insertMembers(w *wanted) (*service, error) {
 	return v, nil
 }
 
-// clearService makes an index this service's and wipes what the former one has left.
-func (p *Plane) clearService(index uint32, key xdpVip) error {
-	if err := p.objects.Vips.Put(index, key); err != nil {
-		return fmt.Errorf("write VIP: %w", err)
-	}
+// clearService wipes what the former service of an index has left.
+func (p *Plane) clearService(index uint32) error {
 	if err := p.objects.Turns.Put(index, uint64(0)); err != nil {
 		return fmt.Errorf("clear counter: %w", err)
 	}

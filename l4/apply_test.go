@@ -179,6 +179,11 @@ func TestRemovedServiceLeavesNothing(t *testing.T) {
 	if got := r.send(syn(4)); got.verdict != "NOT_VIP" {
 		t.Errorf("a packet to a removed service: %s, want NOT_VIP", got.verdict)
 	}
+	if !r.state.slots.used[0] {
+		t.Error("a slot is free while flows are counted in it")
+	}
+	r.age(2 * openingTimeout)
+	r.sweep()
 	fresh, err := readState(&r.objects.xdpMaps)
 	ok(t, err)
 	if len(fresh.services)+len(fresh.leaving)+len(fresh.retiring)+len(fresh.oldTables) != 0 {

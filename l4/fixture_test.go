@@ -131,7 +131,7 @@ func newRig(t testing.TB) *rig {
 	ok(t, err)
 	t.Cleanup(func() { ok(t, ns.Close()) })
 	r := &rig{TB: t, ns: ns, options: Options{
-		NetNS: ns, Interfaces: []string{"eth0", "eth1"}, Hook: hook, MaxFlows: 1 << 15,
+		NetNS: ns, Interfaces: []string{"eth0", "eth1"}, Hook: hook, MaxFlows: 1 << 15, SweepInterval: -1,
 		PinDir: filepath.Join(bpffs, strings.NewReplacer("/", "_", ".", "_", "#", "_").Replace(t.Name())),
 	}}
 	ok(t, ns.Do(func() error {

@@ -16,6 +16,14 @@ func (r *rig) flows() map[int]xdpFlow {
 	return out
 }
 
+// entries counts what is in both flow tables, tombstones included.
+func (r *rig) entries() (n int) {
+	r.Helper()
+	ok(r, eachFlow(r.objects.Flows, func(xdpTuple4, xdpFlow) { n++ }))
+	ok(r, eachFlow(r.objects.Flows6, func(xdpTuple6, xdpFlow) { n++ }))
+	return n
+}
+
 func (r *rig) service(name string) lb.ServiceStats {
 	r.Helper()
 	stats, err := r.Stats()
@@ -44,7 +52,11 @@ func TestFlowStateFollowsTheClientsPackets(t *testing.T) {
 }
 
 func followStates(t *testing.T, k kind) {
-	const opening, established, closing = xdpFlowStateOPENING, xdpFlowStateESTABLISHED, xdpFlowStateCLOSING
+	const (
+		opening, established = xdpFlowStateOPENING, xdpFlowStateESTABLISHED
+		finWait, timeWait    = xdpFlowStateFIN_WAIT, xdpFlowStateTIME_WAIT
+		closed               = xdpFlowStateCLOSED
+	)
 	fin, rst := k.from(1, "FIN", "ACK").bytes(), k.from(1, "RST").bytes()
 	syn, ack := func(n int) []byte { return k.from(n, "SYN").bytes() }, func(n int) []byte { return k.from(n, "ACK").bytes() }
 	rows := []struct {
@@ -56,13 +68,17 @@ func followStates(t *testing.T, k kind) {
 		{"SYN", []step{{syn(1), "NEW_FLOW", opening, false}}, 1, 1},
 		{"SYN retransmitted", []step{{syn(1), "NEW_FLOW", opening, false}, {syn(1), "KNOWN_FLOW", opening, false}}, 1, 1},
 		{"handshake", []step{{syn(1), "NEW_FLOW", opening, false}, {ack(1), "KNOWN_FLOW", established, false}}, 1, 1},
-		{"FIN", []step{{syn(1), "NEW_FLOW", opening, false}, {fin, "KNOWN_FLOW", closing, false}}, 0, 1},
-		{"last ACK after FIN", []step{{syn(1), "NEW_FLOW", opening, false}, {fin, "KNOWN_FLOW", closing, false}, {ack(1), "KNOWN_FLOW", closing, false}}, 0, 1},
-		{"RST", []step{{syn(1), "NEW_FLOW", opening, false}, {rst, "KNOWN_FLOW", 0, true}}, 0, 1},
-		{"port used again after FIN", []step{{syn(1), "NEW_FLOW", opening, false}, {fin, "KNOWN_FLOW", closing, false}, {syn(1), "NEW_FLOW", opening, false}}, 1, 2},
-		{"SYN amid a connection", []step{{ack(1), "NEW_FLOW", established, false}, {syn(1), "KNOWN_FLOW", established, false}}, 1, 1},
-		{"ACK first", []step{{ack(1), "NEW_FLOW", established, false}}, 1, 1},
-		{"FIN first", []step{{fin, "NEW_FLOW", closing, false}}, 0, 1},
+		{"FIN", []step{{syn(1), "NEW_FLOW", opening, false}, {ack(1), "KNOWN_FLOW", established, false}, {fin, "KNOWN_FLOW", finWait, false}}, 0, 1},
+		{"FIN right after SYN", []step{{syn(1), "NEW_FLOW", opening, false}, {fin, "KNOWN_FLOW", timeWait, false}}, 0, 1},
+		{"last ACK after FIN", []step{{ack(1), "ADOPTED", established, false}, {fin, "KNOWN_FLOW", finWait, false}, {ack(1), "KNOWN_FLOW", finWait, false}}, 0, 1},
+		{"RST", []step{{ack(1), "ADOPTED", established, false}, {rst, "KNOWN_FLOW", closed, false}}, 0, 1},
+		{"RST right after SYN, as a forger may send", []step{{syn(1), "NEW_FLOW", opening, false}, {rst, "KNOWN_FLOW", opening, false}}, 1, 1},
+		{"RST after FIN", []step{{ack(1), "ADOPTED", established, false}, {fin, "KNOWN_FLOW", finWait, false}, {rst, "KNOWN_FLOW", closed, false}}, 0, 1},
+		{"port used again after FIN", []step{{syn(1), "NEW_FLOW", opening, false}, {fin, "KNOWN_FLOW", timeWait, false}, {syn(1), "NEW_FLOW", opening, false}}, 1, 2},
+		{"port used again after RST", []step{{ack(1), "ADOPTED", established, false}, {rst, "KNOWN_FLOW", closed, false}, {syn(1), "NEW_FLOW", opening, false}}, 1, 2},
+		{"SYN amid a connection", []step{{ack(1), "ADOPTED", established, false}, {syn(1), "KNOWN_FLOW", established, false}}, 1, 1},
+		{"ACK first", []step{{ack(1), "ADOPTED", established, false}}, 1, 1},
+		{"FIN first", []step{{fin, "ADOPTED", closed, false}}, 0, 1},
 		{"RST first", []step{{rst, "STRAY_RESET", 0, true}}, 0, 0},
 	}
 	for _, row := range rows {
@@ -75,30 +91,34 @@ func followStates(t *testing.T, k kind) {
 				if got.action != xdpTx || got.verdict != s.verdict {
 					t.Errorf("packet %d: action %d, verdict %s, want a %s", i, got.action, got.verdict, s.verdict)
 				}
-				if remembered == s.gone || flow.State != s.state {
-					t.Errorf("packet %d: remembered %v in state %d, want %v in %d", i, remembered, flow.State, !s.gone, s.state)
+				if remembered == s.gone || flow.state() != s.state {
+					t.Errorf("packet %d: remembered %v in state %d, want %v in %d", i, remembered, flow.state(), !s.gone, s.state)
 				}
 			}
-			if c := r.service("web").Counters; c.Active != row.active || c.Connections != row.conns {
-				t.Errorf("%d active, %d connections, want %d, %d", c.Active, c.Connections, row.active, row.conns)
+			c := r.service("web").Counters
+			if c.Active != row.active || c.Connections != row.conns || c.Active+c.Inactive != uint64(r.entries()) {
+				t.Errorf("%d active, %d inactive, %d connections, want %d, all, %d", c.Active, c.Inactive, c.Connections, row.active, row.conns)
 			}
 		})
 	}
 }
 
-// age makes all flows that much older.
+// age makes all flows that much older: it turns the program's clock on.
 func (r *rig) age(d time.Duration) {
 	r.Helper()
 	n, err := jiffies(d)
 	ok(r, err)
-	ok(r, eachFlow(r.objects.Flows, func(k xdpTuple4, f xdpFlow) {
-		f.LastSeen -= n
-		ok(r, r.objects.Flows.Put(k, f))
-	}))
-	ok(r, eachFlow(r.objects.Flows6, func(k xdpTuple6, f xdpFlow) {
-		f.LastSeen -= n
-		ok(r, r.objects.Flows6.Put(k, f))
-	}))
+	var s xdpSetting
+	ok(r, r.objects.Settings.Lookup(uint32(0), &s))
+	s.Skew += n
+	ok(r, r.objects.Settings.Put(uint32(0), s))
+}
+
+// sweep runs the sweeper often enough to delete what is over.
+func (r *rig) sweep() {
+	r.Helper()
+	ok(r, r.Sweep())
+	ok(r, r.Sweep())
 }
 
 // A long idle connection is over, but only a SYN says that another one begins.
@@ -111,19 +131,30 @@ func TestIdleConnection(t *testing.T) {
 			first := r.backendOf(syn)
 			r.backendOf(ack)
 			r.age(DefaultTimeouts.TCP - time.Second)
+			ok(t, r.Sweep())
 			if c := r.service("web").Counters; c.Active != 1 {
 				t.Errorf("%d flows are active before %s without a packet, want 1", c.Active, DefaultTimeouts.TCP)
 			}
 			r.age(2 * time.Second)
-			if c := r.service("web").Counters; c.Active != 0 {
-				t.Errorf("%d flows are active after %s without a packet, want 0", c.Active, DefaultTimeouts.TCP)
-			}
 			if got := r.backendOf(ack); got != first {
 				t.Errorf("an ACK of an idle flow went to backend %d, the flow's is %d", got, first)
 			}
 			r.age(DefaultTimeouts.TCP + time.Second)
 			if got := r.send(syn); got.verdict != "NEW_FLOW" {
 				t.Errorf("a SYN on an idle flow: %s, want NEW_FLOW", got.verdict)
+			}
+			r.age(openingTimeout + time.Second)
+			ok(t, r.Sweep())
+			if c := r.service("web").Counters; c.Active != 0 || r.entries() != 1 {
+				t.Errorf("%d flows are active after %s without a packet, %d entries, want 0 and a tombstone", c.Active, openingTimeout, r.entries())
+			}
+			if got := r.send(syn); got.verdict != "NEW_FLOW" || r.entries() != 1 {
+				t.Errorf("a SYN on a tombstone: %s, %d entries, want NEW_FLOW in the same one", got.verdict, r.entries())
+			}
+			r.age(openingTimeout + time.Second)
+			r.sweep()
+			if c := r.service("web").Counters; c.Active != 0 || r.entries() != 0 {
+				t.Errorf("%d flows are active after two sweeps, %d entries, want none", c.Active, r.entries())
 			}
 		})
 	}
@@ -152,12 +183,12 @@ func TestIdleDatagrams(t *testing.T) {
 			for i, w := range want {
 				r.age(w.older)
 				got := r.send(datagram)
-				if got.verdict != w.verdict || got.out[5] != w.backend || r.flows()[1].State != xdpFlowStateDATAGRAMS {
+				if got.verdict != w.verdict || got.out[5] != w.backend || r.flows()[1].state() != xdpFlowStateDATAGRAMS {
 					t.Errorf("datagram %d: %s to backend %d, want %s to %d", i, got.verdict, got.out[5], w.verdict, w.backend)
 				}
 			}
-			if c := r.service("web").Counters; c.Connections != 2 || c.Active != 1 {
-				t.Errorf("%+v, want 2 connections, 1 active", c)
+			if c := r.service("web").Counters; c.Connections != 2 || c.Active != 0 || c.Inactive != 1 {
+				t.Errorf("%+v, want 2 connections, 1 inactive", c)
 			}
 		})
 	}
@@ -273,32 +304,57 @@ func TestNothingEligible(t *testing.T) {
 	}
 }
 
-// A slot is given away again, to another backend: flows that remember the slot
-// must not follow it there.
+// A slot is given away again, but not while flows are counted in it: those would
+// be the next backend's load.
 func TestReusedSlotDoesNotInheritFlows(t *testing.T) {
 	r := newRig(t)
 	r.apply(snapshot(lb.RoundRobin, backends(2)...))
-	ports := map[int]int{}
 	for port := 1; port <= 20; port++ {
-		ports[port] = int(r.backendOf(syn(port)))
+		r.send(syn(port))
 	}
-	slot := r.flows()[1].Slot
-	r.apply(snapshot(lb.RoundRobin, backend(3-ports[1])))
-	if free := r.state.slots.used[slot]; free {
-		t.Fatalf("slot %d is still in use after its backend was removed", slot)
+	home := r.flows()
+	slot, gone := home[1].slot(), lb.BackendID(home[1].id())
+	stays := backend(3 - int(gone))
+	r.apply(snapshot(lb.RoundRobin, stays, backend(6)))
+	if m := r.state.services[0].find(6); m.slot == slot {
+		t.Fatalf("slot %d was given away while flows were counted in it", slot)
 	}
-	r.apply(snapshot(lb.RoundRobin, backend(3-ports[1]), backend(7)))
-	v := r.state.find(toVIP(lb.VIP{Addr: vip, Proto: lb.TCP}))
-	if m := v.find(7); m == nil || m.slot != uint32(slot) {
-		t.Fatalf("the test means nothing: backend 7 is not in slot %d", slot)
+	r.apply(snapshot(lb.RoundRobin, stays))
+	if c := r.service("web").Counters; c.Connections != 20 {
+		t.Errorf("%d connections while a removed backend's slot rests, want 20", c.Connections)
 	}
-	for port, home := range ports {
+	for port := 1; port <= 10; port++ {
 		got := r.send(ack(port))
-		switch {
-		case home != ports[1] && (got.verdict != "KNOWN_FLOW" || int(got.out[5]) != home):
-			t.Errorf("flow %d of untouched backend %d: %s to %d", port, home, got.verdict, got.out[5])
-		case home == ports[1] && got.verdict != "MOVED_FLOW":
-			t.Errorf("flow %d of the removed backend: %s to %d, want MOVED_FLOW", port, got.verdict, got.out[5])
+		if moved := home[port].slot() == slot; moved != (got.verdict == "MOVED_FLOW") || lb.BackendID(got.out[5]) != stays.ID {
+			t.Errorf("flow %d: %s to backend %d, want it moved %v", port, got.verdict, got.out[5], moved)
 		}
 	}
+	r.age(2 * openingTimeout) // of the other ten
+	ok(t, r.Sweep())
+	if r.state.slots.used[slot] {
+		t.Fatalf("slot %d is still in use, and has no flows", slot)
+	}
+	r.apply(snapshot(lb.RoundRobin, stays, backend(7)))
+	v := r.state.find(toVIP(lb.VIP{Addr: vip, Proto: lb.TCP}))
+	if m := v.find(7); m == nil || m.slot != slot {
+		t.Fatalf("the test means nothing: backend 7 is not in slot %d", slot)
+	}
+	for _, b := range r.service("web").Backends {
+		if want := map[lb.BackendID]uint64{stays.ID: 10}[b.ID]; b.Counters.Active != want || b.Counters.Inactive != 0 {
+			t.Errorf("backend %s has %d active and %d inactive flows, want %d and none", b.Name, b.Counters.Active, b.Counters.Inactive, want)
+		}
+	}
+	if c := r.service("web").Counters; c.Connections != 20+countMoved(home, slot) {
+		t.Errorf("%d connections in the end, want 20 and those that moved", c.Connections)
+	}
+}
+
+// countMoved is how many of the first ten flows were a slot's.
+func countMoved(home map[int]xdpFlow, slot uint32) (n uint64) {
+	for port := 1; port <= 10; port++ {
+		if home[port].slot() == slot {
+			n++
+		}
+	}
+	return n
 }

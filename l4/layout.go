@@ -63,3 +63,10 @@ func fromName(n xdpName) string {
 	text, _, _ := bytes.Cut(n.Text[:], []byte{0})
 	return string(text)
 }
+
+// A flow's owner, as bpf/owner.h packs it.
+
+func (f xdpFlow) id() uint32          { return uint32(f.Owner >> 32) }
+func (f xdpFlow) slot() uint32        { return uint32(f.Owner >> 16 & 0xffff) }
+func (f xdpFlow) state() xdpFlowState { return xdpFlowState(f.Owner >> 8) }
+func (f xdpFlow) kind() xdpFlowKind   { return xdpFlowKind(f.Owner) }

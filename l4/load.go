@@ -84,13 +84,6 @@ func prepare(o Options) (*ebpf.CollectionSpec, error) {
 			}
 		}
 	}
-	byState, err := o.Timeouts.byState()
-	if err != nil {
-		return nil, err
-	}
-	if err := spec.Variables[xdpVarTimeouts].Set(byState); err != nil {
-		return nil, fmt.Errorf("set timeouts: %w", err)
-	}
 	return spec, nil
 }
 
@@ -124,6 +117,8 @@ func layout() uint64 {
 		xdpTuple4{},
 		xdpTuple6{},
 		xdpFlow{},
+		xdpLoad{},
+		xdpSetting{},
 		xdpCounters{},
 		xdpPort{},
 		xdpName{},

@@ -1,6 +1,7 @@
 package l4
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -30,6 +31,7 @@ func (p *Plane) insertMember(v *service, b lb.Backend, w *wanted) error {
 	next := m.backend
 	next.Id, next.Forward = uint32(b.ID), w.forward
 	next.Addr, next.Port = toAddress(b.Addr.Addr()), toPort(b.Addr.Port())
+	next.Upper, next.Lower = b.Upper, b.Lower
 	if h, known := w.hops[b.ID]; known {
 		next.Ifindex, next.Mac = h.ifindex, h.mac
 		p.wrap(&next, w, h)
@@ -63,14 +65,34 @@ func (p *Plane) takeSlot(v *service, b lb.Backend) (*member, error) {
 	return m, nil
 }
 
+// ownFlags are those of a backend's flags that are not the program's to change.
+const ownFlags = ^xdpBackendFlagOVERLOADED
+
+// writeMember keeps the mark of an overloaded backend. What a packet makes of it
+// between reading and writing is lost, so the program judges again afterwards.
 func (p *Plane) writeMember(m *member, next xdpBackend) error {
 	if m.backend == next {
 		return nil
 	}
-	if err := p.objects.Backends.Put(m.slot, next); err != nil {
+	marked := next
+	if next.Id != 0 {
+		var was xdpBackend
+		if err := p.objects.Backends.Lookup(m.slot, &was); err != nil {
+			return fmt.Errorf("read slot %d: %w", m.slot, err)
+		}
+		marked.Flags |= was.Flags &^ ownFlags
+	}
+	if err := p.objects.Backends.Put(m.slot, marked); err != nil {
 		return fmt.Errorf("write slot %d: %w", m.slot, err)
 	}
 	m.backend = next
+	if marked.Upper == 0 && marked.Flags&^ownFlags == 0 {
+		return nil
+	}
+	slot := binary.NativeEndian.AppendUint32(nil, m.slot)
+	if _, err := p.objects.Reconsider.Run(&ebpf.RunOptions{Context: slot}); err != nil {
+		return fmt.Errorf("judge the load of slot %d: %w", m.slot, err)
+	}
 	return nil
 }
 
@@ -92,11 +114,10 @@ func (p *Plane) partMembers(v *service, w *wanted) {
 // that read the reference.
 func (p *Plane) release(want []*wanted) error {
 	barred := p.barred(want)
-	if len(barred)+len(p.state.leaving)+len(p.state.retiring)+len(p.state.oldTables)+len(p.state.oldIndices) == 0 {
-		return nil
-	}
-	if err := p.awaitPackets(); err != nil {
-		return err
+	if len(barred)+len(p.state.leaving)+len(p.state.oldTables) > 0 {
+		if err := p.awaitPackets(); err != nil {
+			return err
+		}
 	}
 	for _, m := range barred {
 		next := m.backend
@@ -137,17 +158,26 @@ func (p *Plane) barred(want []*wanted) []*member {
 }
 
 // retire adds the counters of slots that no packet can count in any more to
-// their services', and frees the slots.
+// their services', and frees the slots. One that flows still name as theirs has
+// to wait until they have moved or expired, as IPVS keeps a removed server in its
+// trash: otherwise the load of the next backend there would begin with theirs.
 func (p *Plane) retire() error {
-	if len(p.state.retiring) == 0 {
-		p.freeIndices()
-		return nil
+	if slices.ContainsFunc(p.state.retiring, func(m *member) bool { return !m.quiet }) {
+		if err := p.awaitPackets(); err != nil {
+			return err
+		}
 	}
-	if err := p.awaitPackets(); err != nil {
-		return err
-	}
-	for len(p.state.retiring) > 0 {
-		m := p.state.retiring[0]
+	for i := 0; i < len(p.state.retiring); {
+		m := p.state.retiring[i]
+		m.quiet = true
+		load, err := p.load(m.slot)
+		if err != nil {
+			return err
+		}
+		if load != (xdpLoad{}) {
+			i++
+			continue
+		}
 		if err := p.keepCounters(m); err != nil {
 			return fmt.Errorf("keep counters of backend %q: %w", m.name, err)
 		}
@@ -155,17 +185,21 @@ func (p *Plane) retire() error {
 			return err
 		}
 		p.state.slots.release(m.slot)
-		p.state.retiring = p.state.retiring[1:]
+		p.state.retiring = slices.Delete(p.state.retiring, i, i+1)
 	}
 	p.freeIndices()
 	return nil
 }
 
+// freeIndices gives away those of gone services that have no backend left.
 func (p *Plane) freeIndices() {
-	for _, index := range p.state.oldIndices {
+	p.state.oldIndices = slices.DeleteFunc(p.state.oldIndices, func(index uint32) bool {
+		if slices.ContainsFunc(p.state.retiring, func(m *member) bool { return m.backend.Service == index }) {
+			return false
+		}
 		p.state.indices.release(index)
-	}
-	p.state.oldIndices = nil
+		return true
+	})
 }
 
 // keepCounters is done once, however often it is begun: the sum and the name of

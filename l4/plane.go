@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
@@ -30,17 +31,21 @@ type Options struct {
 	PinDir     string        // a folder on a BPF file system, made if absent
 	Log        *slog.Logger  // nil: slog.Default()
 	MaxFlows   int           // remembered at a time of each family, 0: 1<<20; pinned flow tables keep their size
-	Timeouts   Timeouts      // zero ones are IPVS's
+	Timeouts   Timeouts      // zero ones are as they are, at first IPVS's
 
 	// TunnelSources holds at most one prefix of each family. Under IPIP a flow's
 	// outer source is one of its addresses, so that receivers can spread flows
 	// over queues. They must be routed to the balancer, or routers with a reverse
 	// path filter drop what bears them. Without: the balancer's own address.
 	TunnelSources []netip.Prefix
+
+	// SweepInterval is how often idle flows are looked for; 0: about once a second,
+	// less often where that would take more than 5 % of a CPU; negative: only by Sweep.
+	SweepInterval time.Duration
 }
 
 // DefaultMaxFlows is how many flows are remembered unless Options say otherwise.
-// Each takes about 100 bytes (IPv4) or 120 (IPv6), from the start.
+// Each takes about 130 bytes (IPv4) or 155 (IPv6), from the start.
 const DefaultMaxFlows = 1 << 20
 
 // Plane is the L4 data plane of one balancer. Its methods may be called from
@@ -54,6 +59,7 @@ type Plane struct {
 	hops     *resolver
 	applying sync.Mutex // held by Apply alone, over waiting for neighbours
 	watch    watch
+	sweeper  sweeper
 
 	mu    sync.Mutex // guards state and all writing to maps
 	state *state
@@ -78,18 +84,21 @@ func Open(o Options) (*Plane, error) {
 	if err := os.MkdirAll(o.PinDir, 0o700); err != nil {
 		return nil, fmt.Errorf("make pin folder: %w", err)
 	}
-	o.Timeouts = o.Timeouts.filled()
 	p := &Plane{options: o, log: o.Log}
 	if err := p.open(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open l4 plane: %w", err), p.Close())
 	}
-	p.watch.start(p.refresh)
+	p.watch.start(watchInterval, p.refresh)
+	p.startSweeper()
 	return p, nil
 }
 
 func (p *Plane) open() error {
 	var err error
 	if err = p.objects.load(p.options); err != nil {
+		return err
+	}
+	if err := p.SetTimeouts(p.options.Timeouts); err != nil {
 		return err
 	}
 	if p.hops, err = newResolver(p.options.NetNS); err != nil {
@@ -112,8 +121,11 @@ func (p *Plane) open() error {
 // interfaces exist. Other methods return os.ErrClosed from then on.
 func (p *Plane) Close() error {
 	p.watch.stop()
+	p.sweeper.watch.stop()
 	p.applying.Lock()
 	defer p.applying.Unlock()
+	p.sweeper.running.Lock()
+	defer p.sweeper.running.Unlock()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var errs []error

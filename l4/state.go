@@ -21,7 +21,7 @@ type state struct {
 
 	oldTables []uint32  // in no service any more; may still be read by a packet
 	leaving   []*member // in no table any more, their ID in place
-	retiring  []*member // without ID; their counters are to be kept
+	retiring  []*member // without ID; once they have no flows, their counters are kept and their slots free
 
 	oldIndices []uint32 // of services that are gone, needed until their backends are
 }
@@ -41,7 +41,8 @@ type member struct {
 	id      lb.BackendID
 	name    string
 	slot    uint32
-	backend xdpBackend
+	backend xdpBackend // without the program's own flags
+	quiet   bool       // no packet is under way that has read its ID
 }
 
 func (s *state) find(key xdpVip) *service {
@@ -135,6 +136,7 @@ func (s *state) readBackends(maps *xdpMaps) error {
 			return fmt.Errorf("read name of backend %d: %w", b.Given, err)
 		}
 		s.slots.mark(slot)
+		b.Flags &= ownFlags
 		m := &member{id: lb.BackendID(b.Given), name: fromName(name), slot: slot, backend: b}
 		switch v := byIndex[b.Service]; {
 		case b.Id == 0:

@@ -22,18 +22,16 @@ func (p *Plane) Stats() (lb.Stats, error) {
 		return lb.Stats{}, fmt.Errorf("read counters: l4 plane: %w", os.ErrClosed)
 	}
 	out := lb.Stats{Revision: p.state.revision}
-	active, total, err := p.activeFlows()
-	if err != nil {
-		return lb.Stats{}, err
-	}
-	out.Flows = total
 	for _, v := range p.state.services {
-		s, err := p.serviceStats(v, active)
+		s, err := p.serviceStats(v)
 		if err != nil {
 			return lb.Stats{}, fmt.Errorf("read counters of service %q: %w", v.name, err)
 		}
 		out.Services = append(out.Services, s)
+		out.Flows += s.Counters.Active + s.Counters.Inactive
 	}
+	out.FlowTables = p.flowTables()
+	var err error
 	if out.Verdicts, err = p.verdicts(); err != nil {
 		return lb.Stats{}, err
 	}
@@ -48,7 +46,7 @@ func (p *Plane) Stats() (lb.Stats, error) {
 	return out, nil
 }
 
-func (p *Plane) serviceStats(v *service, active map[flowOwner]uint64) (lb.ServiceStats, error) {
+func (p *Plane) serviceStats(v *service) (lb.ServiceStats, error) {
 	var removed xdpRetirement
 	if err := p.objects.Retired.Lookup(v.value.Index, &removed); err != nil {
 		return lb.ServiceStats{}, err
@@ -61,13 +59,28 @@ func (p *Plane) serviceStats(v *service, active map[flowOwner]uint64) (lb.Servic
 			return lb.ServiceStats{}, err
 		}
 		add(&sum, c)
+		load, err := p.load(m.slot)
+		if err != nil {
+			return lb.ServiceStats{}, err
+		}
 		counters := toCounters(c)
-		counters.Active = active[flowOwner{m.backend.Id, uint16(m.slot)}]
+		counters.Active, counters.Inactive = load.levels()
 		s.Counters.Active += counters.Active
+		s.Counters.Inactive += counters.Inactive
 		s.Backends = append(s.Backends, lb.BackendStats{ID: m.id, Name: m.name, Counters: counters})
 	}
+	for _, m := range p.state.retiring {
+		if m.backend.Service != v.value.Index || removed.Slot == m.slot && removed.Backend == m.backend.Given {
+			continue // see keepCounters
+		}
+		c, err := p.counters(m.slot)
+		if err != nil {
+			return lb.ServiceStats{}, err
+		}
+		add(&sum, c)
+	}
 	total := toCounters(sum)
-	total.Active = s.Counters.Active
+	total.Active, total.Inactive = s.Counters.Active, s.Counters.Inactive
 	s.Counters = total
 	return s, nil
 }
@@ -101,41 +114,21 @@ func toCounters(c xdpCounters) lb.Counters {
 	}
 }
 
-// flowOwner is what a flow remembers of its backend.
-type flowOwner struct {
-	id   uint32
-	slot uint16
+// load is what a slot's backend has.
+func (p *Plane) load(slot uint32) (xdpLoad, error) {
+	var load xdpLoad
+	if err := p.objects.Loads.Lookup(slot, &load); err != nil {
+		return load, fmt.Errorf("read load of slot %d: %w", slot, err)
+	}
+	return load, nil
 }
 
-// activeFlows counts the flows not seen closing and not idle, and all flows.
-func (p *Plane) activeFlows() (map[flowOwner]uint64, uint64, error) {
-	clock, err := now(p.objects.Now)
-	if err != nil {
-		return nil, 0, err
-	}
-	timeouts, err := p.options.Timeouts.byState()
-	if err != nil {
-		return nil, 0, err
-	}
-	active := map[flowOwner]uint64{}
-	total := uint64(0)
-	visit := func(f xdpFlow) {
-		total++
-		if f.Direction == xdpDirectionREPLIES {
-			return // the connection is counted by its requests
-		}
-		// A packet may have come in since the clock was read.
-		if f.State != xdpFlowStateCLOSING && (f.LastSeen > clock || clock-f.LastSeen <= timeouts[f.State]) {
-			active[flowOwner{f.Backend, f.Slot}]++
-		}
-	}
-	err = errors.Join(
-		eachFlow(p.objects.Flows, func(_ xdpTuple4, f xdpFlow) { visit(f) }),
-		eachFlow(p.objects.Flows6, func(_ xdpTuple6, f xdpFlow) { visit(f) }))
-	if err != nil {
-		return nil, 0, fmt.Errorf("read flows: %w", err)
-	}
-	return active, total, nil
+// levels are the active and the inactive flows. A packet may be in between two
+// halves of a change, which shows as one less than none.
+func (l xdpLoad) levels() (active, inactive uint64) {
+	low := int32(uint32(l.Flows))
+	high := int32((l.Flows - uint64(int64(low))) >> 32)
+	return uint64(max(high, 0)), uint64(max(low, 0))
 }
 
 // eachFlow visits a flow table in batches. Flows that come or go meanwhile

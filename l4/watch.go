@@ -16,11 +16,11 @@ type watch struct {
 	done chan struct{}
 }
 
-func (w *watch) start(f func()) {
+func (w *watch) start(interval time.Duration, f func()) {
 	w.quit, w.done = make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(w.done)
-		tick := time.NewTicker(watchInterval)
+		tick := time.NewTicker(interval)
 		defer tick.Stop()
 		for {
 			select {

@@ -28,9 +28,10 @@ type xdpBackend struct {
 	_       structs.HostLayout
 	Id      uint32
 	Ifindex uint32
-	Mac     [6]uint8
 	Flags   xdpBackendFlag
+	Mac     [6]uint8
 	Forward xdpForward
+	Zero    uint8
 	Service uint32
 	Addr    xdpAddress
 	Port    uint16
@@ -38,14 +39,17 @@ type xdpBackend struct {
 	Source  xdpAddress
 	Vary    uint32
 	Gue     uint16
-	Zero    uint16
+	Zeros   uint16
+	Upper   uint32
+	Lower   uint32
 	Given   uint32
 }
 
-type xdpBackendFlag uint8
+type xdpBackendFlag uint32
 
 const (
-	xdpBackendFlagFORWARDS xdpBackendFlag = 1
+	xdpBackendFlagFORWARDS   xdpBackendFlag = 1
+	xdpBackendFlagOVERLOADED xdpBackendFlag = 2
 )
 
 type xdpCounters struct {
@@ -57,33 +61,38 @@ type xdpCounters struct {
 	BytesOut    uint64
 }
 
-type xdpDirection uint8
+type xdpFlow struct {
+	_        structs.HostLayout
+	Owner    uint64
+	LastSeen uint32
+	Delta    uint32
+	Vip      xdpAddress
+	Peer     xdpAddress
+	Vport    uint16
+	Pport    uint16
+	Ifindex  uint32
+	Mac      [6]uint8
+	Zero     [2]uint8
+}
+
+type xdpFlowKind uint8
 
 const (
-	xdpDirectionREQUESTS xdpDirection = 0
-	xdpDirectionREPLIES  xdpDirection = 1
+	xdpFlowKindREQUESTS xdpFlowKind = 0
+	xdpFlowKindREPLIES  xdpFlowKind = 1
 )
-
-type xdpFlow struct {
-	_         structs.HostLayout
-	LastSeen  uint64
-	Backend   uint32
-	Slot      uint16
-	State     xdpFlowState
-	Direction xdpDirection
-	Ifindex   uint32
-	Mac       [6]uint8
-	Zero      [6]uint8
-}
 
 type xdpFlowState uint8
 
 const (
 	xdpFlowStateOPENING     xdpFlowState = 0
 	xdpFlowStateESTABLISHED xdpFlowState = 1
-	xdpFlowStateCLOSING     xdpFlowState = 2
-	xdpFlowStateDATAGRAMS   xdpFlowState = 3
-	xdpFlowStateFLOW_STATES xdpFlowState = 4
+	xdpFlowStateFIN_WAIT    xdpFlowState = 2
+	xdpFlowStateCLOSE_WAIT  xdpFlowState = 3
+	xdpFlowStateTIME_WAIT   xdpFlowState = 4
+	xdpFlowStateCLOSED      xdpFlowState = 5
+	xdpFlowStateDATAGRAMS   xdpFlowState = 6
+	xdpFlowStateFLOW_STATES xdpFlowState = 7
 )
 
 type xdpForward uint8
@@ -101,6 +110,12 @@ const (
 	xdpKeyKindSOURCE xdpKeyKind = 1
 	xdpKeyKindCLIENT xdpKeyKind = 2
 )
+
+type xdpLoad struct {
+	_         structs.HostLayout
+	Flows     uint64
+	Templates uint64
+}
 
 type xdpName struct {
 	_    structs.HostLayout
@@ -126,6 +141,26 @@ type xdpService struct {
 	Table uint32
 	Size  uint32
 	Key   xdpKeyKind
+}
+
+type xdpSetting struct {
+	_        structs.HostLayout
+	Timeouts [7]uint32
+	Skew     uint32
+}
+
+type xdpTallies struct {
+	_      structs.HostLayout
+	Flows  xdpTally
+	Flows6 xdpTally
+}
+
+type xdpTally struct {
+	_       structs.HostLayout
+	Entries uint64
+	Expired uint64
+	Resting uint64
+	Deleted uint64
 }
 
 type xdpTuple4 struct {
@@ -174,19 +209,23 @@ const (
 	xdpMapFilter       = "filter"
 	xdpMapFlows        = "flows"
 	xdpMapFlows6       = "flows6"
+	xdpMapLoads        = "loads"
 	xdpMapPorts        = "ports"
 	xdpMapRetired      = "retired"
 	xdpMapServiceNames = "service_names"
 	xdpMapServices     = "services"
+	xdpMapSettings     = "settings"
 	xdpMapTables       = "tables"
 	xdpMapTraffic      = "traffic"
 	xdpMapTurns        = "turns"
 	xdpMapVerdicts     = "verdicts"
-	xdpMapVips         = "vips"
 	xdpProgBalance     = "balance"
 	xdpProgBalanceTcx  = "balance_tcx"
 	xdpProgNow         = "now"
-	xdpVarTimeouts     = "timeouts"
+	xdpProgReconsider  = "reconsider"
+	xdpProgSweep       = "sweep"
+	xdpVarFlowKinds    = "flow_kinds"
+	xdpVarNextStates   = "next_states"
 	xdpVarVerdictWords = "verdict_words"
 )
 
@@ -235,6 +274,8 @@ type xdpProgramSpecs struct {
 	Balance    *ebpf.ProgramSpec `ebpf:"balance"`
 	BalanceTcx *ebpf.ProgramSpec `ebpf:"balance_tcx"`
 	Now        *ebpf.ProgramSpec `ebpf:"now"`
+	Reconsider *ebpf.ProgramSpec `ebpf:"reconsider"`
+	Sweep      *ebpf.ProgramSpec `ebpf:"sweep"`
 }
 
 // xdpMapSpecs contains maps before they are loaded into the kernel.
@@ -249,22 +290,24 @@ type xdpMapSpecs struct {
 	Filter       *ebpf.MapSpec `ebpf:"filter"`
 	Flows        *ebpf.MapSpec `ebpf:"flows"`
 	Flows6       *ebpf.MapSpec `ebpf:"flows6"`
+	Loads        *ebpf.MapSpec `ebpf:"loads"`
 	Ports        *ebpf.MapSpec `ebpf:"ports"`
 	Retired      *ebpf.MapSpec `ebpf:"retired"`
 	ServiceNames *ebpf.MapSpec `ebpf:"service_names"`
 	Services     *ebpf.MapSpec `ebpf:"services"`
+	Settings     *ebpf.MapSpec `ebpf:"settings"`
 	Tables       *ebpf.MapSpec `ebpf:"tables"`
 	Traffic      *ebpf.MapSpec `ebpf:"traffic"`
 	Turns        *ebpf.MapSpec `ebpf:"turns"`
 	Verdicts     *ebpf.MapSpec `ebpf:"verdicts"`
-	Vips         *ebpf.MapSpec `ebpf:"vips"`
 }
 
 // xdpVariableSpecs contains global variables before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type xdpVariableSpecs struct {
-	Timeouts     *ebpf.VariableSpec `ebpf:"timeouts"`
+	FlowKinds    *ebpf.VariableSpec `ebpf:"flow_kinds"`
+	NextStates   *ebpf.VariableSpec `ebpf:"next_states"`
 	VerdictWords *ebpf.VariableSpec `ebpf:"verdict_words"`
 }
 
@@ -296,15 +339,16 @@ type xdpMaps struct {
 	Filter       *ebpf.Map `ebpf:"filter"`
 	Flows        *ebpf.Map `ebpf:"flows"`
 	Flows6       *ebpf.Map `ebpf:"flows6"`
+	Loads        *ebpf.Map `ebpf:"loads"`
 	Ports        *ebpf.Map `ebpf:"ports"`
 	Retired      *ebpf.Map `ebpf:"retired"`
 	ServiceNames *ebpf.Map `ebpf:"service_names"`
 	Services     *ebpf.Map `ebpf:"services"`
+	Settings     *ebpf.Map `ebpf:"settings"`
 	Tables       *ebpf.Map `ebpf:"tables"`
 	Traffic      *ebpf.Map `ebpf:"traffic"`
 	Turns        *ebpf.Map `ebpf:"turns"`
 	Verdicts     *ebpf.Map `ebpf:"verdicts"`
-	Vips         *ebpf.Map `ebpf:"vips"`
 }
 
 func (m *xdpMaps) Close() error {
@@ -317,15 +361,16 @@ func (m *xdpMaps) Close() error {
 		m.Filter,
 		m.Flows,
 		m.Flows6,
+		m.Loads,
 		m.Ports,
 		m.Retired,
 		m.ServiceNames,
 		m.Services,
+		m.Settings,
 		m.Tables,
 		m.Traffic,
 		m.Turns,
 		m.Verdicts,
-		m.Vips,
 	)
 }
 
@@ -333,7 +378,8 @@ func (m *xdpMaps) Close() error {
 //
 // It can be passed to loadXdpObjects or ebpf.CollectionSpec.LoadAndAssign.
 type xdpVariables struct {
-	Timeouts     *ebpf.Variable `ebpf:"timeouts"`
+	FlowKinds    *ebpf.Variable `ebpf:"flow_kinds"`
+	NextStates   *ebpf.Variable `ebpf:"next_states"`
 	VerdictWords *ebpf.Variable `ebpf:"verdict_words"`
 }
 
@@ -344,6 +390,8 @@ type xdpPrograms struct {
 	Balance    *ebpf.Program `ebpf:"balance"`
 	BalanceTcx *ebpf.Program `ebpf:"balance_tcx"`
 	Now        *ebpf.Program `ebpf:"now"`
+	Reconsider *ebpf.Program `ebpf:"reconsider"`
+	Sweep      *ebpf.Program `ebpf:"sweep"`
 }
 
 func (p *xdpPrograms) Close() error {
@@ -351,6 +399,8 @@ func (p *xdpPrograms) Close() error {
 		p.Balance,
 		p.BalanceTcx,
 		p.Now,
+		p.Reconsider,
+		p.Sweep,
 	)
 }
 

@@ -94,11 +94,15 @@ func leftOf(st ctl.Status, found []member) (drained bool, text string, err error
 		if m.Plane == lb.L7 {
 			noun = "request"
 		}
-		what := count(int(b.Counters.Active), noun)
+		left := b.Counters.Active
+		if m.Plane == lb.L4 && svc.VIP.Proto == lb.UDP {
+			left = b.Counters.Inactive // datagrams show no end, so no flow of them is active
+		}
+		what := count(int(left), noun)
 		if unknown[m.Plane] != "" {
 			what = noun + "s unknown (" + unknown[m.Plane] + ")"
 		}
-		drained = drained && b.Counters.Active == 0 && unknown[m.Plane] == ""
+		drained = drained && left == 0 && unknown[m.Plane] == ""
 		parts = append(parts, fmt.Sprintf("%s on %s/%s", what, m.Service, m.Backend))
 	}
 	return drained, strings.Join(parts, ", "), nil

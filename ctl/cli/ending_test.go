@@ -52,6 +52,12 @@ func TestADrainIsOverWhenThePlaneSaysSoAndNotBefore(t *testing.T) {
 			Services: []ctl.ServiceStatus{{Name: "web", Plane: lb.L4, Backends: []ctl.BackendStatus{b}}},
 		}
 	}
+	datagrams := func(inactive uint64) ctl.Status {
+		st := status(0, lb.Draining, "")
+		st.Services[0].VIP.Proto = lb.UDP
+		st.Services[0].Backends[0].Counters.Inactive = inactive
+		return st
+	}
 	for _, c := range []struct {
 		name    string
 		st      ctl.Status
@@ -64,6 +70,8 @@ func TestADrainIsOverWhenThePlaneSaysSoAndNotBefore(t *testing.T) {
 		{"somebody enabled it", status(2, lb.Enabled, ""), false, true},
 		{"somebody disabled it", status(0, lb.Disabled, ""), true, false},
 		{"the service is gone", ctl.Status{}, true, false},
+		{"flows of datagrams are left", datagrams(3), false, false},
+		{"no flow of datagrams is left", datagrams(0), true, false},
 	} {
 		drained, text, err := leftOf(c.st, found)
 		if drained != c.drained || (err != nil) != c.failed {

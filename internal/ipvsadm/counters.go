@@ -32,7 +32,7 @@ func Count(table []Service, services []lb.Service, before, now Sample) {
 			b := v.Backends[len(v.Backends)-1-j] // FromServices turns them round
 			w, c := backendCounters(was, b.ID), backendCounters(is, b.ID)
 			s.Dests[j].Stats = stats(w, c, seconds)
-			s.Dests[j].Active = level(c.Active)
+			s.Dests[j].Active, s.Dests[j].Inactive = level(c.Active), level(c.Inactive)
 		}
 	}
 }

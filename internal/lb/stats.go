@@ -8,7 +8,17 @@ type Stats struct {
 	Services []ServiceStats `json:"services"`
 	Verdicts []Verdict      `json:"verdicts,omitempty"` // L4 only
 	Run      RunTime        `json:"run,omitzero"`       // L4 only
-	Flows    uint64         `json:"flows,omitempty"`    // L4 only: entries in the flow table
+	Flows    uint64         `json:"flows,omitempty"`    // L4 only: connections of these services that are remembered
+
+	FlowTables []FlowTable `json:"flow_tables,omitempty"` // L4 only
+}
+
+// FlowTable is how full one of the tables is that flows are remembered in.
+type FlowTable struct {
+	Family  string `json:"family"`  // IPv4 or IPv6
+	Entries uint64 `json:"entries"` // at the last look, about a second ago; nat takes two for a flow
+	Size    uint64 `json:"size"`
+	Expired uint64 `json:"expired"` // entries that were idle for too long, since the daemon began
 }
 
 // ServiceStats are the counters of one service.
@@ -25,7 +35,7 @@ type BackendStats struct {
 	Counters Counters  `json:"counters"`
 }
 
-// Counters are totals, except Active, which is a level. A plane leaves at zero
+// Counters are totals, except Active and Inactive, which are levels. A plane leaves at zero
 // what it cannot see: L4 knows no requests, and under direct routing no replies.
 type Counters struct {
 	Connections uint64 `json:"connections"`        // new flows (L4), connections made to the backend (L7)
@@ -33,10 +43,11 @@ type Counters struct {
 	PacketsIn   uint64 `json:"packets_in,omitempty"`
 	BytesIn     uint64 `json:"bytes_in"` // from clients: L4 with IP header, L7 heads and bodies
 	PacketsOut  uint64 `json:"packets_out,omitempty"`
-	BytesOut    uint64 `json:"bytes_out"`         // to clients
-	Errors      uint64 `json:"errors,omitempty"`  // L7: answers that the proxy had to make up (502, 503, 504)
-	Retries     uint64 `json:"retries,omitempty"` // L7
-	Active      uint64 `json:"active"`            // flows not seen closing (L4), requests in flight (L7)
+	BytesOut    uint64 `json:"bytes_out"`          // to clients
+	Errors      uint64 `json:"errors,omitempty"`   // L7: answers that the proxy had to make up (502, 503, 504)
+	Retries     uint64 `json:"retries,omitempty"`  // L7
+	Active      uint64 `json:"active"`             // TCP flows not seen closing (L4), requests in flight (L7)
+	Inactive    uint64 `json:"inactive,omitempty"` // L4: other flows that are remembered; all of UDP, as IPVS counts
 }
 
 // Verdict is one named fate of a packet and how many met it.

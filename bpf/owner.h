@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * Whose a flow is and in which state, in one word, and the accounts in loads.
+ *
+ * The word changes by compare-and-swap only, in become(), and whoever wins does
+ * the accounting for the change from the one word to the other. So loads cannot
+ * drift from the entries: each change of an entry has one winner, and the words
+ * themselves say what to add and what to take off.
+ *
+ * The life of an entry: insertion with a live owner (accounted first, and taken
+ * back if it fails); changes of state and of backend; 0, a tombstone, once it is
+ * over; BURIED, and deletion right then. Only the sweeper buries and deletes. A
+ * packet may revive a tombstone, but never what is buried.
+ *
+ * Elements of the tables are preallocated, so the kernel gives a deleted one to
+ * the next insertion at once, perhaps while a packet on another CPU still holds
+ * the pointer that its look-up returned:
+ *
+ *  - Between making a tombstone and burying it, the sweeper lets every run of the
+ *    program end that began before (Go waits for that between two sweeps). So a
+ *    run that has read a live owner does not see its element deleted under it.
+ *  - A run that has read 0 may. Then its swap from 0 fails, for the element was
+ *    BURIED before, and whoever has it now put a live owner there. Its own becoming
+ *    a tombstone takes another wait.
+ *  - A run whose look-up has found the element, but which reads the owner after
+ *    all of that, takes another flow for its own, for this one packet. That
+ *    packet's flow had been idle for its whole timeout and two sweeps.
+ *  - Packets make tombstones, too, but of REPLIES only, which are not accounted for;
+ *    these may be buried without a wait.
+ *  - Even then, and were the waits forgotten, a swap that succeeds has replaced just
+ *    the word that it has accounted for, whatever element that was in.
+ */
+#ifndef LBCTL_OWNER_H
+#define LBCTL_OWNER_H
+
+#include "maps.h"
+#include "states.h"
+
+#define TOMBSTONE 0ULL
+#define BURIED 1ULL /* IDs are never 0, so this is no owner */
+#define ACTIVE (1ULL << 32)
+
+/* For Go, which learns only of types that something has. */
+const enum flow_kind flow_kinds[] = { REQUESTS, REPLIES };
+
+static __always_inline __u64 owner_of(struct backend *backend, __u32 slot, enum flow_state state, enum flow_kind kind)
+{
+	return (__u64)backend->id << 32 | slot << 16 | state << 8 | kind;
+}
+
+static __always_inline __u32 id_of(__u64 owner) { return owner >> 32; }
+static __always_inline __u32 slot_of(__u64 owner) { return (__u32)owner >> 16; }
+static __always_inline enum flow_state state_of(__u64 owner) { return (__u8)(owner >> 8); }
+static __always_inline enum flow_kind kind_of(__u64 owner) { return (__u8)owner; }
+static __always_inline int is_live(__u64 owner) { return id_of(owner) != 0; }
+
+/* The same owner's, in another state. */
+static __always_inline __u64 in_state(__u64 owner, enum flow_state state)
+{
+	return (owner & ~0xff00ULL) | (__u32)state << 8;
+}
+
+/* Both may be read in between the two halves of a change, so they are signed and may be -1. */
+static __always_inline __s32 inactive_of(__u64 flows) { return flows; }
+static __always_inline __s32 active_of(__u64 flows) { return (flows - inactive_of(flows)) >> 32; }
+
+/* What an entry adds to its backend's load. */
+static __always_inline __u64 weight_of(__u64 owner)
+{
+	if (!is_live(owner) || kind_of(owner) != REQUESTS)
+		return 0;
+	return is_active(state_of(owner)) ? ACTIVE : 1;
+}
+
+/*
+ * Sets or takes off the mark of a backend with that many flows, between the
+ * thresholds neither: ip_vs_bind_dest() and ip_vs_unbind_dest() in ip_vs_conn.c.
+ */
+static __always_inline void judge(__u32 slot, __u64 load)
+{
+	struct backend *backend = bpf_map_lookup_elem(&backends, &slot);
+	__s32 flows = active_of(load) + inactive_of(load);
+	__u32 lower;
+
+	if (!backend || !(backend->upper || backend->flags & OVERLOADED))
+		return;
+	lower = backend->lower ? backend->lower : backend->upper - backend->upper / 4;
+	if (backend->upper && flows >= (__s64)backend->upper) {
+		if (!(backend->flags & OVERLOADED))
+			__sync_fetch_and_or((__u32 *)&backend->flags, OVERLOADED);
+	} else if (backend->flags & OVERLOADED && (!backend->upper || flows < (__s64)lower)) {
+		__sync_fetch_and_and((__u32 *)&backend->flags, ~OVERLOADED);
+	}
+}
+
+static __always_inline void weigh(__u32 slot, __u64 change, int judged)
+{
+	struct load *load = bpf_map_lookup_elem(&loads, &slot);
+	__u64 before;
+
+	if (!load)
+		return;
+	before = __sync_fetch_and_add(&load->flows, change);
+	if (judged)
+		judge(slot, before + change);
+}
+
+/* One entry has changed from one owner to another. Only flows that begin or end are judged. */
+static __always_inline void account(__u64 from, __u64 to)
+{
+	__u64 less = weight_of(from), more = weight_of(to);
+
+	if (less && more && slot_of(from) == slot_of(to)) {
+		if (less != more)
+			weigh(slot_of(to), more - less, 0);
+		return;
+	}
+	if (less)
+		weigh(slot_of(from), -less, 1);
+	if (more)
+		weigh(slot_of(to), more, 1);
+}
+
+static __always_inline __u64 owner_in(struct flow *flow)
+{
+	return *(volatile __u64 *)&flow->owner;
+}
+
+/* The owner that was found: from iff the flow has become another's. */
+static __always_inline __u64 become(struct flow *flow, __u64 from, __u64 to)
+{
+	__u64 found = __sync_val_compare_and_swap(&flow->owner, from, to);
+
+	if (found == from)
+		account(from, to);
+	return found;
+}
+
+#endif
