@@ -90,6 +90,9 @@ func TestHostilePackets(t *testing.T) {
 	if got := r.frozen(); got != frozen {
 		t.Errorf("packets changed what only Apply may change:\n%s\n%s", frozen, got)
 	}
+	if err := r.recount(); err != nil {
+		t.Error(err)
+	}
 }
 
 // mostAdded is how many bytes the program may put in front of a packet.
