@@ -193,7 +193,7 @@ func TestMTUOfTheRouteIsFollowed(t *testing.T) {
 			})
 		}))
 		in := k.from(1000, "ACK").long(1400 - by.overhead() + 1).bytes()
-		if got := r.send(in); got.verdict != "NEW_FLOW" {
+		if got := r.send(in); got.verdict != "ADOPTED" {
 			t.Errorf("%s: before it is known: %s", by, got.verdict)
 		}
 		r.follow()
