@@ -34,7 +34,7 @@ func (d *decoder) section(v reflect.Value, what string, n ast.Node) {
 	v.FieldByName("Pos").Set(reflect.ValueOf(at(n)))
 	meant := fields.meantSection(n)
 	if short := fields.short(); short != nil && meant == "" && isScalar(n) {
-		d.value(v.Field(short.index).Addr().Interface(), what, n)
+		d.value(v.FieldByIndex(short.index).Addr().Interface(), what, n)
 		return
 	}
 	if meant != "" {
@@ -61,7 +61,7 @@ func (d *decoder) section(v reflect.Value, what string, n ast.Node) {
 		case dup:
 			d.fail(at(kv.Key), "", "%s has %q twice: first on line %d", what, key, first.Line)
 		default:
-			d.value(v.Field(field.index).Addr().Interface(), key, kv.Value)
+			d.value(v.FieldByIndex(field.index).Addr().Interface(), key, kv.Value)
 		}
 		if _, dup := seen[key]; !dup {
 			seen[key] = at(kv.Key)

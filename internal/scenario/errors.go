@@ -94,9 +94,15 @@ func (e Errors) Unwrap() []error {
 
 // source is the file that was read, and what is wrong with it.
 type source struct {
-	file  string
-	lines []string
-	errs  Errors
+	file     string
+	language string // what the file is: "scenario"
+	lines    []string
+	errs     Errors
+}
+
+// fresh is the same file before anything was found wrong with it.
+func (s *source) fresh() *source {
+	return &source{file: s.file, language: s.language, lines: s.lines}
 }
 
 // fail notes an error at a position; a zero position means the file as a whole.

@@ -2,6 +2,8 @@ package scenario
 
 import (
 	"reflect"
+	"strconv"
+	"strings"
 	"sync"
 )
 
@@ -12,8 +14,10 @@ import (
 //	default   what it is if not typed; in parentheses if it depends on something
 //	required  "true" if it has no default
 //	short     "true" if its value alone stands for the whole section
+//
+// The keys of an embedded struct are the section's own.
 type field struct {
-	index    int
+	index    []int // for reflect.Value.FieldByIndex
 	name     string
 	doc      string
 	def      string
@@ -34,9 +38,15 @@ func fieldsOf(t reflect.Type) fields {
 	var out fields
 	for i := range t.NumField() {
 		f := t.Field(i)
+		if f.Anonymous && f.Type.Kind() == reflect.Struct {
+			for _, inner := range fieldsOf(f.Type) {
+				inner.index = append([]int{i}, inner.index...)
+				out = append(out, inner)
+			}
+		}
 		if name := f.Tag.Get("yaml"); name != "" {
 			out = append(out, field{
-				index: i, name: name, typ: f.Type,
+				index: f.Index, name: name, typ: f.Type,
 				doc: f.Tag.Get("doc"), def: f.Tag.Get("default"),
 				required: f.Tag.Get("required") == "true", short: f.Tag.Get("short") == "true",
 			})
@@ -78,13 +88,17 @@ func (fs fields) short() *field {
 	return nil
 }
 
-func (fs fields) anyRequired() bool {
+func (fs fields) anyRequired() bool { return fs.needed() != "" }
+
+// needed names the required keys: `"name" and "services"`.
+func (fs fields) needed() string {
+	var names []string
 	for _, f := range fs {
 		if f.required {
-			return true
+			names = append(names, strconv.Quote(f.name))
 		}
 	}
-	return false
+	return strings.Join(names, " and ")
 }
 
 // filled returns a copy of a section in which each scalar that was not typed
@@ -92,7 +106,7 @@ func (fs fields) anyRequired() bool {
 func filled[T any](section T) T {
 	v := reflect.ValueOf(&section).Elem()
 	for _, f := range fieldsOf(v.Type()) {
-		d, ok := v.Field(f.index).Addr().Interface().(interface{ fill(text string) })
+		d, ok := v.FieldByIndex(f.index).Addr().Interface().(interface{ fill(text string) })
 		if ok && f.def != "" && f.def[0] != '(' {
 			d.fill(f.def)
 		}

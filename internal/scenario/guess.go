@@ -21,6 +21,8 @@ var otherKeys = map[string][]string{
 	"qps": {"rate"}, "rps": {"rate"}, "concurrency": {"connections"}, "clients": {"connections"}, "conns": {"connections"},
 	"warm_up": {"warmup"}, "cidr": {"subnet"}, "prefix": {"subnet"}, "gateway": {"via"}, "gw": {"via"}, "dst": {"to"}, "dest": {"to"},
 	"size": {"body"}, "listeners": {"services"}, "frontends": {"services"}, "virtual_servers": {"services"}, "loads": {"workloads"},
+	"interface": {"interfaces"}, "devices": {"interfaces"}, "device": {"interfaces"}, "dev": {"interfaces"}, "nic": {"interfaces"}, "real_server": {"backends"}, "real_servers": {"backends"}, "virtual_server": {"services"},
+	"lb_algo": {"policy"}, "lb_kind": {"forward"}, "xdp_mode": {"hook"}, "flows": {"max_flows"}, "conn_tab_size": {"max_flows"}, "uthreshold": {"upper"}, "lthreshold": {"lower"}, "token": {"token_file"}, "run_dir": {"dir"}, "pin_dir": {"pins"}, "pinpath": {"pins"},
 	"repeat": {"rounds"}, "repetitions": {"rounds"}, "iterations": {"rounds"},
 }
 

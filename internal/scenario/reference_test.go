@@ -9,12 +9,17 @@ import (
 )
 
 const (
-	docFile  = "../../docs/scenario.md"
 	docBegin = "<!-- reference:begin (go test ./internal/scenario -run Reference -update) -->\n"
 	docEnd   = "<!-- reference:end -->\n"
 )
 
-func TestTheReferenceInTheDocsIsThatOfTheTypes(t *testing.T) {
+func TestTheReferencesInTheDocsAreThoseOfTheTypes(t *testing.T) {
+	compareReference(t, "../../docs/scenario.md", reference[Spec]())
+	compareReference(t, "../../docs/standalone.md", reference[StandaloneSpec]())
+}
+
+func compareReference(t *testing.T, docFile, want string) {
+	t.Helper()
 	text, err := os.ReadFile(docFile)
 	if err != nil {
 		t.Fatal(err)
@@ -24,7 +29,6 @@ func TestTheReferenceInTheDocsIsThatOfTheTypes(t *testing.T) {
 	if !ok || !closed {
 		t.Fatalf("%s has no reference section", docFile)
 	}
-	want := reference()
 	if *update {
 		if err := os.WriteFile(docFile, []byte(head+docBegin+want+docEnd+tail), 0o644); err != nil {
 			t.Fatal(err)
@@ -38,11 +42,13 @@ func TestTheReferenceInTheDocsIsThatOfTheTypes(t *testing.T) {
 var sectionTitles = map[string]string{
 	"": "The file", "network": "A network", "node": "A node", "link": "A link of a node", "route": "A route of a node",
 	"service": "A service", "backend": "A backend", "http": "http of a service", "check": "A check", "workload": "A workload", "compare": "compare",
+	"standalone": "The file", "l4service": "A service", "l4backend": "A backend", "api": "api", "timeouts": "timeouts",
+	"persist": "persist of a service", "tunnel": "tunnel of a service",
 }
 
-func reference() string {
+func reference[T any]() string {
 	var b strings.Builder
-	eachSection(func(name string, fields fields) {
+	eachSectionOf[T](func(name string, fields fields) {
 		fmt.Fprintf(&b, "\n### %s\n\n", sectionTitles[name])
 		if short := fields.short(); short != nil {
 			fmt.Fprintf(&b, "May be written as its `%s` alone.\n\n", short.name)

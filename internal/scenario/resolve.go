@@ -15,7 +15,7 @@ import (
 // by which parts refer to each other; the second, which needs all of that to
 // be sound, gives out addresses and finds the ways between them.
 func (s *Spec) Resolve() (*Scenario, error) {
-	r := &resolver{source: &source{file: s.src.file, lines: s.src.lines}, spec: s}
+	r := &resolver{source: s.src.fresh(), spec: s}
 	r.networks()
 	r.roster()
 	r.checks()

@@ -11,11 +11,22 @@ import (
 // that can be said of a value alone; what values mean to each other is
 // Resolve's to judge.
 func Schema() []byte {
+	return schemaOf(reflect.TypeFor[Spec](), "lbctl scenario",
+		"A load-balancer lab: clients, balancers, servers, the services between them and how they are measured.")
+}
+
+// StandaloneSchema is Schema for a file of `lbctl l4 run`.
+func StandaloneSchema() []byte {
+	return schemaOf(reflect.TypeFor[StandaloneSpec](), "lbctl standalone balancer",
+		"The l4 plane on this machine's own interfaces: the services it forwards and what judges their backends.")
+}
+
+func schemaOf(spec reflect.Type, title, description string) []byte {
 	b := &schemaBuilder{defs: map[string]any{}}
-	root := b.section(reflect.TypeFor[Spec]())
+	root := b.section(spec)
 	root["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-	root["title"] = "lbctl scenario"
-	root["description"] = "A load-balancer lab: clients, balancers, servers, the services between them and how they are measured."
+	root["title"] = title
+	root["description"] = description
 	root["$defs"] = b.defs
 	out, err := json.MarshalIndent(root, "", "  ")
 	if err != nil {

@@ -23,9 +23,9 @@ const (
 	maxWords = 50_000  // tokens: go-yaml's parser takes time by the square of a mapping's length
 )
 
-// tree turns a file into its syntax tree. It returns nil after noting what is
-// wrong with the file's bytes or its YAML.
-func (s *source) tree(data []byte) ast.Node {
+// tree turns a file with these keys into its syntax tree. It returns nil after
+// noting what is wrong with the file's bytes or its YAML.
+func (s *source) tree(data []byte, keys fields) ast.Node {
 	text, ok := s.text(data)
 	if !ok {
 		return nil
@@ -34,7 +34,7 @@ func (s *source) tree(data []byte) ast.Node {
 	if !s.checkTokens(tokens) {
 		return nil
 	}
-	file, err := parse(tokens)
+	file, err := parseTokens(tokens)
 	if err != nil {
 		s.syntax(err)
 		return nil
@@ -47,12 +47,12 @@ func (s *source) tree(data []byte) ast.Node {
 	}
 	switch len(bodies) {
 	case 0:
-		s.fail(Pos{}, "", "the file is empty: want at least \"name\" and \"services\"")
+		s.fail(Pos{}, "", "the file is empty: want at least %s", keys.needed())
 		return nil
 	case 1:
 		return bodies[0]
 	}
-	s.fail(at(bodies[1]), "", "the file holds a second document: want one scenario in a file")
+	s.fail(at(bodies[1]), "", "the file holds a second document: want one %s in a file", s.language)
 	return nil
 }
 
@@ -101,11 +101,11 @@ func (s *source) checkTokens(tokens token.Tokens) bool {
 		at := Pos{t.Position.Line, t.Position.Column}
 		switch t.Type {
 		case token.AnchorType, token.AliasType, token.MergeKeyType:
-			s.fail(at, "", "anchors, aliases and merge keys are not part of the scenario language: define a check once under \"checks\" and name it where it is used")
+			s.fail(at, "", "anchors, aliases and merge keys are not part of the %s language: define a check once under \"checks\" and name it where it is used", s.language)
 		case token.TagType:
-			s.fail(at, "", "tags are not part of the scenario language: each key knows its type")
+			s.fail(at, "", "tags are not part of the %s language: each key knows its type", s.language)
 		case token.DirectiveType:
-			s.fail(at, "", "directives are not part of the scenario language")
+			s.fail(at, "", "directives are not part of the %s language", s.language)
 		case token.MappingKeyType:
 			s.fail(at, "", "write \"key: value\", without the question mark")
 		case token.SequenceStartType, token.MappingStartType:
@@ -119,10 +119,10 @@ func (s *source) checkTokens(tokens token.Tokens) bool {
 	return len(s.errs) == 0
 }
 
-// parse calls the YAML parser. It makes a panic there an error: go-yaml has
+// parseTokens calls the YAML parser. It makes a panic there an error: go-yaml has
 // had a few on malformed input (its own fuzz corpus lists them), and a broken
-// scenario must never take a daemon down.
-func parse(tokens token.Tokens) (file *ast.File, err error) {
+// file must never take a daemon down.
+func parseTokens(tokens token.Tokens) (file *ast.File, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("the YAML parser gave up: %v", r)

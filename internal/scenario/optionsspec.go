@@ -1,0 +1,88 @@
+package scenario
+
+import (
+	"time"
+
+	"lbctl/internal/lb"
+)
+
+// OptionsSpec is what an L4 service may be told beyond policy and forward, as
+// typed: the flags of ipvsadm and more. Its keys are keys of the service.
+type OptionsSpec struct {
+	Ports      Val[Bool]       `yaml:"ports" default:"(true for mh, else false)" doc:"sh and mh: hash the client's port, too (sh-port, mh-port)."`
+	Fallback   Val[Bool]       `yaml:"fallback" default:"false" doc:"sh and mh: another backend if the key's own takes nothing new (sh-fallback, mh-fallback)."`
+	OnePacket  Val[Bool]       `yaml:"one_packet" default:"false" doc:"udp: each datagram is scheduled anew, nothing is remembered."`
+	Persist    PersistSpec     `yaml:"persist" default:"(off)" doc:"All connections of a client go to one backend."`
+	Lost       Val[LostWord]   `yaml:"lost" default:"move" doc:"What becomes of a flow whose backend is gone: move (to another backend, whose reset tells the client), drop (IPVS), expire (IPVS with expire_nodest_conn), reset (both ends are told)."`
+	Tunnel     TunnelSpec      `yaml:"tunnel" default:"(ipip)" doc:"tun: how packets are wrapped."`
+	TOA        Val[Bool]       `yaml:"toa" default:"false" doc:"fullnat: tell the client's address in a TCP option."`
+	QUIC       Val[Bool]       `yaml:"quic" default:"false" doc:"udp: stick to the connection ID that the backend chose."`
+	SYNCookies Val[CookieWord] `yaml:"syn_cookies" default:"never" doc:"When SYNs are answered in the backend's place: never, auto (while the service is under a flood), always."`
+	SYNLimit   Val[Threshold]  `yaml:"syn_limit" default:"0" doc:"SYNs per second and client address; 0: unlimited."`
+}
+
+// PersistSpec is persistence as typed.
+type PersistSpec struct {
+	Pos     Pos
+	Timeout Val[Duration] `yaml:"timeout" required:"true" short:"true" doc:"How long a client without connections keeps its backend."`
+	Bits4   Val[Bits4]    `yaml:"bits4" default:"32" doc:"IPv4 clients that share so many bits are one."`
+	Bits6   Val[Bits6]    `yaml:"bits6" default:"128" doc:"The same for IPv6."`
+	Quiesce Val[Bool]     `yaml:"quiesce" default:"false" doc:"A backend of weight 0 loses its clients, too (expire_quiescent_template)."`
+}
+
+// TunnelSpec is an encapsulation as typed.
+type TunnelSpec struct {
+	Pos  Pos
+	Kind Val[TunnelWord] `yaml:"kind" required:"true" short:"true" doc:"ipip (IP in IP) or gue (IP in UDP)."`
+	Port Val[Port]       `yaml:"port" default:"6080" doc:"gue: UDP port."`
+}
+
+// The words of options.
+type (
+	LostWord   = Enum[losts]
+	TunnelWord = Enum[tunnels]
+	CookieWord = Enum[cookies]
+)
+
+type (
+	losts   struct{}
+	tunnels struct{}
+	cookies struct{}
+)
+
+func (losts) words() []string   { return []string{"move", "drop", "expire", "reset"} }
+func (tunnels) words() []string { return []string{"ipip", "gue"} }
+func (cookies) words() []string { return []string{"never", "auto", "always"} }
+
+// options resolves what was typed of a service with this policy.
+func (o OptionsSpec) options(policy lb.Policy) lb.L4Options {
+	o = filled(o)
+	out := lb.L4Options{
+		Ports:     bool(o.Ports.Value) || !o.Ports.IsSet() && policy == lb.Maglev,
+		Fallback:  bool(o.Fallback.Value),
+		OnePacket: bool(o.OnePacket.Value),
+		TOA:       bool(o.TOA.Value),
+		QUIC:      bool(o.QUIC.Value),
+		SYNLimit:  uint32(o.SYNLimit.Value),
+	}
+	if o.Lost.Value != "move" {
+		out.Lost = lb.Lost(o.Lost.Value)
+	}
+	if o.SYNCookies.Value != "never" {
+		out.SYNCookies = lb.SYNCookies(o.SYNCookies.Value)
+	}
+	if o.Persist.Pos.IsSet() {
+		p := filled(o.Persist)
+		out.Persist = lb.Persistence{
+			Timeout: time.Duration(p.Timeout.Value), Bits4: uint8(p.Bits4.Value),
+			Bits6: uint8(p.Bits6.Value), Quiesce: bool(p.Quiesce.Value),
+		}
+	}
+	if o.Tunnel.Pos.IsSet() {
+		out.Tunnel.Kind = lb.TunnelKind(o.Tunnel.Kind.Value)
+		if out.Tunnel.Kind == lb.GUE {
+			out.Tunnel.Port = uint16(filled(o.Tunnel).Port.Value)
+		}
+	}
+	return out
+}

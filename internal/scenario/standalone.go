@@ -1,0 +1,132 @@
+package scenario
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"time"
+
+	"lbctl/internal/lb"
+)
+
+// Standalone is what a StandaloneSpec means. A path that was not typed is empty:
+// its default depends on where it runs.
+type Standalone struct {
+	Name       string
+	Interfaces []string
+	Hook       string
+	Dir        string
+	Pins       string
+	MaxFlows   int
+	Timeouts   Timeouts
+	API        API
+	Config     lb.Config
+
+	spec *StandaloneSpec
+}
+
+// Timeouts say after how long without a packet a flow is over.
+type Timeouts struct{ TCP, FIN, UDP time.Duration }
+
+// API is where the API is served on TCP: nowhere if Addr is not valid.
+type API struct {
+	Addr      netip.AddrPort
+	TokenFile string
+}
+
+// LoadStandalone reads the file at path. able says what of a service the plane
+// cannot do, nil if it can. The error holds Errors if the file was read but
+// makes no balancer.
+func LoadStandalone(path string, able func(lb.Service) error) (*Standalone, error) {
+	data, err := readFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("load configuration: %w", err)
+	}
+	return ParseStandalone(path, data, able)
+}
+
+// ParseStandalone is LoadStandalone of a text. Without a name of its own the
+// balancer has that of the file.
+func ParseStandalone(file string, data []byte, able func(lb.Service) error) (*Standalone, error) {
+	spec := &StandaloneSpec{src: &source{file: file, language: "configuration"}}
+	if err := spec.src.parse(data, spec); err != nil {
+		return nil, err
+	}
+	return spec.resolve(able)
+}
+
+func (s *StandaloneSpec) resolve(able func(lb.Service) error) (*Standalone, error) {
+	r := &resolver{source: s.src.fresh(), spec: &Spec{Checks: s.Checks}}
+	typed := filled(*s)
+	timeouts := filled(s.Timeouts)
+	out := &Standalone{
+		Name: s.name(r), Hook: string(typed.Hook.Value),
+		Dir: string(s.Dir.Value), Pins: string(s.Pins.Value), MaxFlows: int(typed.MaxFlows.Value),
+		Timeouts: Timeouts{time.Duration(timeouts.TCP.Value), time.Duration(timeouts.FIN.Value), time.Duration(timeouts.UDP.Value)},
+		API:      API{s.API.Address.Value.AddrPort, string(s.API.TokenFile.Value)},
+		spec:     s,
+	}
+	seen := map[string]bool{}
+	for _, i := range s.Interfaces.Items {
+		name := string(i.Value)
+		if seen[name] {
+			r.fail(i.Pos, "", "interfaces: %s is there twice", name)
+		}
+		seen[name] = true
+		out.Interfaces = append(out.Interfaces, name)
+	}
+	r.checks()
+	r.l4Services(s.Services, able)
+	out.Config = r.config()
+	return out, r.err()
+}
+
+// name is what was typed, or the file's name.
+func (s *StandaloneSpec) name(r *resolver) string {
+	if s.Name.IsSet() {
+		return string(s.Name.Value)
+	}
+	base := filepath.Base(s.src.file)
+	base = strings.TrimSuffix(base, filepath.Ext(base))
+	var name LabName
+	if name.parse(base) != nil {
+		r.fail(Pos{}, "", "%q, the file's name, cannot be the balancer's: want %s, as the file's name or by the key \"name\"", base, name.want())
+	}
+	return string(name)
+}
+
+// settled are the keys that a running balancer cannot change: all but services and checks.
+var settled = []string{"name", "interfaces", "hook", "api", "dir", "pins", "max_flows", "timeouts"}
+
+// Restart notes each key in which next differs from s and which takes a restart.
+// The error, if any, is of type Errors, with places in next's file.
+func (s *Standalone) Restart(next *Standalone) error {
+	src := next.spec.src.fresh()
+	was, now := reflect.ValueOf(*s), reflect.ValueOf(*next)
+	spec := reflect.ValueOf(*next.spec)
+	keys := fieldsOf(spec.Type())
+	for _, key := range settled {
+		index := keys.named(key).index
+		goName := spec.Type().FieldByIndex(index).Name
+		a, b := was.FieldByName(goName).Interface(), now.FieldByName(goName).Interface()
+		if !reflect.DeepEqual(a, b) {
+			at := spec.FieldByIndex(index).FieldByName("Pos").Interface().(Pos)
+			src.fail(at, "", "%s: this takes a restart, which forwarding does not notice", key)
+		}
+	}
+	return src.err()
+}
+
+// Refuse returns err as an error at the place of an interface in the file.
+func (s *Standalone) Refuse(name string, known []string, err error) error {
+	src := s.spec.src.fresh()
+	for _, i := range s.spec.Interfaces.Items {
+		if string(i.Value) == name {
+			src.fail(i.Pos, nearest(name, known), "interfaces: %v", err)
+		}
+	}
+	return errors.Join(src.err())
+}
