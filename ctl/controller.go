@@ -18,11 +18,20 @@ import (
 
 // Options are what a Controller needs.
 type Options struct {
-	Lab       string
+	Lab       string           // or the name of a standalone balancer
+	File      string           // of a standalone balancer's configuration; empty for a lab
 	StateFile string           // loaded if it exists
 	Dial      healthcheck.Dial // for probes
 	Planes    []Plane
 	Log       *slog.Logger // nil: slog.Default
+}
+
+// whose daemon it is.
+func (o Options) whose() string {
+	if o.File != "" {
+		return "balancer " + o.Lab
+	}
+	return "lab " + o.Lab
 }
 
 // Controller owns the desired state of a lab. One goroutine (run) writes it;
@@ -67,7 +76,7 @@ func New(o Options) (*Controller, error) {
 		commands: make(chan func()), transitions: make(chan lb.Transition, transitionBatch),
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
-	c.events.add(Event{Kind: EventStarted, Revision: s.revision, Message: fmt.Sprintf("daemon of lab %s starts at revision %d", o.Lab, s.revision)})
+	c.events.add(Event{Kind: EventStarted, Revision: s.revision, Message: fmt.Sprintf("daemon of %s starts at revision %d", o.whose(), s.revision)})
 	for _, p := range o.Planes {
 		c.appliers = append(c.appliers, newApplier(p, c.events.add, c.changed.fire))
 	}

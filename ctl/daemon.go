@@ -50,7 +50,25 @@ func RunDaemon(ctx context.Context, c DaemonConfig) error {
 
 // runDaemon serves a Controller at the socket and, unless it is nil, at api.
 func runDaemon(ctx context.Context, c DaemonConfig, o Options, api net.Listener) error {
-	socket, err := listenUnix(c.socket())
+	if api == nil && c.API != "" {
+		o.Log.Warn("no listener was inherited; the API is served at the socket only", "wanted", c.API)
+	}
+	return daemon{socket: c.socket(), api: api, token: c.Token}.run(ctx, o)
+}
+
+// daemon is a process that holds a Controller.
+type daemon struct {
+	socket string
+	api    net.Listener // on TCP, for who bears the token; may be nil
+	token  string
+	// work is done beside serving, until ctx ends; may be nil. Its error ends the daemon.
+	work func(ctx context.Context, c *Controller) error
+}
+
+// run returns when ctx ends, when the API is told to shut down, or when
+// something broke. Forwarding goes on.
+func (d daemon) run(ctx context.Context, o Options) error {
+	socket, err := listenUnix(d.socket)
 	if err != nil {
 		return err
 	}
@@ -62,24 +80,25 @@ func runDaemon(ctx context.Context, c DaemonConfig, o Options, api net.Listener)
 	ctx, shutdown := context.WithCancel(ctx)
 	defer shutdown()
 	handler := newAPI(controller, shutdown)
-	ended := make(chan error, 2)
-	servers := 1
-	go func() { ended <- serve(ctx, socket, handler, o.Log) }()
-	switch {
-	case api != nil:
-		servers++
-		o.Log.Info("the API is also served on TCP", "addr", api.Addr())
-		go func() { ended <- serve(ctx, api, requireToken(c.Token, handler), o.Log) }()
-	case c.API != "":
-		o.Log.Warn("no listener was inherited; the API is served at the socket only", "wanted", c.API)
+	parts := []func() error{func() error { return serve(ctx, socket, handler, o.Log) }}
+	if d.api != nil {
+		o.Log.Info("the API is also served on TCP", "addr", d.api.Addr())
+		parts = append(parts, func() error { return serve(ctx, d.api, requireToken(d.token, handler), o.Log) })
+	}
+	if d.work != nil {
+		parts = append(parts, func() error { return d.work(ctx, controller) })
+	}
+	ended := make(chan error, len(parts))
+	for _, part := range parts {
+		go func() { ended <- part() }()
 	}
 	var errs []error
-	for range servers {
+	for range parts {
 		errs = append(errs, <-ended)
-		shutdown() // one that broke takes the other along
+		shutdown() // one that broke takes the others along
 	}
 	errs = append(errs, closeWithin(closeTimeout, controller.Close))
-	o.Log.Info("daemon ends; forwarding goes on", "lab", c.Lab)
+	o.Log.Info("daemon ends; forwarding goes on", "of", o.whose())
 	return errors.Join(errs...)
 }
 

@@ -19,6 +19,7 @@ const (
 	EventPlane          EventKind = "plane"           // a plane was opened
 	EventApplyFailed    EventKind = "apply_failed"    // the first failure of a streak
 	EventApplyRecovered EventKind = "apply_recovered" // the end of a streak, with its length
+	EventReloadRefused  EventKind = "reload_refused"  // a standalone balancer's file was read anew and is no good
 	EventPersistFailed  EventKind = "persist_failed"  // the state file could not be written
 	EventGap            EventKind = "gap"             // made for one reader: it was too slow, or asked for what is forgotten
 )

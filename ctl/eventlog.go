@@ -41,7 +41,7 @@ func (l *eventLog) add(e Event) {
 	l.mu.Unlock()
 	l.more.fire()
 	level := slog.LevelInfo
-	if e.Kind == EventApplyFailed || e.Kind == EventPersistFailed {
+	if e.Kind == EventApplyFailed || e.Kind == EventPersistFailed || e.Kind == EventReloadRefused {
 		level = slog.LevelWarn
 	}
 	l.log.Log(context.Background(), level, e.Message, "event", e.Kind, "seq", e.Seq, "revision", e.Revision)

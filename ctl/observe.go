@@ -28,7 +28,7 @@ func (c *Controller) Config() (config lb.Config, tag string) {
 func (c *Controller) Version() Version {
 	return Version{
 		Version: BuildVersion(), API: "v1", Go: goVersion(),
-		Lab: c.options.Lab, PID: os.Getpid(), StartedAt: c.started,
+		Lab: c.options.Lab, File: c.options.File, PID: os.Getpid(), StartedAt: c.started,
 	}
 }
 
@@ -66,7 +66,7 @@ func (c *Controller) Status(ctx context.Context) Status {
 	stats := c.Stats(ctx)
 	v := c.latest.Load()
 	status := Status{
-		Lab: c.options.Lab, Version: BuildVersion(), PID: os.Getpid(),
+		Lab: c.options.Lab, File: c.options.File, Version: BuildVersion(), PID: os.Getpid(),
 		StartedAt: c.started, Uptime: time.Since(c.started),
 		Revision: v.revision, Planes: c.planes(), Services: v.services(stats),
 	}

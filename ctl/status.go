@@ -9,6 +9,7 @@ import (
 // Status is what the daemon wants, what the planes have, and what was found.
 type Status struct {
 	Lab       string          `json:"lab"`
+	File      string          `json:"file,omitempty"` // of a standalone balancer; then Lab is its name
 	Version   string          `json:"version"`
 	PID       int             `json:"pid"`
 	StartedAt time.Time       `json:"started_at"`

@@ -77,6 +77,7 @@ type Version struct {
 	API       string    `json:"api"` // "v1"
 	Go        string    `json:"go"`
 	Lab       string    `json:"lab"`
+	File      string    `json:"file,omitempty"` // of a standalone balancer; then Lab is its name
 	PID       int       `json:"pid"`
 	StartedAt time.Time `json:"started_at"`
 }

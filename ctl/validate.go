@@ -21,6 +21,8 @@ func validate(config lb.Config, planes ...Plane) error {
 	}
 	for _, svc := range config.Services {
 		v.service(svc)
+		here := func(p Plane) bool { return p.Name == svc.Plane }
+		v.fault(len(planes) > 0 && !slices.ContainsFunc(planes, here), "service %q: there is no plane %s here", svc.Name, svc.Plane)
 		for _, p := range planes {
 			if p.Name != svc.Plane || p.Validate == nil {
 				continue

@@ -39,9 +39,9 @@ func members(st ctl.Status, word string) ([]member, error) {
 	}
 	if len(found) == 0 {
 		if len(known) == 0 {
-			return nil, codef(exitNotFound, "lab %s has no service %q", st.Lab, service)
+			return nil, codef(exitNotFound, "%s has no service %q", whose(st), service)
 		}
-		return nil, codef(exitNotFound, "lab %s has no backend %q; it has %s", st.Lab, word, strings.Join(known, ", "))
+		return nil, codef(exitNotFound, "%s has no backend %q; it has %s", whose(st), word, strings.Join(known, ", "))
 	}
 	return found, nil
 }
@@ -63,7 +63,7 @@ func (s *shell) patch(c *cli.Context, patch ctl.BackendPatch) (*session, []membe
 	if deadline < 0 {
 		return nil, nil, usagef("%s: deadline %v: want 0 or more", c.Command.Name, deadline)
 	}
-	l, err := s.openLab(c)
+	l, err := s.openDaemon(c)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -74,7 +74,8 @@ for you to look at, break and repair.
 ` + exitCodeHelp,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "dir", Value: "/run/lbctl", EnvVars: []string{"LBCTL_RUN"}, Usage: "where labs keep their registry, sockets and logs"},
-			&cli.StringFlag{Name: "lab", Aliases: []string{"l"}, EnvVars: []string{"LBCTL_LAB"}, Usage: "the lab to act on; not needed while only one is up"},
+			&cli.StringFlag{Name: "lab", Aliases: []string{"l"}, EnvVars: []string{"LBCTL_LAB"}, Usage: "the lab, or the balancer of 'l4 run', to act on; not needed while there is only one"},
+			&cli.StringFlag{Name: "socket", EnvVars: []string{"LBCTL_SOCKET"}, TakesFile: true, Usage: "the daemon to act on, by its socket: for a balancer whose folder is elsewhere"},
 		},
 		Commands: s.commands(),
 		Action: func(c *cli.Context) error {

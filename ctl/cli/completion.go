@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 
@@ -95,7 +97,7 @@ func (s *shell) completeValue(app *cli.App, args []string) (ok bool) {
 	case "output":
 		values = []string{"table", "json", "yaml"}
 	case "lab":
-		values = labNames(lab.Options{})
+		values = slices.Concat(labNames(lab.Options{}), balancers(lab.Options{Dir: cmp.Or(os.Getenv("LBCTL_RUN"), "/run/lbctl")}))
 	}
 	for _, v := range values {
 		fmt.Fprintln(s.out, v)

@@ -27,7 +27,7 @@ With -o json each event is one line.`,
 			if err := wantArgs(c); err != nil {
 				return err
 			}
-			l, err := s.openLab(c)
+			l, err := s.openDaemon(c)
 			if err != nil {
 				return err
 			}

@@ -99,9 +99,15 @@ func message(code int, err error) string {
 func usageError(c *cli.Context, err error, _ bool) error {
 	help := "lbctl --help"
 	if c.Command != nil && c.Command.Name != "" && c.Command.Name != "lbctl" {
-		help = "lbctl " + c.Command.Name + " --help"
+		help = "lbctl " + verbOf(c) + " --help"
 	}
 	return usagef("%w; see '%s'", err, help)
+}
+
+// verbOf is "status", or "l4 run": the command without the program's name.
+func verbOf(c *cli.Context) string {
+	_, verb, _ := strings.Cut(c.Command.HelpName, " ")
+	return verb
 }
 
 func unknownVerb(app *cli.App, word string) error {
@@ -118,10 +124,10 @@ func unknownVerb(app *cli.App, word string) error {
 // wantArgs refuses a wrong number of arguments, naming what is missing.
 func wantArgs(c *cli.Context, names ...string) error {
 	if c.NArg() < len(names) {
-		return usagef("%s: missing %s; see 'lbctl %s --help'", c.Command.Name, strings.Join(names[c.NArg():], " "), c.Command.Name)
+		return usagef("%s: missing %s; see 'lbctl %s --help'", verbOf(c), strings.Join(names[c.NArg():], " "), verbOf(c))
 	}
 	if c.NArg() > len(names) {
-		return usagef("%s: unexpected argument %q; see 'lbctl %s --help'", c.Command.Name, c.Args().Get(len(names)), c.Command.Name)
+		return usagef("%s: unexpected argument %q; see 'lbctl %s --help'", verbOf(c), c.Args().Get(len(names)), verbOf(c))
 	}
 	return nil
 }

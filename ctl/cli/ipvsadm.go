@@ -18,7 +18,8 @@ const ipvsadmName = "ipvsadm"
 
 // ipvsadmArgs makes room for command lines that lbctl's own rules for flags do
 // not fit: called by the name of ipvsadm, all words are ipvsadm's; behind the
-// verbs that speak as it does, all but --lab and --dir right there.
+// verbs that speak as it does, all but --lab, --socket and --dir right there, and
+// the verbs of l4's own, which ipvsadm takes for no words of its.
 func ipvsadmArgs(app *cli.App, args []string) []string {
 	if filepath.Base(args[0]) == ipvsadmName {
 		return slices.Concat([]string{"lbctl", ipvsadmName, "--"}, args[1:])
@@ -30,7 +31,7 @@ func ipvsadmArgs(app *cli.App, args []string) []string {
 	global, rest := slices.Clone(args[:at]), args[at+1:]
 	for len(rest) > 0 {
 		name, _, whole := strings.Cut(rest[0], "=")
-		if name != "--lab" && name != "--dir" || !whole && len(rest) == 1 {
+		if name != "--lab" && name != "--socket" && name != "--dir" || !whole && len(rest) == 1 {
 			break
 		}
 		words := 2
@@ -38,6 +39,9 @@ func ipvsadmArgs(app *cli.App, args []string) []string {
 			words = 1
 		}
 		global, rest = append(global, rest[:words]...), rest[words:]
+	}
+	if len(rest) > 0 && app.Command(args[at]).Command(rest[0]) != nil {
+		return slices.Concat(global, args[at:at+1], rest)
 	}
 	return slices.Concat(global, []string{args[at], "--"}, rest)
 }
@@ -114,7 +118,8 @@ const ipvsadmHelp = `Acts on the L4 services of a lab as ipvsadm 1.31 does on IP
 All of ipvsadm's words are understood, short and long. What the l4 plane cannot do is refused
 with the reason and exit code 255, as where IPVS's kernel part refuses.
 
-The lab is the one of --lab NAME before or right behind the verb, of LBCTL_LAB, or the only one.
+The lab is the one of --lab NAME before or right behind the verb, of LBCTL_LAB, or the only one;
+a balancer of 'lbctl l4 run' is found likewise, or by --socket PATH.
 A lab's scenario owns its services: what you change here lasts until the next 'lbctl up'.
 Services of the l7 plane are not shown. A server that is down, drained or disabled has weight 0
 in -L; -S prints the weight that it has. A new service has no health check unless the scenario

@@ -64,7 +64,7 @@ func (h *labHosts) Name(addr netip.Addr) (name string, ok bool) {
 // host's names.
 func (h *labHosts) each(visit func(node string, addr netip.Addr)) {
 	l, err := h.kernel.lab()
-	if err != nil {
+	if err != nil || l.lab == nil {
 		return
 	}
 	for _, n := range l.lab.Topology().Nodes {

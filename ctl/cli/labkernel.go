@@ -25,6 +25,18 @@ var l4Abilities = ipvsadm.Plane{
 	Protocols: []lb.Protocol{lb.TCP},
 }
 
+// abilities are l4Abilities, and on a standalone balancer the plane's own: there
+// the servers are as their owner has set them up.
+func (l *session) abilities() ipvsadm.Plane {
+	can := l4Abilities
+	if l.lab == nil {
+		can.Forwards = []lb.Forward{lb.DirectRouting, lb.NAT}
+		can.Protocols = []lb.Protocol{lb.TCP, lb.UDP}
+		can.IPv6 = true
+	}
+	return can
+}
+
 const (
 	applyTimeout = 3 * time.Second // bounds the wait for a change to reach the planes
 	probeTimeout = 2 * time.Second // bounds the wait for a new server's health
@@ -66,7 +78,7 @@ func (k *labKernel) lab() (*session, error) {
 	if k.session != nil {
 		return k.session, nil
 	}
-	l, err := k.shell.openLab(k.context)
+	l, err := k.shell.openDaemon(k.context)
 	if err != nil {
 		return nil, &ipvsadm.Error{Code: exitUsage, Text: "Can't initialize ipvs: " + err.Error()}
 	}
@@ -104,7 +116,7 @@ func (k *labKernel) load() error {
 	if k.config, k.etag, err = l.client.Config(k.context.Context); err != nil {
 		return err
 	}
-	k.table = &ipvsadm.Table{Services: ipvsadm.FromServices(k.config.Services), Refuse: l4Abilities.Refuse}
+	k.table = &ipvsadm.Table{Services: ipvsadm.FromServices(k.config.Services), Refuse: l.abilities().Refuse}
 	return nil
 }
 
@@ -221,8 +233,10 @@ func (k *labKernel) List(w io.Writer, c ipvsadm.Command) error {
 	if err != nil {
 		return err
 	}
-	if config, err := ctl.LoadDaemonConfig(l.lab.Path("daemon.json")); err == nil && config.MaxFlows > 0 {
-		table.Size = config.MaxFlows
+	if l.lab != nil {
+		if config, err := ctl.LoadDaemonConfig(l.lab.Path("daemon.json")); err == nil && config.MaxFlows > 0 {
+			table.Size = config.MaxFlows
+		}
 	}
 	return table.List(w, c, k.names)
 }

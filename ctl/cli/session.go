@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -26,34 +27,93 @@ func (s *shell) labOptions(c *cli.Context) (lab.Options, error) {
 	return lab.Options{Dir: dir, Self: path, Version: ctl.BuildVersion()}, err
 }
 
-// A session is one lab that is up, and the client of its daemon.
+// A session is one lab that is up, or one standalone balancer, and the client
+// of its daemon.
 type session struct {
-	lab    *lab.Lab
+	lab    *lab.Lab // nil: a standalone balancer
 	name   string
 	client *ctl.Client
 }
 
-// openLab finds the lab that a verb acts on: the one named by --lab, or the
-// only one there is.
+// title is "lab x", "balancer x" or "balancer at /path".
+func (l *session) title() string {
+	if l.lab == nil {
+		return "balancer " + l.name
+	}
+	return "lab " + l.name
+}
+
+// openLab finds the lab that a verb acts on, for verbs that need more of it than
+// its daemon.
 func (s *shell) openLab(c *cli.Context) (*session, error) {
+	l, err := s.openDaemon(c)
+	if err == nil && l.lab == nil {
+		l.client.Close()
+		return nil, codef(exitNotFound, "%s: %s is no lab: it has no nodes, and its log is where it was started", verbOf(c), l.title())
+	}
+	return l, err
+}
+
+// openDaemon finds the lab or standalone balancer that a verb acts on: the one
+// at --socket, the one named by --lab, or the only one there is.
+func (s *shell) openDaemon(c *cli.Context) (*session, error) {
 	options, err := s.labOptions(c)
 	if err != nil {
 		return nil, err
 	}
 	name := c.String("lab")
+	if socket := c.String("socket"); socket != "" {
+		if name != "" && c.IsSet("lab") && c.IsSet("socket") {
+			return nil, usagef("either --lab or --socket")
+		}
+		return &session{name: "at " + socket, client: ctl.Dial(socket)}, nil
+	}
 	if name == "" {
-		if name, err = onlyLab(options); err != nil {
+		if name, err = onlyOne(options); err != nil {
 			return nil, err
 		}
 	}
 	l, err := lab.Open(options, name)
 	if errors.Is(err, lab.ErrNoLab) {
+		if slices.Contains(balancers(options), name) {
+			socket := filepath.Join(options.Dir, standaloneDir, name, "daemon.sock")
+			return &session{name: name, client: ctl.Dial(socket)}, nil
+		}
 		return nil, withCode(exitNotFound, err)
 	}
 	if err != nil {
 		return nil, err
 	}
 	return &session{lab: l, name: name, client: ctl.Dial(l.Path("daemon.sock"))}, nil
+}
+
+// onlyOne is the name of the only lab or standalone balancer.
+func onlyOne(options lab.Options) (string, error) {
+	labs, err := lab.List(options)
+	if err != nil {
+		return "", err
+	}
+	alone := balancers(options)
+	if len(labs) == 0 && len(alone) == 1 {
+		return alone[0], nil
+	}
+	if len(labs) > 0 && len(alone) > 0 {
+		return "", usagef("there are labs (%s) and standalone balancers (%s): say which with --lab NAME", strings.Join(labNames(options), ", "), strings.Join(alone, ", "))
+	}
+	if len(alone) > 1 {
+		return "", usagef("there are several standalone balancers (%s): say which with --lab NAME", strings.Join(alone, ", "))
+	}
+	return onlyLab(options)
+}
+
+// balancers are the names of the standalone balancers whose folder is where it
+// is by default. One that was ended has a state as long as it forwards.
+func balancers(options lab.Options) (names []string) {
+	states, _ := filepath.Glob(filepath.Join(options.Dir, standaloneDir, "*", "state.json"))
+	for _, path := range states {
+		names = append(names, filepath.Base(filepath.Dir(path)))
+	}
+	return names
 }
 
 func onlyLab(options lab.Options) (string, error) {
@@ -76,6 +136,9 @@ func onlyLab(options lab.Options) (string, error) {
 
 // scenario is the resolved scenario that `up` last applied.
 func (l *session) scenario() (*scenario.Scenario, error) {
+	if l.lab == nil {
+		return nil, codef(exitNotFound, "%s is no lab", l.title())
+	}
 	data, err := os.ReadFile(l.lab.Path(scenarioFile))
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, codef(exitNotFound, "lab %s is half up: run 'lbctl up FILE' again", l.name)
@@ -98,6 +161,9 @@ func (l *session) status(ctx context.Context) (ctl.Status, error) {
 	st, err := l.client.Status(ctx)
 	if err == nil || ctl.StatusCode(err) != 0 || ctx.Err() != nil || errors.Is(err, os.ErrPermission) {
 		return st, err
+	}
+	if l.lab == nil {
+		return st, fmt.Errorf("%w; what was forwarded goes on without the daemon, 'lbctl l4 run --config FILE' starts it again", err)
 	}
 	if _, statErr := os.Stat(l.lab.Path()); errors.Is(statErr, os.ErrNotExist) {
 		return st, codef(exitNotFound, "lab %s: %w", l.name, errDown)

@@ -24,7 +24,7 @@ something new only while it is up, enabled and of a weight above 0.`,
 			if c.NArg() > 1 {
 				return wantArgs(c, "SERVICE")
 			}
-			l, err := s.openLab(c)
+			l, err := s.openDaemon(c)
 			if err != nil {
 				return err
 			}
@@ -35,7 +35,7 @@ something new only while it is up, enabled and of a weight above 0.`,
 			if name := c.Args().First(); name != "" {
 				svc, ok := st.Service(name)
 				if !ok {
-					return codef(exitNotFound, "lab %s has no service %q", st.Lab, name)
+					return codef(exitNotFound, "%s has no service %q", whose(st), name)
 				}
 				return s.print(c, svc, func(t *tableWriter) { serviceTable(t, svc) })
 			}
@@ -45,7 +45,11 @@ something new only while it is up, enabled and of a weight above 0.`,
 }
 
 func statusTable(t *tableWriter, st ctl.Status) {
-	t.line("lab %s, revision %d, daemon %d up %s", st.Lab, st.Revision, st.PID, short(st.Uptime))
+	of := whose(st)
+	if st.File != "" {
+		of += " of " + st.File
+	}
+	t.line("%s, revision %d, daemon %d up %s", of, st.Revision, st.PID, short(st.Uptime))
 	for _, p := range st.Planes {
 		planeLine(t, p)
 	}
@@ -53,6 +57,14 @@ func statusTable(t *tableWriter, st ctl.Status) {
 		t.line("")
 		serviceTable(t, svc)
 	}
+}
+
+// whose status it is: "lab x", or "balancer x".
+func whose(st ctl.Status) string {
+	if st.File != "" {
+		return "balancer " + st.Lab
+	}
+	return "lab " + st.Lab
 }
 
 func planeLine(t *tableWriter, p ctl.PlaneStatus) {

@@ -29,7 +29,7 @@ func (s *shell) top() *cli.Command {
 			if interval < 100*time.Millisecond {
 				return usagef("top: interval %v: want at least 100ms", interval)
 			}
-			l, err := s.openLab(c)
+			l, err := s.openDaemon(c)
 			if err != nil {
 				return err
 			}
@@ -77,7 +77,7 @@ func (s *shell) refresh(c *cli.Context, l *session, interval time.Duration) erro
 }
 
 func topTable(t *tableWriter, before, now ctl.Status, took time.Duration) {
-	t.line("lab %s  revision %d  %s", now.Lab, now.Revision, time.Now().Format(time.TimeOnly))
+	t.line("%s  revision %d  %s", whose(now), now.Revision, time.Now().Format(time.TimeOnly))
 	for _, p := range now.Planes {
 		if p.StatsError != "" {
 			t.line("%s", p.StatsError)

@@ -29,42 +29,52 @@ func (s *shell) validate() *cli.Command {
 if any file has one.`,
 		Flags: []cli.Flag{outputFlag()},
 		Action: func(c *cli.Context) error {
-			if c.NArg() == 0 {
-				return usagef("validate: missing FILE; see 'lbctl validate --help'")
-			}
-			type verdict struct {
-				File  string `json:"file"`
-				Valid bool   `json:"valid"`
-				Error string `json:"error,omitempty"`
-			}
-			var all []verdict
-			invalid := false
-			summary := map[string]string{}
-			for _, file := range c.Args().Slice() {
-				v := verdict{File: file, Valid: true}
+			return s.validateFiles(c, func(file string) (string, error) {
 				sc, err := loadScenario(file)
 				if err != nil {
-					v.Valid, v.Error, invalid = false, err.Error(), true
-				} else {
-					summary[file] = describe(sc)
+					return "", err
 				}
-				all = append(all, v)
-			}
-			err := s.print(c, all, func(t *tableWriter) {
-				for _, v := range all {
-					if v.Valid {
-						t.line("%s: ok: %s", v.File, summary[v.File])
-					} else {
-						fmt.Fprintln(s.err, v.Error)
-					}
-				}
+				return describe(sc), nil
 			})
-			if err == nil && invalid {
-				return withCode(exitInvalid, errSilent)
-			}
-			return err
 		},
 	}
+}
+
+// validateFiles prints what look says of each file.
+func (s *shell) validateFiles(c *cli.Context, look func(file string) (summary string, err error)) error {
+	if c.NArg() == 0 {
+		return usagef("%s: missing FILE; see 'lbctl %[1]s --help'", verbOf(c))
+	}
+	type verdict struct {
+		File  string `json:"file"`
+		Valid bool   `json:"valid"`
+		Error string `json:"error,omitempty"`
+	}
+	var all []verdict
+	invalid := false
+	summaries := map[string]string{}
+	for _, file := range c.Args().Slice() {
+		v := verdict{File: file, Valid: true}
+		summary, err := look(file)
+		if err != nil {
+			v.Valid, v.Error, invalid = false, err.Error(), true
+		}
+		summaries[file] = summary
+		all = append(all, v)
+	}
+	err := s.print(c, all, func(t *tableWriter) {
+		for _, v := range all {
+			if v.Valid {
+				t.line("%s: ok: %s", v.File, summaries[v.File])
+			} else {
+				fmt.Fprintln(s.err, v.Error)
+			}
+		}
+	})
+	if err == nil && invalid {
+		return withCode(exitInvalid, errSilent)
+	}
+	return err
 }
 
 // describe sums a scenario up in a line.
