@@ -97,7 +97,7 @@ func (s *shell) completeValue(app *cli.App, args []string) (ok bool) {
 	case "output":
 		values = []string{"table", "json", "yaml"}
 	case "lab":
-		values = slices.Concat(labNames(lab.Options{}), balancers(lab.Options{Dir: cmp.Or(os.Getenv("LBCTL_RUN"), "/run/lbctl")}))
+		values = slices.Concat(labNames(lab.Options{}), standalones(lab.Options{Dir: cmp.Or(os.Getenv("LBCTL_RUN"), "/run/lbctl")}))
 	}
 	for _, v := range values {
 		fmt.Fprintln(s.out, v)

@@ -75,7 +75,7 @@ func (s *shell) openDaemon(c *cli.Context) (*session, error) {
 	}
 	l, err := lab.Open(options, name)
 	if errors.Is(err, lab.ErrNoLab) {
-		if slices.Contains(balancers(options), name) {
+		if slices.Contains(standalones(options), name) {
 			socket := filepath.Join(options.Dir, standaloneDir, name, "daemon.sock")
 			return &session{name: name, client: ctl.Dial(socket)}, nil
 		}
@@ -93,7 +93,7 @@ func onlyOne(options lab.Options) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	alone := balancers(options)
+	alone := standalones(options)
 	if len(labs) == 0 && len(alone) == 1 {
 		return alone[0], nil
 	}
@@ -106,9 +106,9 @@ func onlyOne(options lab.Options) (string, error) {
 	return onlyLab(options)
 }
 
-// balancers are the names of the standalone balancers whose folder is where it
+// standalones are the names of the standalone balancers whose folder is where it
 // is by default. One that was ended has a state as long as it forwards.
-func balancers(options lab.Options) (names []string) {
+func standalones(options lab.Options) (names []string) {
 	states, _ := filepath.Glob(filepath.Join(options.Dir, standaloneDir, "*", "state.json"))
 	for _, path := range states {
 		names = append(names, filepath.Base(filepath.Dir(path)))

@@ -74,8 +74,7 @@ func (s *shell) backendNames(c *cli.Context) (names []string) {
 	return names
 }
 
-// services are those of the lab or balancer that the verb would act on; none if
-// that cannot be told.
+// services are those of the lab that the verb would act on; none if that cannot be told.
 func (s *shell) services(c *cli.Context) []lb.Service {
 	l, err := s.openDaemon(c)
 	if err != nil {

@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"math"
 	"time"
 
 	"lbctl/internal/lb"
@@ -37,22 +38,32 @@ type TunnelSpec struct {
 	Port Val[Port]       `yaml:"port" default:"6080" doc:"gue: UDP port."`
 }
 
-// The words of options.
+// The words and numbers of options.
 type (
 	LostWord   = Enum[losts]
 	TunnelWord = Enum[tunnels]
 	CookieWord = Enum[cookies]
+	Threshold  = Int[thresholdBounds]
+	Bits4      = Int[bits4Bounds]
+	Bits6      = Int[bits6Bounds]
 )
 
 type (
-	losts   struct{}
-	tunnels struct{}
-	cookies struct{}
+	losts           struct{}
+	tunnels         struct{}
+	cookies         struct{}
+	thresholdBounds struct{}
+	bits4Bounds     struct{}
+	bits6Bounds     struct{}
 )
 
 func (losts) words() []string   { return []string{"move", "drop", "expire", "reset"} }
 func (tunnels) words() []string { return []string{"ipip", "gue"} }
 func (cookies) words() []string { return []string{"never", "auto", "always"} }
+
+func (thresholdBounds) bounds() (string, int64, int64) { return "a number", 0, math.MaxUint32 }
+func (bits4Bounds) bounds() (string, int64, int64)     { return "a number of bits", 1, 32 }
+func (bits6Bounds) bounds() (string, int64, int64)     { return "a number of bits", 1, 128 }
 
 // options resolves what was typed of a service with this policy.
 func (o OptionsSpec) options(policy lb.Policy) lb.L4Options {

@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"reflect"
 	"strings"
@@ -38,12 +39,17 @@ func compareReference(t *testing.T, docFile, want string) {
 	}
 }
 
+func init() {
+	maps.Copy(sectionTitles, map[string]string{
+		"standalone": "The file", "l4service": "A service", "l4backend": "A backend", "api": "api", "timeouts": "timeouts",
+		"persist": "persist of a service", "tunnel": "tunnel of a service",
+	})
+}
+
 // sectionTitles say what each section of the file describes.
 var sectionTitles = map[string]string{
 	"": "The file", "network": "A network", "node": "A node", "link": "A link of a node", "route": "A route of a node",
 	"service": "A service", "backend": "A backend", "http": "http of a service", "check": "A check", "workload": "A workload", "compare": "compare",
-	"standalone": "The file", "l4service": "A service", "l4backend": "A backend", "api": "api", "timeouts": "timeouts",
-	"persist": "persist of a service", "tunnel": "tunnel of a service",
 }
 
 func reference[T any]() string {

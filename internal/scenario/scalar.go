@@ -68,10 +68,6 @@ type (
 	Retries     = Int[retryBounds]
 	IdleConns   = Int[idleBounds]
 	MTU         = Int[mtuBounds]
-	Flows       = Int[flowBounds]
-	Threshold   = Int[thresholdBounds]
-	Bits4       = Int[bits4Bounds]
-	Bits6       = Int[bits6Bounds]
 )
 
 type (
@@ -85,10 +81,6 @@ type (
 	retryBounds      struct{}
 	idleBounds       struct{}
 	mtuBounds        struct{}
-	flowBounds       struct{}
-	thresholdBounds  struct{}
-	bits4Bounds      struct{}
-	bits6Bounds      struct{}
 )
 
 func (portBounds) bounds() (string, int64, int64)       { return "a port", 1, math.MaxUint16 }
@@ -101,10 +93,6 @@ func (resultBounds) bounds() (string, int64, int64)     { return "a number of re
 func (retryBounds) bounds() (string, int64, int64)      { return "a number of retries", 0, 10 }
 func (idleBounds) bounds() (string, int64, int64)       { return "a number of connections", 0, 60000 }
 func (mtuBounds) bounds() (string, int64, int64)        { return "an MTU", 1280, 9216 }
-func (flowBounds) bounds() (string, int64, int64)       { return "a number of flows", 1 << 10, 1 << 26 }
-func (thresholdBounds) bounds() (string, int64, int64)  { return "a number", 0, math.MaxUint32 }
-func (bits4Bounds) bounds() (string, int64, int64)      { return "a number of bits", 1, 32 }
-func (bits6Bounds) bounds() (string, int64, int64)      { return "a number of bits", 1, 128 }
 
 func (i *Int[B]) parse(text string) error {
 	var b B
@@ -158,7 +146,6 @@ type (
 	KindWord    = Enum[kinds]
 	MethodWord  = Enum[methods]
 	RoleWord    = Enum[roles]
-	HookWord    = Enum[hooks]
 )
 
 type (
@@ -169,7 +156,6 @@ type (
 	kinds     struct{}
 	methods   struct{}
 	roles     struct{}
-	hooks     struct{}
 )
 
 func (planes) words() []string    { return []string{"l4", "l7"} }
@@ -179,7 +165,6 @@ func (protocols) words() []string { return []string{"tcp", "udp"} }
 func (kinds) words() []string     { return []string{"http", "tcp"} }
 func (methods) words() []string   { return []string{"GET", "HEAD"} }
 func (roles) words() []string     { return []string{"client", "balancer", "server", "router"} }
-func (hooks) words() []string     { return []string{"auto", "native", "generic", "tcx"} }
 
 func (e *Enum[L]) parse(text string) error {
 	var l L
@@ -227,5 +212,4 @@ var otherNames = map[string]string{
 	"director": "balancer", "loadbalancer": "balancer", "lb": "balancer", "real-server": "server", "backend": "server", "gateway": "router", "generator": "client",
 	"gatewaying": "dr", "masquerading": "nat", "masq": "nat", "tunnel": "tun", "tunnelling": "tun", "ipip": "tun", "direct": "dr", "dsr": "dr",
 	"xdp": "l4", "tcp": "l4", "layer4": "l4", "http": "l7", "proxy": "l7", "layer7": "l7", "https": "http",
-	"driver": "native", "xdpdrv": "native", "skb": "generic", "xdpgeneric": "generic", "tc": "tcx", "tc-bpf": "tcx",
 }
