@@ -21,9 +21,15 @@ func interspersed(app *cli.App, args []string) []string {
 	if verb == nil {
 		return args
 	}
+	end := verbAt + 1 // of the verb, which may be two words
+	if end < len(args) {
+		if own := verb.Command(args[end]); own != nil {
+			verb, end = own, end+1
+		}
+	}
 	global := append([]string{}, args[:verbAt]...)
 	var flags, rest []string
-	for i := verbAt + 1; i < len(args); i++ {
+	for i := end; i < len(args); i++ {
 		a := args[i]
 		if !isFlag(a) || verb.SkipFlagParsing && !has(app.Flags, a) {
 			if a == "--" || verb.SkipFlagParsing {
@@ -44,7 +50,7 @@ func interspersed(app *cli.App, args []string) []string {
 			*to = append(*to, args[i])
 		}
 	}
-	return slices.Concat(global, args[verbAt:verbAt+1], flags, rest)
+	return slices.Concat(global, args[verbAt:end], flags, rest)
 }
 
 // isFlag reports whether a word is a flag: neither "-", nor "--", nor a number.

@@ -17,6 +17,11 @@ func TestIpvsadmKeepsItsOwnWords(t *testing.T) {
 		{"lbctl ipvsadm --lab x --dir=/d -l", "lbctl --lab x --dir=/d ipvsadm -- -l"},
 		{"lbctl --lab x ipvsadm -L -- --lab", "lbctl --lab x ipvsadm -- -L -- --lab"},
 		{"lbctl ipvsadm --lab", "lbctl ipvsadm -- --lab"},
+		{"lbctl l4 run --config f --lab x", "lbctl --lab x l4 run --config f"},
+		{"lbctl l4 --dir /d validate f -o json", "lbctl --dir /d l4 validate -o json f"},
+		{"lbctl l4 --socket /s -Ln run", "lbctl --socket /s l4 -- -Ln run"},
+		{"lbctl ipvsadm run", "lbctl ipvsadm -- run"},
+		{"ipvsadm run", "lbctl ipvsadm -- run"},
 		{"lbctl status -o json", "lbctl status -o json"},
 		{"lbctl", "lbctl"},
 	} {
