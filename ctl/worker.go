@@ -45,8 +45,8 @@ func (w *worker) run(ctx context.Context, c *Controller) error {
 	defer stop()
 	pause, pausing := time.NewTimer(0), true
 	defer pause.Stop()
+	changed := c.changed.wait() // before looking, so that nothing slips between
 	for {
-		changed := c.changed.wait() // before looking, so that nothing slips between
 		w.ready()
 		select {
 		case <-ctx.Done():
@@ -56,6 +56,7 @@ func (w *worker) run(ctx context.Context, c *Controller) error {
 		case <-watchdog:
 			w.alive(ctx)
 		case <-changed:
+			changed = c.changed.wait()
 			if !pausing { // a burst of changes is one
 				pause.Reset(statusPause)
 				pausing = true

@@ -181,3 +181,39 @@ func TestAnInterfaceThatIsNotThereIsRefusedAtItsPlace(t *testing.T) {
 		t.Errorf("error: %v, want %s", err, want)
 	}
 }
+
+// Whatever the bytes, ParseStandalone returns; what it refuses, it refuses at a
+// position; what it accepts has all that a balancer needs.
+func FuzzParseStandalone(f *testing.F) {
+	for _, pattern := range []string{"../../balancers/*.yaml", "testdata/standalone/*.yaml"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil || len(files) == 0 {
+			f.Fatalf("%s: %d files, %v", pattern, len(files), err)
+		}
+		for _, file := range files {
+			data, err := os.ReadFile(file)
+			if err != nil {
+				f.Fatal(err)
+			}
+			f.Add(data)
+		}
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		s, err := ParseStandalone("fuzz.yaml", data, nil)
+		var all Errors
+		if err != nil && (!errors.As(err, &all) || all[0].Line < 1 || all[0].Column < 1) {
+			t.Fatalf("an error without a place: %v", err)
+		}
+		if err != nil {
+			return
+		}
+		if s.Name == "" || len(s.Interfaces) == 0 || len(s.Config.Services) == 0 || s.Restart(s) != nil {
+			t.Errorf("accepted: %+v", s)
+		}
+		for _, svc := range s.Config.Services {
+			if !svc.VIP.Addr.IsValid() || svc.VIP.Addr.Port() == 0 || len(svc.Backends) == 0 || svc.Policy == "" || svc.Forward == "" {
+				t.Errorf("accepted: %+v", svc)
+			}
+		}
+	})
+}
