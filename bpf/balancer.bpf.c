@@ -115,16 +115,18 @@ int now(__u32 *jiffies)
 	return 0;
 }
 
-/* One round of the sweeper over both flow tables; see sweep.h. Run by Go, never twice at a time. */
+/* One round of the sweeper over all tables; see sweep.h. Run by Go, never twice at a time. */
 SEC("syscall")
 int sweep(struct tallies *out)
 {
-	struct tally four = {}, six = {};
+	struct round four = { .rearm = out->rearm, .sticks = out->sticks }, six = four, clients = four;
 
-	bpf_for_each_map_elem(&flows, judge_entry, &four, 0);
-	bpf_for_each_map_elem(&flows6, judge_entry, &six, 0);
-	out->flows = four;
-	out->flows6 = six;
+	bpf_for_each_map_elem(&flows, judge_flow4, &four, 0);
+	bpf_for_each_map_elem(&flows6, judge_flow6, &six, 0);
+	bpf_for_each_map_elem(&templates, judge_template, &clients, 0);
+	out->flows = four.found;
+	out->flows6 = six.found;
+	out->templates = clients.found;
 	return 0;
 }
 

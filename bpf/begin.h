@@ -13,27 +13,48 @@
 
 #include "deliver.h"
 #include "mtu.h"
+#include "persist.h"
+#include "reset.h"
 #include "service.h"
 #include "track.h"
 
-/* What begins with this packet, if a backend for it is found. */
-static __always_inline enum verdict beginning(struct flow *flow, __u64 owner, struct packet *p)
+/* What begins with this packet, if a backend for it is found. lost: it has a flow, but not its backend. */
+static __always_inline enum verdict beginning(struct service *service, int lost, struct packet *p)
 {
+	if (service->flags & EACH_ANEW)
+		return ONE_PACKET;
 	if (is_rst(p))
 		return STRAY_RESET;
-	if (!is_tcp(p))
-		return flow && is_live(owner) && !begins_anew(flow, owner, p) ? MOVED_FLOW : NEW_FLOW;
-	if (is_syn(p))
-		return NEW_FLOW;
-	return flow && is_live(owner) ? MOVED_FLOW : ADOPTED;
+	if (lost && !is_syn(p) && service->lost == MOVES)
+		return MOVED_FLOW;
+	return is_tcp(p) && !is_syn(p) ? ADOPTED : NEW_FLOW;
+}
+
+/* A backend for what begins: the client's own, or the policy's choice, or that of the hash. */
+static __always_inline struct backend *choose_for(enum verdict why, struct service *service, struct packet *p,
+						  __u32 *slot)
+{
+	struct backend *backend = sticky(service, p, slot);
+
+	if (backend)
+		return backend;
+	if (why == ADOPTED || why == STRAY_RESET)
+		backend = choose_by_hash(service, p, slot);
+	else
+		backend = choose(service, p, slot);
+	if (backend && why != STRAY_RESET)
+		make_template(service, p, backend, *slot);
+	return backend;
 }
 
 /* Without memory. Under NAT that is no use. */
 static __always_inline int degrade(struct packet *p, struct service *service)
 {
 	__u32 slot = 0;
-	struct backend *backend = choose_by_hash(service, p, &slot);
+	struct backend *backend = sticky(service, p, &slot);
 
+	if (!backend)
+		backend = choose_by_hash(service, p, &slot);
 	if (!backend)
 		return leave(XDP_PASS, NO_BACKEND);
 	if (backend->forward == NAT)
@@ -49,22 +70,25 @@ static __always_inline int begin(struct packet *p, union tuple *key, struct flow
 	struct backend *backend;
 	enum verdict why;
 	__u32 slot = 0;
+	int lost;
 
 	if (!service)
 		return leave(XDP_PASS, refuse(p, NO_SERVICE));
-	why = beginning(flow, owner, p);
-	if (why == ADOPTED || why == STRAY_RESET)
-		backend = choose_by_hash(service, p, &slot);
-	else
-		backend = choose(service, p, &slot);
+	lost = flow && is_live(owner) && !begins_anew(flow, owner, p);
+	if (lost && service->lost == DROPS)
+		return leave(XDP_DROP, LOST_FLOW);
+	if (lost && service->lost == RESETS && is_tcp(p))
+		return reset(p, flow, owner);
+	why = beginning(service, lost, p);
+	backend = choose_for(why, service, p, &slot);
 	if (!backend)
 		return leave(XDP_PASS, NO_BACKEND);
 	if (clashes(p, backend))
 		return leave(XDP_DROP, NAT_CLASH);
 	if (!fits(p, backend->mtu))
 		return tell(p, backend->mtu);
-	if (why == STRAY_RESET) {
-		count(slot, p, 0);
+	if (why == STRAY_RESET || why == ONE_PACKET) {
+		count(slot, p, why == ONE_PACKET);
 		return deliver(p, backend, why);
 	}
 	switch (remember(p, key, flow, &owner, backend, slot)) {

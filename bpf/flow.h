@@ -84,6 +84,18 @@ static __always_inline __u32 clock(void)
 	return bpf_jiffies64() + (s ? s->skew : 0);
 }
 
+/*
+ * The backend of a flow that it may not go on with, as long as there is what a
+ * last packet to it needs: a slot is not given away while it has flows.
+ */
+static __always_inline struct backend *former_backend_of(__u64 owner)
+{
+	__u32 slot = slot_of(owner);
+	struct backend *backend = bpf_map_lookup_elem(&backends, &slot);
+
+	return backend && backend->given == id_of(owner) && backend->ifindex ? backend : NULL;
+}
+
 /* Signed, since another CPU's packet may have come in after now was read. */
 static __always_inline int is_idle(__u32 last_seen, enum flow_state state, __u32 now)
 {

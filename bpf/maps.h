@@ -137,6 +137,20 @@ struct {
 	__type(key, __u32);
 	__type(value, __u64);
 } answers SEC(".maps");
+/* By struct service's index. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SERVICES);
+	__type(key, __u32);
+	__type(value, struct persistence);
+} persistences SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1 << 18);
+	__type(key, struct clients);
+	__type(value, struct template);
+} templates SEC(".maps");
 
 /* The program reads none of these; they live as long as it does. */
 struct {

@@ -68,7 +68,7 @@ static __always_inline __s32 active_of(__u64 flows) { return (flows - inactive_o
 static __always_inline __u64 weight_of(__u64 owner)
 {
 	if (!is_live(owner) || kind_of(owner) != REQUESTS)
-		return 0;
+		return 0; /* see stick() for templates */
 	return is_active(state_of(owner)) ? ACTIVE : 1;
 }
 

@@ -7,7 +7,7 @@
 #ifndef LBCTL_SWEEP_H
 #define LBCTL_SWEEP_H
 
-#include "flow.h"
+#include "persist.h"
 
 /*
  * A packet that has read the owner may write last_seen only after the judgement.
@@ -26,20 +26,81 @@ static __always_inline int expire(struct flow *flow, __u64 owner)
 	return become(flow, TOMBSTONE, owner) != TOMBSTONE;
 }
 
-static long judge_entry(void *map, void *key, struct flow *flow, struct tally *out)
+/* Ends the entry, or deletes it if it has ended. True iff it lives on. */
+static __always_inline int judge_flow(void *map, void *key, struct flow *flow, struct tally *out)
 {
 	__u64 owner = owner_in(flow);
 
 	if (is_live(owner)) {
 		if (!expire(flow, owner)) {
 			out->entries++;
-			return 0;
+			return 1;
 		}
 		out->expired++;
 		out->resting++;
 		return 0;
 	}
 	if (owner == TOMBSTONE && become(flow, TOMBSTONE, BURIED) != TOMBSTONE) {
+		out->entries++; /* a packet has just revived it */
+		return 1;
+	}
+	bpf_map_delete_elem(map, key);
+	out->deleted++;
+	return 0;
+}
+
+/* What a round hands to each of its calls. */
+struct round {
+	struct tally found;
+	__u32 rearm;  /* jiffies */
+	__u32 sticks; /* does any service have persistence? */
+};
+
+static long judge_flow4(void *map, struct tuple4 *key, struct flow *flow, struct round *round)
+{
+	__u64 owner = owner_in(flow);
+
+	if (judge_flow(map, key, flow, &round->found) && round->sticks && kind_of(owner) == REQUESTS)
+		keep_template(mapped(key->src), 0, owner, round->rearm);
+	return 0;
+}
+
+static long judge_flow6(void *map, struct tuple6 *key, struct flow *flow, struct round *round)
+{
+	__u64 owner = owner_in(flow);
+
+	if (judge_flow(map, key, flow, &round->found) && round->sticks && kind_of(owner) == REQUESTS)
+		keep_template(key->src, 1, owner, round->rearm);
+	return 0;
+}
+
+/* Of no use any more: its service has no persistence, or its backend is removed. */
+static __always_inline int is_void(struct clients *key, __u64 owner)
+{
+	__u32 slot = slot_of(owner);
+	struct backend *backend = bpf_map_lookup_elem(&backends, &slot);
+
+	return !persistence_of(key->service) || !backend || backend->id != id_of(owner);
+}
+
+/* Templates go the way of flows. */
+static long judge_template(void *map, struct clients *key, struct template *template, struct round *round)
+{
+	struct tally *out = &round->found;
+	__u64 owner = *(volatile __u64 *)&template->owner;
+
+	if (is_live(owner)) {
+		if ((__s32)(clock() - template->expires) <= 0 && !is_void(key, owner)) {
+			out->entries++;
+			return 0;
+		}
+		if (stick(template, owner, TOMBSTONE) == owner) {
+			out->expired++;
+			out->resting++;
+		}
+		return 0;
+	}
+	if (owner == TOMBSTONE && stick(template, TOMBSTONE, BURIED) != TOMBSTONE) {
 		out->entries++;
 		return 0;
 	}

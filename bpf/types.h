@@ -37,6 +37,19 @@ enum key_kind : __u32 {
 	CLIENT, /* a hash of the client's address and port: mh */
 };
 
+/* What becomes of a flow whose backend may not have it any more. */
+enum lost : __u8 {
+	MOVES,   /* to another backend, whose reset tells the client */
+	DROPS,   /* its packets are dropped until it is idle long enough */
+	EXPIRES, /* it is forgotten, and its next packet is one without a flow */
+	RESETS,  /* both ends are told by a RST */
+};
+
+/* Bits of struct service's flags. */
+enum service_flag : __u8 {
+	EACH_ANEW = 1, /* each packet is scheduled, and nothing remembered */
+};
+
 /*
  * A service. Replacing it is one atomic step, and it names its table, so a
  * packet meets either the old table with its size and key, or the new one.
@@ -46,6 +59,9 @@ struct service {
 	__u32 table; /* index into tables */
 	__u32 size;  /* of that table; 0 iff no backend is eligible */
 	enum key_kind key;
+	enum lost lost;
+	enum service_flag flags;
+	__u16 zero;
 };
 
 /* How a packet is delivered to a backend. */
@@ -59,6 +75,7 @@ enum forward : __u8 {
 enum backend_flag : __u32 {
 	FORWARDS = 1,   /* what the backend already has may go on: Go's to say */
 	OVERLOADED = 2, /* it has too many flows: the program's to say, see account() */
+	STICKS = 4,     /* clients that stick to it may begin something new there */
 };
 
 /*
@@ -87,7 +104,7 @@ struct backend {
 	__u16 zeros;
 	__u32 upper; /* flows at which it becomes OVERLOADED; 0: never */
 	__u32 lower; /* flows below which it no longer is; 0: three quarters of upper */
-	/* For Go only: what the slot was given to, until its counters are kept. */
+	/* What the slot was given to, until its flows are over and its counters kept. */
 	__u32 given; /* ID; 0: the slot may be given away */
 };
 
@@ -130,6 +147,7 @@ struct tuple6 {
 enum flow_kind : __u8 {
 	REQUESTS, /* from the client to the service: this entry is counted in loads */
 	REPLIES,  /* from the backend to the client, under NAT */
+	STICKY,   /* no flow, but a template: see persist.h */
 };
 
 /*
@@ -163,6 +181,27 @@ struct load {
 	__u64 templates; /* clients that stick to the backend */
 };
 
+/* How clients stick to backends, by struct service's index. */
+struct persistence {
+	__u32 timeout; /* jiffies after its last connection that a client is remembered; 0: not at all */
+	__u8 bits4;    /* clients that share this many bits of their address are one */
+	__u8 bits6;
+	__u16 zero;
+};
+
+/* The key of a template: clients of a service that are one. */
+struct clients {
+	struct address net;
+	__u32 service; /* struct service's index */
+};
+
+/* What IPVS calls a template: the backend that new connections of clients go to. */
+struct template {
+	__u64 owner;   /* as in struct flow, of kind STICKY and without a state */
+	__u32 expires; /* jiffies */
+	__u32 zero;
+};
+
 /* What may be changed while the program runs. */
 struct setting {
 	__u32 timeouts[FLOW_STATES]; /* jiffies without a packet after which a flow is over */
@@ -180,6 +219,10 @@ struct tally {
 struct tallies {
 	struct tally flows;
 	struct tally flows6;
+	struct tally templates;
+	/* What Go says of the round: */
+	__u32 rearm;  /* jiffies for which a template lives on that has flows */
+	__u32 sticks; /* does any service have persistence? */
 };
 
 /* Per backend slot and CPU. Bytes count from the IP header on. */

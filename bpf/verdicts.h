@@ -36,6 +36,7 @@
 	V(LAND, "dropped: source and destination are the same")                                         \
 	V(STALE_REPLY, "dropped: a reply of a backend that may not have the flow any more")             \
 	V(NAT_CLASH, "dropped: by another service the client's port is connected to this very server")  \
+	V(LOST_FLOW, "dropped: the flow's backend is gone or down, and the service keeps it to that")       \
 	V(NO_ROOM, "dropped: the flow table is full, and without an entry no reply could be translated")\
 	V(TOO_BIG_UNTOLD, "dropped: it does not fit on the way, and too many senders were told of late")\
 	/* Answered. */                                                                                 \
@@ -45,6 +46,9 @@
 	V(KNOWN_FLOW, "forwarded: to the backend that the flow already has")                            \
 	V(NEW_FLOW, "forwarded: to the backend chosen for a new flow")                                  \
 	V(MOVED_FLOW, "forwarded: to another backend, the flow's own is gone or down")                  \
+	V(ONE_PACKET, "forwarded: to the backend chosen for this datagram alone")                       \
+	V(RESET_BACKEND, "forwarded: turned into a RST for a backend that is to let go of the flow")    \
+	V(RESET_CLIENT, "answered: with a RST in the name of the service, for the backend is gone")     \
 	V(ADOPTED, "forwarded: amid a connection that is not remembered, to the backend of its hash")   \
 	V(DEGRADED, "forwarded: not remembered, the flow table is full, to the backend of its hash")    \
 	V(STRAY_RESET, "forwarded: a RST without a flow, not remembered")                               \

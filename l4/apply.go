@@ -112,6 +112,9 @@ func (p *Plane) insertMembers(w *wanted) (*service, error) {
 		}
 		v.name = w.Name
 	}
+	if err := p.setPersistence(v, w); err != nil {
+		return nil, fmt.Errorf("write persistence: %w", err)
+	}
 	for _, b := range w.Backends {
 		if err := p.insertMember(v, b, w); err != nil {
 			return nil, fmt.Errorf("write backend %q: %w", b.Name, err)
@@ -124,6 +127,9 @@ func (p *Plane) insertMembers(w *wanted) (*service, error) {
 func (p *Plane) clearService(index uint32) error {
 	if err := p.objects.Turns.Put(index, uint64(0)); err != nil {
 		return fmt.Errorf("clear counter: %w", err)
+	}
+	if err := p.objects.Persistences.Put(index, xdpPersistence{}); err != nil {
+		return fmt.Errorf("clear persistence: %w", err)
 	}
 	if err := p.objects.Retired.Put(index, xdpRetirement{}); err != nil {
 		return fmt.Errorf("clear counters: %w", err)

@@ -24,6 +24,10 @@ type objects struct {
 	table *ebpf.MapSpec // of a service's table, without its size
 }
 
+// templateShare: a client has more than one flow at a time, or there is no point
+// in persistence.
+const templateShare = 8
+
 // xdpPin and tcxPin are the programs' names in the pin folder. Maps have their
 // own names there, links those of pinOf.
 const (
@@ -74,8 +78,10 @@ func prepare(o Options) (*ebpf.CollectionSpec, error) {
 			m.Pinning = ebpf.PinByName
 		}
 	}
-	for _, name := range []string{xdpMapFlows, xdpMapFlows6} {
-		spec.Maps[name].MaxEntries = uint32(o.MaxFlows)
+	for name, entries := range map[string]int{
+		xdpMapFlows: o.MaxFlows, xdpMapFlows6: o.MaxFlows, xdpMapTemplates: max(o.MaxFlows/templateShare, 1),
+	} {
+		spec.Maps[name].MaxEntries = uint32(entries)
 		pinned, err := ebpf.LoadPinnedMap(filepath.Join(o.PinDir, name), nil)
 		if err == nil {
 			spec.Maps[name].MaxEntries = pinned.MaxEntries()
@@ -119,6 +125,9 @@ func layout() uint64 {
 		xdpFlow{},
 		xdpLoad{},
 		xdpSetting{},
+		xdpPersistence{},
+		xdpClients{},
+		xdpTemplate{},
 		xdpCounters{},
 		xdpPort{},
 		xdpName{},

@@ -26,11 +26,20 @@ func (r *rig) recount() error {
 	}
 	ok(r, eachFlow(r.objects.Flows, func(_ xdpTuple4, f xdpFlow) { visit(f) }))
 	ok(r, eachFlow(r.objects.Flows6, func(_ xdpTuple6, f xdpFlow) { visit(f) }))
+	var key xdpClients
+	var template xdpTemplate
+	entries := r.objects.Templates.Iterate()
+	for entries.Next(&key, &template) {
+		if template.Owner>>32 != 0 {
+			want[template.Owner>>16&0xffff].Templates++
+		}
+	}
+	ok(r, entries.Err())
 	got := make([]xdpLoad, len(want))
 	ok(r, readArray(r.objects.Loads, got))
 	for slot := range want {
-		if got[slot].Flows != want[slot].Flows {
-			return fmt.Errorf("slot %d has %#x in loads, its entries add up to %#x", slot, got[slot].Flows, want[slot].Flows)
+		if got[slot] != want[slot] {
+			return fmt.Errorf("slot %d has %#x in loads, its entries add up to %#x", slot, got[slot], want[slot])
 		}
 	}
 	return nil
@@ -66,6 +75,9 @@ func mixed(backends ...lb.Backend) lb.Snapshot {
 			v.Name = fmt.Sprint(k, j)
 			for n := range v.Backends {
 				v.Backends[n].ID += lb.BackendID(100 * (2*i + j))
+			}
+			if i%2 == 0 {
+				v.L4.Persist = lb.Persistence{Timeout: 100 * time.Second, Bits4: 31}
 			}
 			s.Services = append(s.Services, *v)
 		}

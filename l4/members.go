@@ -39,6 +39,10 @@ func (p *Plane) insertMember(v *service, b lb.Backend, w *wanted) error {
 			next.Flags |= xdpBackendFlagFORWARDS
 		}
 	}
+	next.Flags &^= xdpBackendFlagSTICKS
+	if w.sticks(b) {
+		next.Flags |= xdpBackendFlagSTICKS
+	}
 	return p.writeMember(m, next)
 }
 

@@ -13,6 +13,8 @@ type wanted struct {
 	key     xdpVip
 	kind    xdpKeyKind
 	forward xdpForward
+	value   xdpService // what its options make of it; the rest is zero
+	persist xdpPersistence
 	hops    map[lb.BackendID]hop // of backends whose next hop is known
 }
 
@@ -88,7 +90,7 @@ func Validate(v lb.Service) error {
 			return fmt.Errorf("backend %q at %s: %s keeps the port, want %d", b.Name, b.Addr, keepers[forward], v.VIP.Addr.Port())
 		}
 	}
-	return nil
+	return validateOptions(v)
 }
 
 func newWanted(v lb.Service) (*wanted, error) {
@@ -105,9 +107,13 @@ func newWanted(v lb.Service) (*wanted, error) {
 		}
 		seen[b.ID] = b.Name
 	}
+	persist, err := toPersistence(v.L4.Persist)
+	if err != nil {
+		return nil, err
+	}
 	return &wanted{
 		Service: v, key: toVIP(v.VIP), kind: keyKinds[v.Policy], forward: forwards[v.Forward],
-		hops: map[lb.BackendID]hop{},
+		value: optionsOf(v), persist: persist, hops: map[lb.BackendID]hop{},
 	}, nil
 }
 

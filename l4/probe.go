@@ -18,7 +18,9 @@ func Probe() error {
 	if err != nil {
 		return err
 	}
-	spec.Maps[xdpMapFlows].MaxEntries, spec.Maps[xdpMapFlows6].MaxEntries = 1024, 1024
+	for _, name := range []string{xdpMapFlows, xdpMapFlows6, xdpMapTemplates} {
+		spec.Maps[name].MaxEntries = 1024
+	}
 	var o xdpObjects
 	if err := spec.LoadAndAssign(&o, nil); err != nil {
 		return fmt.Errorf("load XDP program (needs root, or CAP_BPF and CAP_NET_ADMIN): %w", err)

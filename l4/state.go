@@ -34,6 +34,8 @@ type service struct {
 	known   bool   // whether sum is that of the table
 	sum     uint64 // of the table's content
 	members []*member
+
+	persists bool // clients stick to its backends
 }
 
 // member is a backend in its slot.
@@ -93,7 +95,11 @@ func (s *state) readServices(maps *xdpMaps) error {
 		}
 		s.indices.mark(value.Index)
 		s.tables.mark(value.Table)
-		s.services = append(s.services, &service{key: key, value: value, name: fromName(name)})
+		var persist xdpPersistence
+		if err := maps.Persistences.Lookup(value.Index, &persist); err != nil {
+			return fmt.Errorf("read persistence of service %s: %w", fromVIP(key), err)
+		}
+		s.services = append(s.services, &service{key: key, value: value, name: fromName(name), persists: persist.Timeout != 0})
 	}
 	slices.SortFunc(s.services, func(a, b *service) int { return cmp.Compare(a.value.Index, b.value.Index) })
 	if err := entries.Err(); err != nil {

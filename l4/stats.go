@@ -65,8 +65,10 @@ func (p *Plane) serviceStats(v *service) (lb.ServiceStats, error) {
 		}
 		counters := toCounters(c)
 		counters.Active, counters.Inactive = load.levels()
+		counters.Sticky = load.Templates
 		s.Counters.Active += counters.Active
 		s.Counters.Inactive += counters.Inactive
+		s.Counters.Sticky += counters.Sticky
 		s.Backends = append(s.Backends, lb.BackendStats{ID: m.id, Name: m.name, Counters: counters})
 	}
 	for _, m := range p.state.retiring {
@@ -80,7 +82,7 @@ func (p *Plane) serviceStats(v *service) (lb.ServiceStats, error) {
 		add(&sum, c)
 	}
 	total := toCounters(sum)
-	total.Active, total.Inactive = s.Counters.Active, s.Counters.Inactive
+	total.Active, total.Inactive, total.Sticky = s.Counters.Active, s.Counters.Inactive, s.Counters.Sticky
 	s.Counters = total
 	return s, nil
 }

@@ -64,8 +64,11 @@ func (p *Plane) Sweep() error {
 	if err := p.awaitPackets(); err != nil {
 		return err
 	}
+	found, err := p.order()
+	if err != nil {
+		return fmt.Errorf("sweep: %w", err)
+	}
 	begin := time.Now()
-	var found xdpTallies
 	if err := runWith(p.objects.Sweep, &found); err != nil {
 		return fmt.Errorf("sweep: %w", err)
 	}
@@ -80,6 +83,23 @@ func (p *Plane) Sweep() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.retire()
+}
+
+// templateRearm is how long a template lives on that is over, but has flows
+// (ip_vs_conn_expire in ip_vs_conn.c).
+const templateRearm = 60 * time.Second
+
+// order is what the program is told of a round.
+func (p *Plane) order() (out xdpTallies, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, v := range p.state.services {
+		if v.persists {
+			out.Sticks = 1
+		}
+	}
+	out.Rearm, err = jiffies(templateRearm)
+	return out, err
 }
 
 // flowTables is what the last sweep found.

@@ -21,6 +21,7 @@ var tableSeed = maphash.MakeSeed()
 type change struct {
 	service *service
 	kind    xdpKeyKind
+	options xdpService
 	slots   []uint32
 	sum     uint64
 	index   uint32
@@ -66,12 +67,12 @@ func (p *Plane) newTable(w *wanted, v *service) (*change, error) {
 	for _, m := range v.members {
 		slotOf[m.id] = m.slot
 	}
-	c := &change{service: v, kind: w.kind, slots: make([]uint32, len(ids))}
+	c := &change{service: v, kind: w.kind, options: w.value, slots: make([]uint32, len(ids))}
 	for i, id := range ids {
 		c.slots[i] = slotOf[id]
 	}
 	c.sum = tableSum(c.kind, c.slots)
-	if v.known && v.sum == c.sum {
+	if v.known && v.sum == c.sum && v.options() == c.options {
 		return nil, nil
 	}
 	if len(c.slots) == 0 {
@@ -81,6 +82,13 @@ func (p *Plane) newTable(w *wanted, v *service) (*change, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+// options are what of a service is not about its table.
+func (v *service) options() xdpService {
+	o := v.value
+	o.Index, o.Table, o.Size, o.Key = 0, 0, 0, 0
+	return o
 }
 
 func tableSum(kind xdpKeyKind, slots []uint32) uint64 {
@@ -139,7 +147,8 @@ func (p *Plane) insertTables(changes []*change) error {
 // point makes a service use its new table.
 func (p *Plane) point(c *change) error {
 	old := c.service.value
-	next := xdpService{Index: old.Index, Table: c.index, Size: uint32(len(c.slots)), Key: c.kind}
+	next := c.options
+	next.Index, next.Table, next.Size, next.Key = old.Index, c.index, uint32(len(c.slots)), c.kind
 	if err := p.objects.Services.Put(c.service.key, next); err != nil {
 		return err
 	}

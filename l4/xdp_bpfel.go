@@ -50,7 +50,14 @@ type xdpBackendFlag uint32
 const (
 	xdpBackendFlagFORWARDS   xdpBackendFlag = 1
 	xdpBackendFlagOVERLOADED xdpBackendFlag = 2
+	xdpBackendFlagSTICKS     xdpBackendFlag = 4
 )
+
+type xdpClients struct {
+	_       structs.HostLayout
+	Net     xdpAddress
+	Service uint32
+}
 
 type xdpCounters struct {
 	_           structs.HostLayout
@@ -80,6 +87,7 @@ type xdpFlowKind uint8
 const (
 	xdpFlowKindREQUESTS xdpFlowKind = 0
 	xdpFlowKindREPLIES  xdpFlowKind = 1
+	xdpFlowKindSTICKY   xdpFlowKind = 2
 )
 
 type xdpFlowState uint8
@@ -117,9 +125,26 @@ type xdpLoad struct {
 	Templates uint64
 }
 
+type xdpLost uint8
+
+const (
+	xdpLostMOVES   xdpLost = 0
+	xdpLostDROPS   xdpLost = 1
+	xdpLostEXPIRES xdpLost = 2
+	xdpLostRESETS  xdpLost = 3
+)
+
 type xdpName struct {
 	_    structs.HostLayout
 	Text [64]uint8
+}
+
+type xdpPersistence struct {
+	_       structs.HostLayout
+	Timeout uint32
+	Bits4   uint8
+	Bits6   uint8
+	Zero    uint16
 }
 
 type xdpPort struct {
@@ -141,7 +166,16 @@ type xdpService struct {
 	Table uint32
 	Size  uint32
 	Key   xdpKeyKind
+	Lost  xdpLost
+	Flags xdpServiceFlag
+	Zero  uint16
 }
+
+type xdpServiceFlag uint8
+
+const (
+	xdpServiceFlagEACH_ANEW xdpServiceFlag = 1
+)
 
 type xdpSetting struct {
 	_        structs.HostLayout
@@ -150,9 +184,12 @@ type xdpSetting struct {
 }
 
 type xdpTallies struct {
-	_      structs.HostLayout
-	Flows  xdpTally
-	Flows6 xdpTally
+	_         structs.HostLayout
+	Flows     xdpTally
+	Flows6    xdpTally
+	Templates xdpTally
+	Rearm     uint32
+	Sticks    uint32
 }
 
 type xdpTally struct {
@@ -161,6 +198,13 @@ type xdpTally struct {
 	Expired uint64
 	Resting uint64
 	Deleted uint64
+}
+
+type xdpTemplate struct {
+	_       structs.HostLayout
+	Owner   uint64
+	Expires uint32
+	Zero    uint32
 }
 
 type xdpTuple4 struct {
@@ -210,12 +254,14 @@ const (
 	xdpMapFlows        = "flows"
 	xdpMapFlows6       = "flows6"
 	xdpMapLoads        = "loads"
+	xdpMapPersistences = "persistences"
 	xdpMapPorts        = "ports"
 	xdpMapRetired      = "retired"
 	xdpMapServiceNames = "service_names"
 	xdpMapServices     = "services"
 	xdpMapSettings     = "settings"
 	xdpMapTables       = "tables"
+	xdpMapTemplates    = "templates"
 	xdpMapTraffic      = "traffic"
 	xdpMapTurns        = "turns"
 	xdpMapVerdicts     = "verdicts"
@@ -291,12 +337,14 @@ type xdpMapSpecs struct {
 	Flows        *ebpf.MapSpec `ebpf:"flows"`
 	Flows6       *ebpf.MapSpec `ebpf:"flows6"`
 	Loads        *ebpf.MapSpec `ebpf:"loads"`
+	Persistences *ebpf.MapSpec `ebpf:"persistences"`
 	Ports        *ebpf.MapSpec `ebpf:"ports"`
 	Retired      *ebpf.MapSpec `ebpf:"retired"`
 	ServiceNames *ebpf.MapSpec `ebpf:"service_names"`
 	Services     *ebpf.MapSpec `ebpf:"services"`
 	Settings     *ebpf.MapSpec `ebpf:"settings"`
 	Tables       *ebpf.MapSpec `ebpf:"tables"`
+	Templates    *ebpf.MapSpec `ebpf:"templates"`
 	Traffic      *ebpf.MapSpec `ebpf:"traffic"`
 	Turns        *ebpf.MapSpec `ebpf:"turns"`
 	Verdicts     *ebpf.MapSpec `ebpf:"verdicts"`
@@ -340,12 +388,14 @@ type xdpMaps struct {
 	Flows        *ebpf.Map `ebpf:"flows"`
 	Flows6       *ebpf.Map `ebpf:"flows6"`
 	Loads        *ebpf.Map `ebpf:"loads"`
+	Persistences *ebpf.Map `ebpf:"persistences"`
 	Ports        *ebpf.Map `ebpf:"ports"`
 	Retired      *ebpf.Map `ebpf:"retired"`
 	ServiceNames *ebpf.Map `ebpf:"service_names"`
 	Services     *ebpf.Map `ebpf:"services"`
 	Settings     *ebpf.Map `ebpf:"settings"`
 	Tables       *ebpf.Map `ebpf:"tables"`
+	Templates    *ebpf.Map `ebpf:"templates"`
 	Traffic      *ebpf.Map `ebpf:"traffic"`
 	Turns        *ebpf.Map `ebpf:"turns"`
 	Verdicts     *ebpf.Map `ebpf:"verdicts"`
@@ -362,12 +412,14 @@ func (m *xdpMaps) Close() error {
 		m.Flows,
 		m.Flows6,
 		m.Loads,
+		m.Persistences,
 		m.Ports,
 		m.Retired,
 		m.ServiceNames,
 		m.Services,
 		m.Settings,
 		m.Tables,
+		m.Templates,
 		m.Traffic,
 		m.Turns,
 		m.Verdicts,

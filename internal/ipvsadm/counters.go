@@ -33,6 +33,7 @@ func Count(table []Service, services []lb.Service, before, now Sample) {
 			w, c := backendCounters(was, b.ID), backendCounters(is, b.ID)
 			s.Dests[j].Stats = stats(w, c, seconds)
 			s.Dests[j].Active, s.Dests[j].Inactive = level(c.Active), level(c.Inactive)
+			s.Dests[j].Persistent = level(c.Sticky)
 		}
 	}
 }

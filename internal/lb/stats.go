@@ -48,6 +48,7 @@ type Counters struct {
 	Retries     uint64 `json:"retries,omitempty"`  // L7
 	Active      uint64 `json:"active"`             // TCP flows not seen closing (L4), requests in flight (L7)
 	Inactive    uint64 `json:"inactive,omitempty"` // L4: other flows that are remembered; all of UDP, as IPVS counts
+	Sticky      uint64 `json:"sticky,omitempty"`   // L4: clients that stick to the backend; IPVS's PersistConn
 }
 
 // Verdict is one named fate of a packet and how many met it.

@@ -1,0 +1,85 @@
+package l4
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"time"
+
+	"lbctl/internal/lb"
+)
+
+// losts are the words for what becomes of a flow whose backend is gone.
+var losts = map[lb.Lost]xdpLost{
+	lb.LostMoves:   xdpLostMOVES,
+	lb.LostDrops:   xdpLostDROPS,
+	lb.LostExpires: xdpLostEXPIRES,
+	lb.LostResets:  xdpLostRESETS,
+}
+
+// validateOptions reports what of a service's options this plane cannot do.
+func validateOptions(v lb.Service) error {
+	o := v.L4
+	_, known := losts[o.Lost]
+	switch {
+	case !known:
+		return fmt.Errorf("lost %q: want drop, expire or reset, or nothing", o.Lost)
+	case o.Lost == lb.LostResets && v.VIP.Proto != lb.TCP:
+		return errors.New("lost reset: only TCP has a RST")
+	case o.OnePacket && v.VIP.Proto != lb.UDP:
+		return errors.New("one_packet: want proto udp, for a TCP connection is more than one packet")
+	case o.OnePacket && v.Forward == lb.NAT:
+		return errors.New("one_packet under nat: nothing is remembered, so no reply could be translated")
+	case o.Persist.Timeout < 0 || o.Persist.Timeout > maxTimeout:
+		return fmt.Errorf("persistence timeout %s: want at most %s", o.Persist.Timeout, maxTimeout)
+	case o.Persist.Timeout > 0 && o.Persist.Timeout < time.Second:
+		return fmt.Errorf("persistence timeout %s: want a second or more", o.Persist.Timeout)
+	case o.Persist.Bits4 > 32:
+		return fmt.Errorf("persistence by %d bits of an IPv4 address: want 1 to 32", o.Persist.Bits4)
+	case o.Persist.Bits6 > 128:
+		return fmt.Errorf("persistence by %d bits of an IPv6 address: want 1 to 128", o.Persist.Bits6)
+	}
+	for _, b := range v.Backends {
+		if b.Lower > b.Upper {
+			return fmt.Errorf("backend %q: its lower threshold %d is above the upper one, %d", b.Name, b.Lower, b.Upper)
+		}
+	}
+	return nil
+}
+
+// optionsOf is what the options say in struct service.
+func optionsOf(v lb.Service) xdpService {
+	out := xdpService{Lost: losts[v.L4.Lost]}
+	if v.L4.OnePacket {
+		out.Flags |= xdpServiceFlagEACH_ANEW
+	}
+	return out
+}
+
+func toPersistence(p lb.Persistence) (xdpPersistence, error) {
+	if p.Timeout == 0 {
+		return xdpPersistence{}, nil
+	}
+	timeout, err := jiffies(p.Timeout)
+	return xdpPersistence{Timeout: timeout, Bits4: cmp.Or(p.Bits4, 32), Bits6: cmp.Or(p.Bits6, 128)}, err
+}
+
+// setPersistence changes it at once: it refers to nothing.
+func (p *Plane) setPersistence(v *service, w *wanted) error {
+	var was xdpPersistence
+	if err := p.objects.Persistences.Lookup(v.value.Index, &was); err != nil {
+		return err
+	}
+	v.persists = w.persist.Timeout != 0
+	if was == w.persist {
+		return nil
+	}
+	return p.objects.Persistences.Put(v.value.Index, w.persist)
+}
+
+// sticks reports whether clients that the backend has may begin something new
+// there. In IPVS they may at weight 0, unless expire_quiescent_template is set;
+// one that is being drained takes nothing new from anybody.
+func (w *wanted) sticks(b lb.Backend) bool {
+	return b.Admin == lb.Enabled && (b.Weight > 0 || !w.L4.Persist.Quiesce)
+}
