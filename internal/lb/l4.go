@@ -1,14 +1,11 @@
 package lb
 
-import (
-	"net/netip"
-	"time"
-)
+import "time"
 
 // L4Options is what an L4 service may be told beyond policy and forward. Zero
 // means: as IPVS does without a flag.
 type L4Options struct {
-	Also       []Match       `json:"also,omitempty"`       // what clients may address beside the VIP: a group, as by a firewall mark
+	Also       []Match       `json:"also,omitempty"`       // what clients may address beside the VIP, or without one: a group, as by a firewall mark
 	Ports      bool          `json:"ports,omitempty"`      // sh, mh: hash the client's port, too (sh-port, mh-port); scenarios set it for mh unless told
 	Fallback   bool          `json:"fallback,omitempty"`   // sh, mh: another backend if the key's own takes nothing new (sh-fallback, mh-fallback)
 	OnePacket  bool          `json:"one_packet,omitempty"` // UDP: each datagram is scheduled anew, nothing is remembered
@@ -19,15 +16,6 @@ type L4Options struct {
 	QUIC       bool          `json:"quic,omitempty"`  // UDP: stick to the connection ID that the backend chose
 	SYNCookies SYNCookies    `json:"syn_cookies,omitempty"`
 	SYNLimit   uint32        `json:"syn_limit,omitempty"` // SYNs per second and client address; 0: unlimited
-}
-
-// Match is a set of destinations: a prefix of addresses and a range of ports.
-// A VIP is a Match of one address and one port; port 0 to 0 is any port.
-type Match struct {
-	Prefix netip.Prefix `json:"prefix"`
-	First  uint16       `json:"first"`
-	Last   uint16       `json:"last"` // inclusive
-	Proto  Protocol     `json:"proto"`
 }
 
 // Persistence sends all connections of a client to one backend, until it has

@@ -69,7 +69,7 @@ type BackendID uint32
 
 // VIP is what clients address.
 type VIP struct {
-	Addr  netip.AddrPort `json:"addr"`
+	Addr  netip.AddrPort `json:"addr"` // port 0: any port, on L4
 	Proto Protocol       `json:"proto"`
 }
 
@@ -80,7 +80,7 @@ func (v VIP) String() string { return v.Addr.String() + "/" + string(v.Proto) }
 type Service struct {
 	Name     string    `json:"name"`
 	Plane    Plane     `json:"plane"`
-	VIP      VIP       `json:"vip"`
+	VIP      VIP       `json:"vip"`               // on L4 it may be absent where L4.Also says more
 	Forward  Forward   `json:"forward,omitempty"` // L4 only
 	Policy   Policy    `json:"policy"`
 	L4       L4Options `json:"l4,omitzero"`
@@ -92,8 +92,8 @@ type Service struct {
 // Backend is one target of a service.
 type Backend struct {
 	ID     BackendID      `json:"id"`
-	Name   string         `json:"name"` // unique in its service: "s1", or "s1:8080" off the service's port
-	Addr   netip.AddrPort `json:"addr"`
+	Name   string         `json:"name"`            // unique in its service: "s1", or "s1:8080" off the service's port
+	Addr   netip.AddrPort `json:"addr"`            // port 0: the one that the packet came to, on L4
 	Weight uint32         `json:"weight"`          // 0: takes nothing new, keeps what it has; L4 takes up to 2^31-1
 	Upper  uint32         `json:"upper,omitempty"` // L4: flows at which it takes nothing new; 0: never
 	Lower  uint32         `json:"lower,omitempty"` // L4: flows below which it does again; 0: three quarters of Upper
