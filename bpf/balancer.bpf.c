@@ -20,6 +20,7 @@
 #include "verdicts.h"
 #include "maps.h"
 #include "parse.h"
+#include "lookup.h"
 #include "service.h"
 #include "flow.h"
 #include "track.h"

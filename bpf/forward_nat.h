@@ -52,7 +52,7 @@ static __always_inline int forward_nat(struct packet *p, struct backend *backend
 {
 	struct address to = backend->addr;
 
-	translate(p, RECEIVER, &to, backend->port);
+	translate(p, RECEIVER, &to, port_of(backend, p));
 	return transmit(p, backend->ifindex, backend->mac);
 }
 

@@ -40,7 +40,7 @@ static __always_inline int is_v4(struct address *a)
 	return !a->word[0] && !a->word[1] && a->word[2] == bpf_htonl(0xffff);
 }
 
-static __always_inline __u8 class_of(struct packet *p)
+static __always_inline __u8 traffic_class(struct packet *p)
 {
 	return p->six ? p->ip6->priority << 4 | p->ip6->flow_lbl[0] >> 4 : p->ip->tos;
 }
@@ -50,7 +50,7 @@ static __always_inline struct inner inner_of(struct packet *p)
 	return (struct inner){
 		.hash = hash_of(p, p->sport),
 		.bytes = p->bytes,
-		.class = class_of(p),
+		.class = traffic_class(p),
 		.proto = p->six ? IPPROTO_IPV6 : IPPROTO_IPIP,
 	};
 }

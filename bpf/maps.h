@@ -14,6 +14,10 @@
 #define TABLES (2 * SERVICES + 1) /* while a table is replaced, both exist; 0 is no service's */
 #define SLOTS 16384
 #define FILTER_BITS 65536
+#define VIPS 16384
+#define PREFIXES 65536
+#define PORTS 64 /* of which one element of port_classes tells */
+#define ELEMENTS (65536 / PORTS)
 
 /*
  * Does a service have this address, or a backend under NAT? A bit by the
@@ -26,10 +30,22 @@ struct {
 	__type(value, __u64);
 } filter SEC(".maps");
 
-/* The services' addresses, exactly. The value is of no meaning. */
+/*
+ * By family, IPv4 first: the length of the services' shortest prefix as one of
+ * IPv6, plus 1. 0: they have none. As it is below 256, a packet can only meet
+ * all of it, whatever the kernel's copy does.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 2);
+	__type(key, __u32);
+	__type(value, __u32);
+} shortest SEC(".maps");
+
+/* The services' single addresses. The value is of no meaning. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, SERVICES);
+	__uint(max_entries, VIPS);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct address);
 	__type(value, __u32);
@@ -45,11 +61,36 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, SERVICES);
+	__uint(max_entries, VIPS);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct vip);
 	__type(value, struct service);
 } services SEC(".maps");
+
+/*
+ * In the one slot: the classes of TCP's ports, and then of UDP's. Empty if no
+ * service has a prefix or a range. A new set of prefixes and ranges has classes
+ * of its own, so that all of it comes into force when this map is replaced.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__array(values, struct {
+		__uint(type, BPF_MAP_TYPE_ARRAY);
+		__uint(max_entries, 2 * ELEMENTS);
+		__type(key, __u32);
+		__type(value, __u16[PORTS]);
+	});
+} port_classes SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, PREFIXES);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct prefix);
+	__type(value, struct service);
+} prefixes SEC(".maps");
 
 /* By struct service's table: that service's slots, as many as its size. */
 struct {
@@ -136,7 +177,7 @@ struct {
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, __u64);
-} answers SEC(".maps");
+} told SEC(".maps");
 /* By struct service's index. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

@@ -45,7 +45,7 @@ static __always_inline int fits(struct packet *p, __u32 mtu)
 static __always_inline int may_answer(void)
 {
 	__u32 zero = 0;
-	__u64 now = bpf_ktime_get_ns(), *from = bpf_map_lookup_elem(&answers, &zero);
+	__u64 now = bpf_ktime_get_ns(), *from = bpf_map_lookup_elem(&told, &zero);
 
 	if (!from || *from > now)
 		return 0;

@@ -69,6 +69,12 @@ static __always_inline struct address destination(struct packet *p)
 	return p->six ? *(struct address *)&p->ip6->daddr : mapped(p->ip->daddr);
 }
 
+static __always_inline int same(struct address *a, struct address *b)
+{
+	return a->word[0] == b->word[0] && a->word[1] == b->word[1] && a->word[2] == b->word[2] &&
+	       a->word[3] == b->word[3];
+}
+
 static __always_inline enum verdict parse_ip4(void *end, struct packet *p)
 {
 	p->ip = (void *)(p->eth + 1);
@@ -240,8 +246,7 @@ static __always_inline int is_land(struct packet *p)
 		return p->ip->saddr == p->ip->daddr;
 	src = source(p);
 	dst = destination(p);
-	return src.word[0] == dst.word[0] && src.word[1] == dst.word[1] &&
-	       src.word[2] == dst.word[2] && src.word[3] == dst.word[3];
+	return same(&src, &dst);
 }
 
 /* What must hold of a packet to a service's address before it is forwarded. */

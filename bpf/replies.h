@@ -11,6 +11,12 @@
 
 #include "flow.h"
 
+/* The port of the backend that a request goes to. */
+static __always_inline __be16 port_of(struct backend *backend, struct packet *p)
+{
+	return backend->port ? backend->port : p->dport;
+}
+
 /* The key of the replies to a request. */
 static __always_inline void key_of_replies(struct packet *p, struct backend *backend, union tuple *key)
 {
@@ -18,7 +24,7 @@ static __always_inline void key_of_replies(struct packet *p, struct backend *bac
 		key->v6 = (struct tuple6){
 			.src = backend->addr,
 			.dst = source(p),
-			.sport = backend->port,
+			.sport = port_of(backend, p),
 			.dport = p->sport,
 			.proto = p->proto,
 		};
@@ -26,7 +32,7 @@ static __always_inline void key_of_replies(struct packet *p, struct backend *bac
 		key->v4 = (struct tuple4){
 			.src = backend->addr.word[3],
 			.dst = p->ip->saddr,
-			.sport = backend->port,
+			.sport = port_of(backend, p),
 			.dport = p->sport,
 			.proto = p->proto,
 		};
@@ -53,9 +59,18 @@ static __always_inline void key_of_requests(struct packet *p, struct flow *repli
 		};
 }
 
+/* Do the replies answer what the request was addressed to? */
+static __always_inline int answers(struct flow *replies, struct packet *p)
+{
+	struct address dst = destination(p);
+
+	return replies->vport == p->dport && same(&replies->vip, &dst);
+}
+
 /*
  * The backend would take the client's packets for those of a connection that it
- * has by another service: there the tuple is the same.
+ * has by another service, or by another address or port of this one: there the
+ * tuple is the same.
  */
 static __always_inline int clashes(struct packet *p, struct backend *backend)
 {
@@ -70,7 +85,7 @@ static __always_inline int clashes(struct packet *p, struct backend *backend)
 	if (!other)
 		return 0;
 	owner = owner_in(other);
-	if (!is_live(owner) || id_of(owner) == backend->id)
+	if (!is_live(owner) || (id_of(owner) == backend->id && answers(other, p)))
 		return 0;
 	return (is_active(state_of(owner)) || state_of(owner) == DATAGRAMS) &&
 	       !is_idle(other->last_seen, state_of(owner), clock()) && backend_of(owner);
@@ -79,13 +94,9 @@ static __always_inline int clashes(struct packet *p, struct backend *backend)
 /* Compares with the packet what an entry for replies holds of it. */
 static __always_inline int leads_back(struct flow *replies, struct packet *p)
 {
-	struct address vip = destination(p);
-
-	return replies->ifindex == p->ingress && replies->vport == p->dport &&
+	return answers(replies, p) && replies->ifindex == p->ingress &&
 	       *(__u32 *)replies->mac == *(__u32 *)p->eth->h_source &&
-	       *(__u16 *)(replies->mac + 4) == *(__u16 *)(p->eth->h_source + 4) &&
-	       replies->vip.word[3] == vip.word[3] && replies->vip.word[2] == vip.word[2] &&
-	       replies->vip.word[1] == vip.word[1] && replies->vip.word[0] == vip.word[0];
+	       *(__u16 *)(replies->mac + 4) == *(__u16 *)(p->eth->h_source + 4);
 }
 
 static __always_inline void lead_back(struct flow *replies, struct packet *p)

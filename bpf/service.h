@@ -1,64 +1,12 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * Whose packet is it, and which backend is next: addresses, services, tables.
+ * Which backend is next: a service's table and its key.
  */
 #ifndef LBCTL_SERVICE_H
 #define LBCTL_SERVICE_H
 
 #include "maps.h"
 #include "parse.h"
-
-/* Multiplicative hashing (Knuth, TAOCP 6.4); l4/filter.go computes the same. */
-static __always_inline int may_concern(struct address *addr)
-{
-	__u32 fold = addr->word[0] ^ addr->word[1] ^ addr->word[2] ^ addr->word[3];
-	__u32 bit = (fold * 2654435761u) >> 16;
-	__u32 word = bit / 64;
-	__u64 *bits = bpf_map_lookup_elem(&filter, &word);
-
-	return bits && (*bits >> (bit % 64)) & 1;
-}
-
-/* A bridge that does not know a MAC address floods: frames to others arrive, too. */
-static __always_inline int is_ours(struct packet *p)
-{
-	__u32 ingress = p->ingress; /* a pointer into *p would keep all of it in memory */
-	struct port *port = bpf_map_lookup_elem(&ports, &ingress);
-
-	return port && *(__u32 *)port->mac == *(__u32 *)p->eth->h_dest &&
-	       *(__u16 *)(port->mac + 4) == *(__u16 *)(p->eth->h_dest + 4);
-}
-
-/* Is the packet for us at all? Only "no" is final: see refuse(). */
-static __always_inline enum verdict accept(struct packet *p)
-{
-	struct address src = source(p), dst = destination(p);
-
-	if (!may_concern(&dst) && !may_concern(&src))
-		return NOT_VIP;
-	if (!is_ours(p))
-		return NOT_OURS;
-	return SOUND;
-}
-
-/* The verdict of a packet that is not to be forwarded, once the filter let it in. */
-static __always_inline enum verdict refuse(struct packet *p, enum verdict why)
-{
-	struct address dst = destination(p);
-
-	return bpf_map_lookup_elem(&addresses, &dst) ? why : NOT_VIP;
-}
-
-static __always_inline struct service *find_service(struct packet *p)
-{
-	struct vip key = {
-		.addr = destination(p),
-		.port = p->dport,
-		.proto = p->proto,
-	};
-
-	return bpf_map_lookup_elem(&services, &key);
-}
 
 /* MurmurHash3's fmix64 (Austin Appleby, public domain), as in balance.Hash. */
 static __always_inline __u64 mix(__u64 h)

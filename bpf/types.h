@@ -22,12 +22,30 @@ struct address {
 	__be32 word[4];
 };
 
-/* The key of a service: what clients address. */
+/* The key of a service that clients reach by one address and port. */
 struct vip {
 	struct address addr;
 	__be16 port;
 	__u8 proto; /* IPPROTO_TCP or IPPROTO_UDP */
 	__u8 zero;
+};
+
+/* Classes that are none of an Apply's making. */
+enum class : __u16 {
+	ALL_PORTS = 0, /* as a key: does a service have this address at all? */
+	NO_PORTS = 0,  /* as a port's class: no range has it */
+};
+
+/*
+ * The key of all other services, and of the addresses that any of them has: a
+ * prefix of addresses, in a class of ports. The first word is what the kernel's
+ * LPM trie wants there.
+ */
+struct prefix {
+	__u32 bits; /* that count behind this word: 32, and the prefix's length as one of IPv6 */
+	enum class class;
+	__u16 six; /* the family: ::ffff:0:0/96 is in ::/0 */
+	struct address addr;
 };
 
 /* How the next slot of a service's table is found. */
@@ -48,11 +66,13 @@ enum lost : __u8 {
 /* Bits of struct service's flags. */
 enum service_flag : __u8 {
 	EACH_ANEW = 1, /* each packet is scheduled, and nothing remembered */
+	NOBODY = 2,    /* no service at all: what is within a prefix or a range, but the balancer's own */
 };
 
 /*
- * A service. Replacing it is one atomic step, and it names its table, so a
- * packet meets either the old table with its size and key, or the new one.
+ * A service, under each key that it has. Replacing it is one atomic step, and it
+ * names its table, so a packet meets either the old table with its size and key,
+ * or the new one.
  */
 struct service {
 	__u32 index; /* of its counter in turns; fixed for the service's life */
@@ -95,7 +115,7 @@ struct backend {
 	__u8 zero;
 	__u32 service; /* struct service's index */
 	struct address addr;
-	__be16 port;
+	__be16 port; /* 0: the one that the client asked for */
 	__u16 mtu; /* the longest IP packet that fits on the way there, before anything is put around it */
 	/* Of TUNNEL: the outer header's source, and which bits of its last word the flow's hash fills. */
 	struct address source;

@@ -35,7 +35,7 @@
 	V(BAD_UDP_LENGTH, "dropped: the UDP length is below its header's or beyond the packet")         \
 	V(LAND, "dropped: source and destination are the same")                                         \
 	V(STALE_REPLY, "dropped: a reply of a backend that may not have the flow any more")             \
-	V(NAT_CLASH, "dropped: by another service the client's port is connected to this very server")  \
+	V(NAT_CLASH, "dropped: by another address or service the client's port is connected to this very server")  \
 	V(LOST_FLOW, "dropped: the flow's backend is gone or down, and the service keeps it to that")       \
 	V(NO_ROOM, "dropped: the flow table is full, and without an entry no reply could be translated")\
 	V(TOO_BIG_UNTOLD, "dropped: it does not fit on the way, and too many senders were told of late")\

@@ -143,7 +143,6 @@ func TestReopenedPlaneClearsWhatACrashLeft(t *testing.T) {
 	r.apply(snapshot(lb.RoundRobin, backends(3)...))
 	r.burst([][]byte{syn(1), syn(2), syn(3)})
 	v := r.state.services[0]
-	key := v.key
 	// Killed after s3 had left the table and its slot, before its counters were kept;
 	// with a table that no service names yet; and after the service of s9 was deleted.
 	gone := v.find(3)
@@ -177,7 +176,7 @@ func TestReopenedPlaneClearsWhatACrashLeft(t *testing.T) {
 			t.Errorf("slot %d is not free: %+v", slot, b)
 		}
 	}
-	if r.state.indices.used[55] || !r.state.indices.used[r.state.find(key).value.Index] {
+	if r.state.indices.used[55] || !r.state.indices.used[r.state.find(v.name).value.Index] {
 		t.Error("indices of services are not as the services are")
 	}
 }

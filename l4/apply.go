@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
+	"slices"
 
 	"lbctl/internal/lb"
 )
@@ -28,12 +30,16 @@ func (p *Plane) Apply(ctx context.Context, s lb.Snapshot) error {
 	if err != nil {
 		return fmt.Errorf("apply revision %d: %w", s.Revision, err)
 	}
+	d, err := p.destinations(s, want)
+	if err != nil {
+		return fmt.Errorf("apply revision %d: %w", s.Revision, err)
+	}
 	p.keepHops(want)
 	unresolved := p.resolve(ctx, want)
 
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if err := p.write(want); err != nil {
+	if err := p.write(want, d); err != nil {
 		return fmt.Errorf("apply revision %d: %w", s.Revision, errors.Join(err, unresolved))
 	}
 	if unresolved != nil {
@@ -48,7 +54,7 @@ func (p *Plane) keepHops(want []*wanted) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, w := range want {
-		v := p.state.find(w.key)
+		v := p.state.find(w.Name)
 		if v == nil {
 			continue
 		}
@@ -63,7 +69,7 @@ func (p *Plane) keepHops(want []*wanted) {
 
 // write goes from what is in the maps to what is wanted, in the order that
 // packets need.
-func (p *Plane) write(want []*wanted) error {
+func (p *Plane) write(want []*wanted, d *destinations) error {
 	services := make([]*service, len(want))
 	for i, w := range want {
 		var err error
@@ -75,42 +81,49 @@ func (p *Plane) write(want []*wanted) error {
 	if err := p.openFilter(repliers(services)); err != nil {
 		return err
 	}
-	if err := p.switchTables(want, services); err != nil {
+	if err := p.switchTables(want, services, d); err != nil {
 		return err
 	}
-	if err := p.admit(services); err != nil {
+	if err := p.admit(services, d); err != nil {
 		return err
 	}
-	if err := p.removeOthers(services); err != nil {
+	if err := p.dismiss(services, d); err != nil {
 		return err
 	}
+	p.removeOthers(services)
 	for i, w := range want {
 		p.partMembers(services[i], w)
 	}
 	return p.release(want)
 }
 
+// destinations asks for the balancer's own addresses only if a prefix may have them.
+func (p *Plane) destinations(s lb.Snapshot, want []*wanted) (*destinations, error) {
+	var own []netip.Addr
+	if hasPrefix(want) {
+		var err error
+		if own, err = p.hops.own(); err != nil {
+			return nil, err
+		}
+	}
+	return destinationsOf(s, want, own)
+}
+
 // insertMembers puts a service's backends into slots, so that a table can name
 // them. A service that is new is known to Go only, so far.
 func (p *Plane) insertMembers(w *wanted) (*service, error) {
-	v := p.state.find(w.key)
+	v := p.state.find(w.Name)
 	if v == nil {
 		index, ok := p.state.indices.take()
 		if !ok {
 			return nil, fmt.Errorf("more than %d services", len(p.state.indices.used))
 		}
-		v = &service{key: w.key, value: xdpService{Index: index}}
-		if err := p.clearService(index); err != nil {
+		v = &service{name: w.Name, value: xdpService{Index: index}}
+		if err := p.clearService(v); err != nil {
 			p.state.indices.release(index)
 			return nil, err
 		}
 		p.state.services = append(p.state.services, v)
-	}
-	if v.name != w.Name {
-		if err := p.objects.ServiceNames.Put(v.value.Index, toName(w.Name)); err != nil {
-			return nil, fmt.Errorf("write name: %w", err)
-		}
-		v.name = w.Name
 	}
 	if err := p.setPersistence(v, w); err != nil {
 		return nil, fmt.Errorf("write persistence: %w", err)
@@ -123,8 +136,12 @@ func (p *Plane) insertMembers(w *wanted) (*service, error) {
 	return v, nil
 }
 
-// clearService wipes what the former service of an index has left.
-func (p *Plane) clearService(index uint32) error {
+// clearService makes an index this service's and wipes what the former one has left.
+func (p *Plane) clearService(v *service) error {
+	index := v.value.Index
+	if err := p.objects.ServiceNames.Put(index, toName(v.name)); err != nil {
+		return fmt.Errorf("write name: %w", err)
+	}
 	if err := p.objects.Turns.Put(index, uint64(0)); err != nil {
 		return fmt.Errorf("clear counter: %w", err)
 	}
@@ -137,28 +154,14 @@ func (p *Plane) clearService(index uint32) error {
 	return nil
 }
 
-// removeOthers unreferences all services but these, and orders those that stay.
-func (p *Plane) removeOthers(keep []*service) error {
-	stays := map[*service]bool{}
-	for _, v := range keep {
-		stays[v] = true
-	}
-	if err := p.dismiss(keep); err != nil {
-		return err
-	}
-	for i := 0; i < len(p.state.services); {
-		v := p.state.services[i]
-		if stays[v] {
-			i++
-			continue
+// removeOthers lets go of all services but these, and orders those that stay.
+func (p *Plane) removeOthers(keep []*service) {
+	for _, v := range p.state.services {
+		if !slices.Contains(keep, v) {
+			p.removeService(v)
 		}
-		if err := p.removeService(v); err != nil {
-			return fmt.Errorf("remove service %q: %w", v.name, err)
-		}
-		p.state.services = append(p.state.services[:i], p.state.services[i+1:]...)
 	}
-	p.state.services = append(p.state.services[:0], keep...)
-	return nil
+	p.state.services = append([]*service(nil), keep...)
 }
 
 func (p *Plane) setRevision(revision uint64) error {

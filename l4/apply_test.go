@@ -179,7 +179,10 @@ func TestRemovedServiceLeavesNothing(t *testing.T) {
 		t.Errorf("after it was added again: %+v, want 3 connections, none of them of s1", s)
 	}
 	r.burst([][]byte{syn(11), syn(12)})
-	r.apply(snapshot(lb.RoundRobin, backend(2)))
+	last := snapshot(lb.RoundRobin, backend(2))
+	k := kind{proto: lb.TCP}
+	last.Services[0].L4.Also = []lb.Match{k.match("198.18.3.2", 32, 80, 80), k.match("198.18.100.0", 24, 80, 80), kind{proto: lb.UDP}.match("198.18.3.1", 32, 80, 80)}
+	r.apply(last)
 	if s = r.service("web"); s.Counters.Connections != 5 {
 		t.Errorf("after the same backend was removed twice: %d connections, want 5", s.Counters.Connections)
 	}
@@ -197,14 +200,17 @@ func TestRemovedServiceLeavesNothing(t *testing.T) {
 	if len(fresh.services)+len(fresh.leaving)+len(fresh.retiring)+len(fresh.oldTables) != 0 {
 		t.Errorf("the maps still hold %+v", fresh)
 	}
+	if k := fresh.keys; len(k.vips)+len(k.prefixes)+len(k.addresses)+len(k.old) != 0 || fresh.shortest != [2]uint32{} {
+		t.Errorf("the maps still hold %+v, shortest prefixes %v", k, fresh.shortest)
+	}
+	var classes ebpf.MapID
+	if err := r.objects.PortClasses.Lookup(uint32(0), &classes); !errors.Is(err, ebpf.ErrKeyNotExist) {
+		t.Errorf("there are still classes of ports (%v)", err)
+	}
 	for i, bits := range fresh.filter {
 		if bits != 0 {
 			t.Errorf("word %d of the filter is %#x", i, bits)
 		}
-	}
-	var address xdpAddress
-	if err := r.objects.Addresses.NextKey(nil, &address); !errors.Is(err, ebpf.ErrKeyNotExist) {
-		t.Errorf("address %s is still a VIP (%v)", fromAddress(address), err)
 	}
 	for slot, used := range fresh.slots.used {
 		if used {

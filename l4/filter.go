@@ -1,14 +1,12 @@
 package l4
 
 import (
-	"errors"
 	"fmt"
-
-	"github.com/cilium/ebpf"
+	"net/netip"
 )
 
 // filterBit is the bit of an address in the program's filter; may_concern in
-// bpf/service.h computes the same.
+// bpf/lookup.h computes the same.
 func filterBit(a xdpAddress) (word, bit uint32) {
 	fold := a.Word[0] ^ a.Word[1] ^ a.Word[2] ^ a.Word[3]
 	n := fold * 2654435761 >> 16
@@ -17,13 +15,38 @@ func filterBit(a xdpAddress) (word, bit uint32) {
 
 // admit lets packets to all services' addresses through to the look-ups. It
 // comes after the services are in place.
-func (p *Plane) admit(services []*service) error {
-	for _, v := range services {
-		if err := p.objects.Addresses.Put(v.key.Addr, uint32(0)); err != nil {
-			return fmt.Errorf("insert address of service %q: %w", v.name, err)
+func (p *Plane) admit(services []*service, d *destinations) error {
+	if err := p.writeAddresses(d); err != nil {
+		return err
+	}
+	shortest := shortestOf(d.prefixes)
+	if err := p.openFilter(addressesOf(services, d, shortest)); err != nil {
+		return err
+	}
+	if p.state.shortest == shortest {
+		return nil
+	}
+	for family, length := range shortest {
+		if err := p.objects.Shortest.Put(uint32(family), length); err != nil {
+			return fmt.Errorf("write length of the shortest prefix: %w", err)
 		}
 	}
-	return p.openFilter(addressesOf(services))
+	p.state.shortest = shortest
+	return p.awaitPackets() // one that has read the old length needs the old bits
+}
+
+// dismiss closes the filter to all but these services' packets, and then no
+// longer knows the keys of others.
+func (p *Plane) dismiss(services []*service, d *destinations) error {
+	for i, bits := range filterOf(addressesOf(services, d, p.state.shortest)) {
+		if err := p.setFilter(i, bits); err != nil {
+			return err
+		}
+	}
+	if err := p.dropAddresses(d); err != nil {
+		return err
+	}
+	return p.dropKeys(d)
 }
 
 // openFilter lets packets from and to these addresses in, beside those it does already.
@@ -36,12 +59,36 @@ func (p *Plane) openFilter(addresses []xdpAddress) error {
 	return nil
 }
 
-// addressesOf are the services' own, and those of backends that reply over the balancer.
-func addressesOf(services []*service) (out []xdpAddress) {
-	for _, v := range services {
-		out = append(out, v.key.Addr)
+// addressesOf are those that the filter must know: the services' own, where
+// their prefixes begin when cut to the shortest one's length, and the addresses
+// of backends that reply over the balancer.
+func addressesOf(services []*service, d *destinations, shortest [2]uint32) []xdpAddress {
+	out := repliers(services)
+	for a := range d.addresses {
+		out = append(out, a)
 	}
-	return append(out, repliers(services)...)
+	for _, p := range d.prefixes {
+		bits := int(shortest[0]) - 1 - 96
+		if p.Addr().Is6() {
+			bits = int(shortest[1]) - 1
+		}
+		out = append(out, toAddress(netip.PrefixFrom(p.Addr(), bits).Masked().Addr()))
+	}
+	return out
+}
+
+// shortestOf returns what the map says: by family, the shortest length as one of IPv6, plus 1.
+func shortestOf(prefixes []netip.Prefix) (out [2]uint32) {
+	for _, p := range prefixes {
+		family, length := 0, uint32(p.Bits()+96+1)
+		if p.Addr().Is6() {
+			family, length = 1, uint32(p.Bits()+1)
+		}
+		if out[family] == 0 || length < out[family] {
+			out[family] = length
+		}
+	}
+	return out
 }
 
 // repliers are the addresses that replies come from.
@@ -54,37 +101,6 @@ func repliers(services []*service) (out []xdpAddress) {
 		}
 	}
 	return out
-}
-
-// dismiss closes the filter to all but these services' packets.
-func (p *Plane) dismiss(services []*service) error {
-	keep := map[xdpAddress]bool{}
-	for _, v := range services {
-		keep[v.key.Addr] = true
-	}
-	for i, bits := range filterOf(addressesOf(services)) {
-		if err := p.setFilter(i, bits); err != nil {
-			return err
-		}
-	}
-	var stale []xdpAddress
-	var address xdpAddress
-	var value uint32
-	entries := p.objects.Addresses.Iterate()
-	for entries.Next(&address, &value) {
-		if !keep[address] {
-			stale = append(stale, address)
-		}
-	}
-	if err := entries.Err(); err != nil {
-		return fmt.Errorf("read addresses: %w", err)
-	}
-	for _, a := range stale {
-		if err := p.objects.Addresses.Delete(a); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-			return fmt.Errorf("delete address %s: %w", fromAddress(a), err)
-		}
-	}
-	return nil
 }
 
 func filterOf(addresses []xdpAddress) []uint64 {

@@ -335,7 +335,7 @@ func TestReusedSlotDoesNotInheritFlows(t *testing.T) {
 		t.Fatalf("slot %d is still in use, and has no flows", slot)
 	}
 	r.apply(snapshot(lb.RoundRobin, stays, backend(7)))
-	v := r.state.find(toVIP(lb.VIP{Addr: vip, Proto: lb.TCP}))
+	v := r.state.find("web")
 	if m := v.find(7); m == nil || m.slot != slot {
 		t.Fatalf("the test means nothing: backend 7 is not in slot %d", slot)
 	}

@@ -35,13 +35,21 @@ func toPort(p uint16) uint16 {
 	return binary.NativeEndian.Uint16(b[:])
 }
 
-// toVIP takes the protocols that plan lets through.
-func toVIP(v lb.VIP) xdpVip {
+// toKey takes a Match of one address and port, with a protocol that plan lets through.
+func toKey(m lb.Match) xdpVip {
 	proto := uint8(unix.IPPROTO_TCP)
-	if v.Proto == lb.UDP {
+	if m.Proto == lb.UDP {
 		proto = unix.IPPROTO_UDP
 	}
-	return xdpVip{Addr: toAddress(v.Addr.Addr()), Port: toPort(v.Addr.Port()), Proto: proto}
+	return xdpVip{Addr: toAddress(m.Prefix.Addr()), Port: toPort(m.First), Proto: proto}
+}
+
+func toPrefix(p netip.Prefix, class xdpClass) xdpPrefix {
+	const bits = 32 // of class and family
+	if p.Addr().Is4() {
+		return xdpPrefix{Bits: bits + 96 + uint32(p.Bits()), Class: class, Addr: toAddress(p.Addr())}
+	}
+	return xdpPrefix{Bits: bits + uint32(p.Bits()), Class: class, Six: 1, Addr: toAddress(p.Addr())}
 }
 
 func fromVIP(v xdpVip) lb.VIP {

@@ -21,7 +21,8 @@ var ErrIncompatible = errors.New("pinned maps have another layout than this lbct
 type objects struct {
 	xdpPrograms
 	xdpMaps
-	table *ebpf.MapSpec // of a service's table, without its size
+	table   *ebpf.MapSpec // of a service's table, without its size
+	classes *ebpf.MapSpec // of the classes of ports
 }
 
 // templateShare: a client has more than one flow at a time, or there is no point
@@ -56,6 +57,7 @@ func (o *objects) load(options Options) error {
 	}
 	o.xdpPrograms, o.xdpMaps = loaded.xdpPrograms, loaded.xdpMaps
 	o.table = spec.Maps[xdpMapTables].InnerMap
+	o.classes = spec.Maps[xdpMapPortClasses].InnerMap
 	if err := o.checkLayout(); err != nil {
 		return err
 	}
@@ -118,6 +120,7 @@ func layout() uint64 {
 	for _, v := range []any{
 		xdpAddress{},
 		xdpVip{},
+		xdpPrefix{},
 		xdpService{},
 		xdpBackend{},
 		xdpTuple4{},

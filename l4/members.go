@@ -150,7 +150,7 @@ func (p *Plane) release(want []*wanted) error {
 func (p *Plane) barred(want []*wanted) []*member {
 	var out []*member
 	for _, w := range want {
-		v := p.state.find(w.key)
+		v := p.state.find(w.Name)
 		for _, b := range w.Backends {
 			m := v.find(b.ID)
 			if !b.Forwards() && m.backend.Flags&xdpBackendFlagFORWARDS != 0 {

@@ -64,12 +64,12 @@ func (k kind) tooBig(frame []byte, mtu int, src, dst netip.Addr) []byte {
 // allow lets the next answer go, however many went before.
 func (r *rig) allow() {
 	r.Helper()
-	ok(r, r.objects.Answers.Put(uint32(0), make([]uint64, len(perCPU(r)))))
+	ok(r, r.objects.Told.Put(uint32(0), make([]uint64, len(perCPU(r)))))
 }
 
 func perCPU(r *rig) (out []uint64) {
 	r.Helper()
-	ok(r, r.objects.Answers.Lookup(uint32(0), &out))
+	ok(r, r.objects.Told.Lookup(uint32(0), &out))
 	return out
 }
 

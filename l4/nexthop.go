@@ -86,6 +86,22 @@ func (r *resolver) route(addr netip.Addr, ports []port) (way, error) {
 	return w, nil
 }
 
+// own returns the balancer's addresses.
+func (r *resolver) own() ([]netip.Addr, error) {
+	list, err := r.links.AddrList(nil, netlink.FAMILY_ALL)
+	if err != nil {
+		return nil, fmt.Errorf("list addresses: %w", err)
+	}
+	var out []netip.Addr
+	for _, a := range list {
+		if addr, ok := netip.AddrFromSlice(a.IP); ok {
+			out = append(out, addr.Unmap())
+		}
+	}
+	slices.SortFunc(out, netip.Addr.Compare)
+	return out, nil
+}
+
 // usable are the states in which a neighbour's MAC address is believed; a stale
 // one is, until something better is known.
 const usable = netlink.NUD_REACHABLE | netlink.NUD_STALE | netlink.NUD_DELAY | netlink.NUD_PROBE | netlink.NUD_PERMANENT

@@ -3,6 +3,7 @@ package l4
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"lbctl/internal/lb"
 )
@@ -10,7 +11,6 @@ import (
 // wanted is one service of a Snapshot, fit for this plane.
 type wanted struct {
 	lb.Service
-	key     xdpVip
 	kind    xdpKeyKind
 	forward xdpForward
 	value   xdpService // what its options make of it; the rest is zero
@@ -22,23 +22,24 @@ type wanted struct {
 // cannot do, before anything is changed.
 func plan(s lb.Snapshot) ([]*wanted, error) {
 	var out []*wanted
+	var ours []lb.Service
 	var errs []error
-	seen := map[xdpVip]string{}
 	for _, v := range s.Services {
 		if v.Plane != lb.L4 {
 			continue
 		}
 		w, err := newWanted(v)
+		if err == nil && slices.ContainsFunc(ours, func(o lb.Service) bool { return o.Name == v.Name }) {
+			err = errors.New("there is another of that name")
+		}
 		if err != nil {
 			errs = append(errs, fmt.Errorf("plan service %q: %w", v.Name, err))
 			continue
 		}
-		if other, taken := seen[w.key]; taken {
-			errs = append(errs, fmt.Errorf("plan service %q: %s is service %q's already", v.Name, v.VIP, other))
-			continue
-		}
-		seen[w.key] = v.Name
-		out = append(out, w)
+		out, ours = append(out, w), append(ours, v)
+	}
+	for _, c := range lb.Clashes(ours) {
+		errs = append(errs, fmt.Errorf("plan service %q: %s", c.Service, c))
 	}
 	return out, errors.Join(errs...)
 }
@@ -64,33 +65,69 @@ var keepers = map[xdpForward]string{xdpForwardDIRECT: "direct routing", xdpForwa
 // Validate reports what of a service this plane cannot do, nil if it can do it all.
 func Validate(v lb.Service) error {
 	_, known := keyKinds[v.Policy]
-	forward, can := forwards[v.Forward]
+	_, can := forwards[v.Forward]
 	switch {
+	case len(v.Name) > maxName:
+		return fmt.Errorf("its name has %d bytes: want at most %d", len(v.Name), maxName)
 	case !known:
 		return fmt.Errorf("policy %q has no table: want rr, wrr, sh or mh", v.Policy)
-	case v.VIP.Proto != lb.TCP && v.VIP.Proto != lb.UDP:
-		return fmt.Errorf("protocol %q: want tcp or udp", v.VIP.Proto)
-	case !v.VIP.Addr.IsValid():
-		return errors.New("it has no VIP")
-	case v.VIP.Addr.Port() == 0:
-		return fmt.Errorf("VIP %s: want a port", v.VIP)
 	case !can:
 		return fmt.Errorf("forward %q: want dr, nat or tun", v.Forward)
 	}
 	if err := validateTunnel(v); err != nil {
 		return err
 	}
+	if err := validateMatches(v.Matches()); err != nil {
+		return err
+	}
 	for _, b := range v.Backends {
-		switch {
-		case forward != xdpForwardTUNNEL && b.Addr.Addr().Unmap().Is4() != v.VIP.Addr.Addr().Unmap().Is4():
-			return fmt.Errorf("backend %q at %s: want the family of %s", b.Name, b.Addr, v.VIP)
-		case b.Addr.Port() == 0:
-			return fmt.Errorf("backend %q at %s: want a port", b.Name, b.Addr)
-		case forward != xdpForwardNAT && b.Addr.Port() != v.VIP.Addr.Port():
-			return fmt.Errorf("backend %q at %s: %s keeps the port, want %d", b.Name, b.Addr, keepers[forward], v.VIP.Addr.Port())
+		if err := validateBackend(v, b); err != nil {
+			return fmt.Errorf("backend %q at %s: %w", b.Name, b.Addr, err)
 		}
 	}
 	return validateOptions(v)
+}
+
+// maxName is what the maps keep of a name, by which a restarted daemon finds the service.
+const maxName = len(xdpName{}.Text) - 1
+
+func validateMatches(all []lb.Match) error {
+	if len(all) == 0 {
+		return errors.New("it has no VIP and nothing beside")
+	}
+	for _, m := range all {
+		switch {
+		case m.Proto != lb.TCP && m.Proto != lb.UDP:
+			return fmt.Errorf("protocol %q: want tcp or udp", m.Proto)
+		case !m.Prefix.IsValid() || m.Prefix.Addr().Is4In6():
+			return fmt.Errorf("prefix %s: want one of IPv4 or IPv6", m.Prefix)
+		case m.Prefix != m.Prefix.Masked():
+			return fmt.Errorf("%s has bits set behind its length", m.Prefix)
+		case m.First > m.Last || m.First == 0 && m.Last != 0:
+			return fmt.Errorf("ports %d-%d: want the first one first, from 1, or 0-0 for any", m.First, m.Last)
+		case m.Prefix.Addr().Is6() != all[0].Prefix.Addr().Is6():
+			return fmt.Errorf("%s: want the family of %s", m, all[0])
+		}
+	}
+	return nil
+}
+
+// validateBackend: a backend's port 0 is the one that the client asked for.
+func validateBackend(v lb.Service, b lb.Backend) error {
+	forward := forwards[v.Forward]
+	if !b.Addr.Addr().IsValid() || forward != xdpForwardTUNNEL && b.Addr.Addr().Unmap().Is6() != v.Six() {
+		return fmt.Errorf("want the family of %s", v.Matches()[0])
+	}
+	port, one := v.Port()
+	switch {
+	case forward == xdpForwardNAT, b.Addr.Port() == 0:
+		return nil
+	case !one:
+		return fmt.Errorf("%s keeps the port, and there are several: want port 0", keepers[forward])
+	case b.Addr.Port() != port:
+		return fmt.Errorf("%s keeps the port, want %d", keepers[forward], port)
+	}
+	return nil
 }
 
 func newWanted(v lb.Service) (*wanted, error) {
@@ -112,7 +149,7 @@ func newWanted(v lb.Service) (*wanted, error) {
 		return nil, err
 	}
 	return &wanted{
-		Service: v, key: toVIP(v.VIP), kind: keyKinds[v.Policy], forward: forwards[v.Forward],
+		Service: v, kind: keyKinds[v.Policy], forward: forwards[v.Forward],
 		value: optionsOf(v), persist: persist, hops: map[lb.BackendID]hop{},
 	}, nil
 }

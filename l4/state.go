@@ -15,7 +15,9 @@ import (
 type state struct {
 	revision uint64
 	services []*service // in the order of the last Snapshot
+	keys     keys
 	filter   []uint64
+	shortest [2]uint32 // see its map
 
 	indices, tables, slots *pool
 
@@ -26,9 +28,9 @@ type state struct {
 	oldIndices []uint32 // of services that are gone, needed until their backends are
 }
 
-// service is a service in the maps.
+// service is a service in the maps. Its name is what it is known by, whatever
+// clients address.
 type service struct {
-	key     xdpVip
 	value   xdpService
 	name    string
 	known   bool   // whether sum is that of the table
@@ -47,8 +49,8 @@ type member struct {
 	quiet   bool       // no packet is under way that has read its ID
 }
 
-func (s *state) find(key xdpVip) *service {
-	i := slices.IndexFunc(s.services, func(v *service) bool { return v.key == key })
+func (s *state) find(name string) *service {
+	i := slices.IndexFunc(s.services, func(v *service) bool { return v.name == name })
 	if i < 0 {
 		return nil
 	}
@@ -76,7 +78,7 @@ func readState(maps *xdpMaps) (*state, error) {
 		return nil, fmt.Errorf("read revision: %w", err)
 	}
 	s.revision = about.Revision
-	for _, read := range []func(*xdpMaps) error{s.readServices, s.readTables, s.readBackends, s.readFilter} {
+	for _, read := range []func(*xdpMaps) error{s.readKeys, s.readServices, s.readTables, s.readBackends, s.readFilter} {
 		if err := read(maps); err != nil {
 			return nil, err
 		}
@@ -84,28 +86,49 @@ func readState(maps *xdpMaps) (*state, error) {
 	return s, nil
 }
 
+// readServices finds the services that keys lead to.
 func (s *state) readServices(maps *xdpMaps) error {
-	var key xdpVip
-	var value xdpService
-	entries := maps.Services.Iterate()
-	for entries.Next(&key, &value) {
-		var name xdpName
-		if err := maps.ServiceNames.Lookup(value.Index, &name); err != nil {
-			return fmt.Errorf("read name of service %s: %w", fromVIP(key), err)
+	byIndex := map[uint32]*service{}
+	for _, value := range s.keys.vips {
+		s.readService(byIndex, value)
+	}
+	for key, value := range s.keys.prefixes {
+		if key.Class != xdpClassALL_PORTS {
+			s.readService(byIndex, value)
 		}
-		s.indices.mark(value.Index)
-		s.tables.mark(value.Table)
-		var persist xdpPersistence
-		if err := maps.Persistences.Lookup(value.Index, &persist); err != nil {
-			return fmt.Errorf("read persistence of service %s: %w", fromVIP(key), err)
-		}
-		s.services = append(s.services, &service{key: key, value: value, name: fromName(name), persists: persist.Timeout != 0})
 	}
 	slices.SortFunc(s.services, func(a, b *service) int { return cmp.Compare(a.value.Index, b.value.Index) })
-	if err := entries.Err(); err != nil {
-		return fmt.Errorf("read services: %w", err)
+	for _, v := range s.services {
+		var name xdpName
+		if err := maps.ServiceNames.Lookup(v.value.Index, &name); err != nil {
+			return fmt.Errorf("read name of service %d: %w", v.value.Index, err)
+		}
+		var persist xdpPersistence
+		if err := maps.Persistences.Lookup(v.value.Index, &persist); err != nil {
+			return fmt.Errorf("read persistence of service %d: %w", v.value.Index, err)
+		}
+		v.name, v.persists = fromName(name), persist.Timeout != 0
 	}
 	return nil
+}
+
+// readService notes the service that a key leads to. A crash may have left keys
+// of one service with different tables: any of them will do until the next
+// Apply, which writes them all anew.
+func (s *state) readService(byIndex map[uint32]*service, value xdpService) {
+	if value.Flags&xdpServiceFlagNOBODY != 0 {
+		return
+	}
+	v := byIndex[value.Index]
+	if v == nil {
+		v = &service{value: value}
+		byIndex[value.Index] = v
+		s.indices.mark(value.Index)
+		s.services = append(s.services, v)
+	} else if !s.tables.used[value.Table] {
+		s.oldTables = append(s.oldTables, value.Table)
+	}
+	s.tables.mark(value.Table)
 }
 
 // readTables finds tables that no service names.
@@ -170,6 +193,9 @@ func (s *state) readFilter(maps *xdpMaps) error {
 	s.filter = make([]uint64, maps.Filter.MaxEntries())
 	if err := readArray(maps.Filter, s.filter); err != nil {
 		return fmt.Errorf("read filter: %w", err)
+	}
+	if err := readArray(maps.Shortest, s.shortest[:]); err != nil {
+		return fmt.Errorf("read lengths of prefixes: %w", err)
 	}
 	return nil
 }

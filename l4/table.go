@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"slices"
 
 	"github.com/cilium/ebpf"
 
@@ -29,8 +30,9 @@ type change struct {
 }
 
 // switchTables gives each service whose table has changed a new one: first all
-// tables are inserted, then each service is pointed to its own, in one step.
-func (p *Plane) switchTables(want []*wanted, services []*service) error {
+// tables are inserted, then each key is made to lead to its service as that is
+// now, in one step. The old tables stay until no key leads to them.
+func (p *Plane) switchTables(want []*wanted, services []*service, d *destinations) error {
 	var changes []*change
 	defer func() {
 		for _, c := range changes {
@@ -50,11 +52,9 @@ func (p *Plane) switchTables(want []*wanted, services []*service) error {
 		return err
 	}
 	for _, c := range changes {
-		if err := p.point(c); err != nil {
-			return fmt.Errorf("write service %q: %w", c.service.name, err)
-		}
+		p.point(c)
 	}
-	return nil
+	return p.writeKeys(d)
 }
 
 // newTable returns nil if the service has the right table already.
@@ -144,24 +144,14 @@ func (p *Plane) insertTables(changes []*change) error {
 	return nil
 }
 
-// point makes a service use its new table.
-func (p *Plane) point(c *change) error {
-	old := c.service.value
+// point makes a service's new table its own; its keys are yet to be written.
+func (p *Plane) point(c *change) {
+	v := c.service
+	p.retireTable(v.value.Table)
 	next := c.options
-	next.Index, next.Table, next.Size, next.Key = old.Index, c.index, uint32(len(c.slots)), c.kind
-	if err := p.objects.Services.Put(c.service.key, next); err != nil {
-		return err
-	}
-	c.service.value, c.service.sum, c.service.known = next, c.sum, true
-	p.retireTable(old.Table)
-	kept := p.state.oldTables[:0]
-	for _, t := range p.state.oldTables {
-		if t != c.index {
-			kept = append(kept, t)
-		}
-	}
-	p.state.oldTables = kept
-	return nil
+	next.Index, next.Table, next.Size, next.Key = v.value.Index, c.index, uint32(len(c.slots)), c.kind
+	v.value, v.sum, v.known = next, c.sum, true
+	p.state.oldTables = slices.DeleteFunc(p.state.oldTables, func(t uint32) bool { return t == c.index && t != noTable })
 }
 
 func (p *Plane) retireTable(index uint32) {
@@ -170,14 +160,11 @@ func (p *Plane) retireTable(index uint32) {
 	}
 }
 
-func (p *Plane) removeService(v *service) error {
-	if err := p.objects.Services.Delete(v.key); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-		return err
-	}
+// removeService lets go of a service that no key leads to.
+func (p *Plane) removeService(v *service) {
 	p.retireTable(v.value.Table)
 	p.state.leaving = append(p.state.leaving, v.members...)
 	p.state.oldIndices = append(p.state.oldIndices, v.value.Index)
-	return nil
 }
 
 // deleteTables deletes what no service and no packet refers to.

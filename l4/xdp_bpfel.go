@@ -53,6 +53,13 @@ const (
 	xdpBackendFlagSTICKS     xdpBackendFlag = 4
 )
 
+type xdpClass uint16
+
+const (
+	xdpClassALL_PORTS xdpClass = 0
+	xdpClassNO_PORTS  xdpClass = 0
+)
+
 type xdpClients struct {
 	_       structs.HostLayout
 	Net     xdpAddress
@@ -153,6 +160,14 @@ type xdpPort struct {
 	Mtu uint16
 }
 
+type xdpPrefix struct {
+	_     structs.HostLayout
+	Bits  uint32
+	Class xdpClass
+	Six   uint16
+	Addr  xdpAddress
+}
+
 type xdpRetirement struct {
 	_       structs.HostLayout
 	Total   xdpCounters
@@ -175,6 +190,7 @@ type xdpServiceFlag uint8
 
 const (
 	xdpServiceFlagEACH_ANEW xdpServiceFlag = 1
+	xdpServiceFlagNOBODY    xdpServiceFlag = 2
 )
 
 type xdpSetting struct {
@@ -247,7 +263,6 @@ type xdpWords struct {
 const (
 	xdpMapAboutMaps    = "about_maps"
 	xdpMapAddresses    = "addresses"
-	xdpMapAnswers      = "answers"
 	xdpMapBackendNames = "backend_names"
 	xdpMapBackends     = "backends"
 	xdpMapFilter       = "filter"
@@ -255,13 +270,17 @@ const (
 	xdpMapFlows6       = "flows6"
 	xdpMapLoads        = "loads"
 	xdpMapPersistences = "persistences"
+	xdpMapPortClasses  = "port_classes"
 	xdpMapPorts        = "ports"
+	xdpMapPrefixes     = "prefixes"
 	xdpMapRetired      = "retired"
 	xdpMapServiceNames = "service_names"
 	xdpMapServices     = "services"
 	xdpMapSettings     = "settings"
+	xdpMapShortest     = "shortest"
 	xdpMapTables       = "tables"
 	xdpMapTemplates    = "templates"
+	xdpMapTold         = "told"
 	xdpMapTraffic      = "traffic"
 	xdpMapTurns        = "turns"
 	xdpMapVerdicts     = "verdicts"
@@ -330,7 +349,6 @@ type xdpProgramSpecs struct {
 type xdpMapSpecs struct {
 	AboutMaps    *ebpf.MapSpec `ebpf:"about_maps"`
 	Addresses    *ebpf.MapSpec `ebpf:"addresses"`
-	Answers      *ebpf.MapSpec `ebpf:"answers"`
 	BackendNames *ebpf.MapSpec `ebpf:"backend_names"`
 	Backends     *ebpf.MapSpec `ebpf:"backends"`
 	Filter       *ebpf.MapSpec `ebpf:"filter"`
@@ -338,13 +356,17 @@ type xdpMapSpecs struct {
 	Flows6       *ebpf.MapSpec `ebpf:"flows6"`
 	Loads        *ebpf.MapSpec `ebpf:"loads"`
 	Persistences *ebpf.MapSpec `ebpf:"persistences"`
+	PortClasses  *ebpf.MapSpec `ebpf:"port_classes"`
 	Ports        *ebpf.MapSpec `ebpf:"ports"`
+	Prefixes     *ebpf.MapSpec `ebpf:"prefixes"`
 	Retired      *ebpf.MapSpec `ebpf:"retired"`
 	ServiceNames *ebpf.MapSpec `ebpf:"service_names"`
 	Services     *ebpf.MapSpec `ebpf:"services"`
 	Settings     *ebpf.MapSpec `ebpf:"settings"`
+	Shortest     *ebpf.MapSpec `ebpf:"shortest"`
 	Tables       *ebpf.MapSpec `ebpf:"tables"`
 	Templates    *ebpf.MapSpec `ebpf:"templates"`
+	Told         *ebpf.MapSpec `ebpf:"told"`
 	Traffic      *ebpf.MapSpec `ebpf:"traffic"`
 	Turns        *ebpf.MapSpec `ebpf:"turns"`
 	Verdicts     *ebpf.MapSpec `ebpf:"verdicts"`
@@ -381,7 +403,6 @@ func (o *xdpObjects) Close() error {
 type xdpMaps struct {
 	AboutMaps    *ebpf.Map `ebpf:"about_maps"`
 	Addresses    *ebpf.Map `ebpf:"addresses"`
-	Answers      *ebpf.Map `ebpf:"answers"`
 	BackendNames *ebpf.Map `ebpf:"backend_names"`
 	Backends     *ebpf.Map `ebpf:"backends"`
 	Filter       *ebpf.Map `ebpf:"filter"`
@@ -389,13 +410,17 @@ type xdpMaps struct {
 	Flows6       *ebpf.Map `ebpf:"flows6"`
 	Loads        *ebpf.Map `ebpf:"loads"`
 	Persistences *ebpf.Map `ebpf:"persistences"`
+	PortClasses  *ebpf.Map `ebpf:"port_classes"`
 	Ports        *ebpf.Map `ebpf:"ports"`
+	Prefixes     *ebpf.Map `ebpf:"prefixes"`
 	Retired      *ebpf.Map `ebpf:"retired"`
 	ServiceNames *ebpf.Map `ebpf:"service_names"`
 	Services     *ebpf.Map `ebpf:"services"`
 	Settings     *ebpf.Map `ebpf:"settings"`
+	Shortest     *ebpf.Map `ebpf:"shortest"`
 	Tables       *ebpf.Map `ebpf:"tables"`
 	Templates    *ebpf.Map `ebpf:"templates"`
+	Told         *ebpf.Map `ebpf:"told"`
 	Traffic      *ebpf.Map `ebpf:"traffic"`
 	Turns        *ebpf.Map `ebpf:"turns"`
 	Verdicts     *ebpf.Map `ebpf:"verdicts"`
@@ -405,7 +430,6 @@ func (m *xdpMaps) Close() error {
 	return _XdpClose(
 		m.AboutMaps,
 		m.Addresses,
-		m.Answers,
 		m.BackendNames,
 		m.Backends,
 		m.Filter,
@@ -413,13 +437,17 @@ func (m *xdpMaps) Close() error {
 		m.Flows6,
 		m.Loads,
 		m.Persistences,
+		m.PortClasses,
 		m.Ports,
+		m.Prefixes,
 		m.Retired,
 		m.ServiceNames,
 		m.Services,
 		m.Settings,
+		m.Shortest,
 		m.Tables,
 		m.Templates,
+		m.Told,
 		m.Traffic,
 		m.Turns,
 		m.Verdicts,

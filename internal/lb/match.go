@@ -133,3 +133,43 @@ func (s Service) Address() string {
 	}
 	return fmt.Sprintf("%s +%d", all[0], len(all)-1)
 }
+
+// Clash is a pair of Matches of two services neither of which comes first.
+type Clash struct {
+	Service, Other string
+	Match, With    Match // of Service, of Other
+}
+
+// String returns the clash without Service's name: "198.18.3.1:80/tcp is service "b"'s already".
+func (c Clash) String() string {
+	if c.Match == c.With {
+		return fmt.Sprintf("%s is service %q's already", c.Match, c.Other)
+	}
+	return fmt.Sprintf("%s overlaps %s of service %q, and neither is within the other", c.Match, c.With, c.Other)
+}
+
+// Clashes finds all, each once, by the later of its services.
+func Clashes(services []Service) []Clash {
+	type key struct {
+		prefix netip.Prefix
+		proto  Protocol
+	}
+	type owned struct {
+		Match
+		service int
+	}
+	var out []Clash
+	seen := map[key][]owned{}
+	for i, s := range services {
+		for _, m := range s.Matches() {
+			k := key{m.Prefix, m.Proto}
+			for _, o := range seen[k] {
+				if o.service != i && m.Clashes(o.Match) {
+					out = append(out, Clash{Service: s.Name, Other: services[o.service].Name, Match: m, With: o.Match})
+				}
+			}
+			seen[k] = append(seen[k], owned{m, i})
+		}
+	}
+	return out
+}

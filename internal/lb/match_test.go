@@ -109,3 +109,23 @@ func TestServiceWithoutVIPSurvivesJSON(t *testing.T) {
 		t.Errorf("%+v came back from %s", got, text)
 	}
 }
+
+func TestClashesNameBothServices(t *testing.T) {
+	a := Service{Name: "a", L4: L4Options{Also: []Match{match("198.18.3.0/24", 100, 200), match("198.18.3.0/24", 100, 200)}}}
+	b := Service{Name: "b", L4: L4Options{Also: []Match{match("198.18.3.0/24", 150, 250)}}}
+	c := Service{Name: "c", L4: L4Options{Also: []Match{match("198.18.3.0/24", 0, 0)}}}
+	d := Service{Name: "d", VIP: VIP{Addr: netip.MustParseAddrPort("198.18.3.1:80"), Proto: TCP}}
+	e := Service{Name: "e", VIP: d.VIP}
+	var got []string
+	for _, clash := range Clashes([]Service{a, b, c, d, e}) {
+		got = append(got, clash.Service+": "+clash.String())
+	}
+	want := []string{
+		`b: 198.18.3.0/24:150-250/tcp overlaps 198.18.3.0/24:100-200/tcp of service "a", and neither is within the other`,
+		`b: 198.18.3.0/24:150-250/tcp overlaps 198.18.3.0/24:100-200/tcp of service "a", and neither is within the other`,
+		`e: 198.18.3.1:80/tcp is service "d"'s already`,
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
