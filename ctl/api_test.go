@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -146,6 +147,33 @@ func TestWhatAPlaneCannotDoIsRefusedAndNotTriedForEver(t *testing.T) {
 	}
 	if err := validate(testConfig(2), planes...); err != nil {
 		t.Error(err)
+	}
+}
+
+// A backend without a port takes packets at the one that they came to, which no probe can know.
+func TestWhatClientsMayAddressIsJudgedAsAWhole(t *testing.T) {
+	prefix := func(ports ...uint16) lb.Match {
+		return lb.Match{Prefix: netip.MustParsePrefix("198.18.100.0/24"), First: ports[0], Last: ports[1], Proto: lb.TCP}
+	}
+	for name, row := range map[string]struct {
+		edit func(l4, l7 *lb.Service)
+		want string
+	}{
+		"a prefix and no vip":          {func(l4, _ *lb.Service) { l4.VIP, l4.L4.Also = lb.VIP{}, []lb.Match{prefix(80, 80)} }, ""},
+		"neither":                      {func(l4, _ *lb.Service) { l4.VIP = lb.VIP{} }, `"web-l4": vip none: want an address and a port`},
+		"any port on l7":               {func(_, l7 *lb.Service) { l7.VIP.Addr = netip.MustParseAddrPort("198.18.3.2:0") }, `"web-l7": vip 198.18.3.2:0/tcp: want an address and a port`},
+		"a prefix on l7":               {func(_, l7 *lb.Service) { l7.VIP, l7.L4.Also = lb.VIP{}, []lb.Match{prefix(80, 80)} }, `"web-l7": vip none: want an address and a port`},
+		"one vip twice":                {func(l4, l7 *lb.Service) { l7.VIP = l4.VIP }, `"web-l7": 198.18.3.1:80/tcp is service "web-l4"'s already`},
+		"a port to probe that is none": {func(l4, _ *lb.Service) { l4.Backends[0].Addr = netip.MustParseAddrPort("198.18.4.1:0") }, `backend "s1" at 198.18.4.1:0 has no port of its own: check "tcp" must say which to probe`},
+		"no port and no check":         {func(l4, _ *lb.Service) { l4.Check, l4.Backends[0].Addr = "", netip.MustParseAddrPort("198.18.4.1:0") }, ""},
+		"no port on l7":                {func(_, l7 *lb.Service) { l7.Check, l7.Backends[0].Addr = "", netip.MustParseAddrPort("198.18.4.1:0") }, `backend "s1": address 198.18.4.1:0: want an address and a port`},
+	} {
+		config := testConfig(2)
+		row.edit(&config.Services[0], &config.Services[1])
+		err := validate(config, planes(DaemonConfig{}, nil, slog.New(slog.DiscardHandler))...)
+		if row.want == "" && err != nil || row.want != "" && (err == nil || !strings.Contains(err.Error(), row.want)) {
+			t.Errorf("%s: %v, want %q", name, err, row.want)
+		}
 	}
 }
 

@@ -31,7 +31,7 @@ func diff(a, b lb.Config) []Change {
 		c := Change{Op: op, Kind: "service"}
 		switch op {
 		case Create:
-			c.Name, c.Detail = now.Name, fmt.Sprintf("%s %s, %s, %d backends", now.Plane, now.VIP, now.Policy, len(now.Backends))
+			c.Name, c.Detail = now.Name, fmt.Sprintf("%s %s, %s, %d backends", now.Plane, now.Address(), now.Policy, len(now.Backends))
 		case Delete:
 			c.Name = old.Name
 		case Modify:
@@ -95,7 +95,7 @@ func fields(a, b any) string {
 }
 
 func fieldDiffs(name string, a, b reflect.Value) []string {
-	if reflect.DeepEqual(a.Interface(), b.Interface()) || a.Kind() == reflect.Map && a.Len()+b.Len() == 0 {
+	if k := a.Kind(); reflect.DeepEqual(a.Interface(), b.Interface()) || (k == reflect.Map || k == reflect.Slice) && a.Len()+b.Len() == 0 {
 		return nil
 	}
 	if _, prints := a.Interface().(fmt.Stringer); prints || a.Kind() != reflect.Struct {
@@ -113,8 +113,15 @@ func fieldDiffs(name string, a, b reflect.Value) []string {
 }
 
 func word(v reflect.Value) string {
-	if v.Kind() == reflect.String && v.Len() == 0 || v.Kind() == reflect.Slice || v.Kind() == reflect.Map && v.Len() == 0 {
+	switch k := v.Kind(); {
+	case (k == reflect.String || k == reflect.Slice || k == reflect.Map) && v.Len() == 0:
 		return "none"
+	case k == reflect.Slice:
+		var words []string
+		for i := range v.Len() {
+			words = append(words, word(v.Index(i)))
+		}
+		return strings.Join(words, " ")
 	}
 	return fmt.Sprint(v.Interface())
 }

@@ -96,7 +96,7 @@ func (v *view) services(stats Stats) []ServiceStatus {
 			counters[b.ID] = b.Counters
 		}
 		s := ServiceStatus{
-			Name: svc.Name, Plane: svc.Plane, VIP: svc.VIP, Forward: svc.Forward, Policy: svc.Policy,
+			Name: svc.Name, Plane: svc.Plane, VIP: svc.VIP, L4: svc.L4, Forward: svc.Forward, Policy: svc.Policy,
 			Check: svc.Check, Counters: counted.Counters, Backends: []BackendStatus{},
 		}
 		for j, b := range svc.Backends {

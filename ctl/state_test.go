@@ -47,6 +47,12 @@ func TestChangesReadAsWhatWasEdited(t *testing.T) {
 		{"a backend's name", func(c *lb.Config) { c.Services[0].Backends[0].Name = "a" }, []string{"change backend web-l4/a: name s1 -> a"}},
 		{"a service less and one more", func(c *lb.Config) { c.Services[1].Name = "shop" }, []string{"create service shop: l7 198.18.3.2:80/tcp, wrr, 3 backends", "delete service web-l7"}},
 		{"a timeout of the proxy", func(c *lb.Config) { c.Services[1].HTTP.ConnectTimeout = time.Second }, []string{"change service web-l7: http.connect_timeout 0s -> 1s"}},
+		{"what clients may address beside the vip", func(c *lb.Config) {
+			c.Services[0].L4.Also = []lb.Match{{Prefix: netip.MustParsePrefix("198.18.3.1/32"), First: 8000, Last: 8099, Proto: lb.TCP}, {Prefix: netip.MustParsePrefix("198.18.100.0/24"), Proto: lb.UDP}}
+			for i := range c.Services[0].Backends {
+				c.Services[0].Backends[i].Weight = 1
+			}
+		}, []string{"change service web-l4: l4.also none -> 198.18.3.1:8000-8099/tcp 198.18.100.0/24:any/udp"}},
 		{"the order of everything", func(c *lb.Config) {
 			slices.Reverse(c.Services)
 			slices.Reverse(c.Services[0].Backends)

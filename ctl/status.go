@@ -50,6 +50,7 @@ type ServiceStatus struct {
 	Name     string          `json:"name"`
 	Plane    lb.Plane        `json:"plane"`
 	VIP      lb.VIP          `json:"vip"`
+	L4       lb.L4Options    `json:"l4,omitzero"`
 	Forward  lb.Forward      `json:"forward,omitempty"`
 	Policy   lb.Policy       `json:"policy"`
 	Check    string          `json:"check,omitempty"`
@@ -67,6 +68,9 @@ type BackendStatus struct {
 	ProbeTime      time.Duration `json:"probe_time"`
 	Counters       lb.Counters   `json:"counters"`
 }
+
+// Address is what a person reads of what clients may address, as lb.Service has it.
+func (s ServiceStatus) Address() string { return lb.Service{VIP: s.VIP, L4: s.L4}.Address() }
 
 // Service returns the service of that name.
 func (s Status) Service(name string) (service ServiceStatus, ok bool) {

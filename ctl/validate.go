@@ -15,9 +15,12 @@ var policies = []lb.Policy{lb.RoundRobin, lb.WeightedRoundRobin, lb.LeastConn, l
 // validate refuses a configuration that contradicts itself, or that holds what
 // its plane cannot do, with every fault it has.
 func validate(config lb.Config, planes ...Plane) error {
-	v := validator{checks: map[string]bool{}, services: map[string]bool{}, vips: map[lb.VIP]string{}}
+	v := validator{checks: map[string]lb.Check{}, services: map[string]bool{}}
 	for _, c := range config.Checks {
 		v.check(c)
+	}
+	for _, c := range lb.Clashes(config.Services) {
+		v.fault(true, "service %q: %s", c.Service, c)
 	}
 	for _, svc := range config.Services {
 		v.service(svc)
@@ -42,9 +45,8 @@ func validate(config lb.Config, planes ...Plane) error {
 
 type validator struct {
 	faults   []string
-	checks   map[string]bool
+	checks   map[string]lb.Check
 	services map[string]bool
-	vips     map[lb.VIP]string
 }
 
 func (v *validator) fault(bad bool, format string, args ...any) {
@@ -55,8 +57,9 @@ func (v *validator) fault(bad bool, format string, args ...any) {
 
 func (v *validator) check(c lb.Check) {
 	v.fault(c.Name == "", "a check has no name")
-	v.fault(v.checks[c.Name], "check %q is there twice", c.Name)
-	v.checks[c.Name] = true
+	_, twice := v.checks[c.Name]
+	v.fault(twice, "check %q is there twice", c.Name)
+	v.checks[c.Name] = c
 	if err := healthcheck.Validate(c); err != nil {
 		v.fault(true, "%s", err)
 	}
@@ -67,14 +70,21 @@ func (v *validator) service(s lb.Service) {
 	v.fault(v.services[s.Name], "service %q is there twice", s.Name)
 	v.services[s.Name] = true
 	v.fault(s.Plane != lb.L4 && s.Plane != lb.L7, "service %q: plane %q: want l4 or l7", s.Name, s.Plane)
-	v.fault(!s.VIP.Addr.IsValid() || s.VIP.Addr.Port() == 0, "service %q: vip %s: want an address and a port", s.Name, s.VIP)
-	v.fault(s.VIP.Proto != lb.TCP && s.VIP.Proto != lb.UDP, "service %q: protocol %q: want tcp or udp", s.Name, s.VIP.Proto)
+	v.address(s)
 	v.fault(!slices.Contains(policies, s.Policy), "service %q: policy %q is unknown", s.Name, s.Policy)
-	v.fault(s.Check != "" && !v.checks[s.Check], "service %q: there is no check %q", s.Name, s.Check)
-	other, taken := v.vips[s.VIP]
-	v.fault(taken, "service %q: vip %s is service %q's", s.Name, s.VIP, other)
-	v.vips[s.VIP] = s.Name
+	_, known := v.checks[s.Check]
+	v.fault(s.Check != "" && !known, "service %q: there is no check %q", s.Name, s.Check)
 	v.backends(s)
+}
+
+// address: l4 takes more than one address and port, each plane says what of it.
+func (v *validator) address(s lb.Service) {
+	if s.Plane == lb.L4 && len(s.L4.Also) > 0 && !s.VIP.Addr.IsValid() {
+		return
+	}
+	port := s.VIP.Addr.Port() != 0 || s.Plane == lb.L4
+	v.fault(!s.VIP.Addr.IsValid() || !port, "service %q: vip %s: want an address and a port", s.Name, s.VIP)
+	v.fault(s.VIP.Proto != lb.TCP && s.VIP.Proto != lb.UDP, "service %q: protocol %q: want tcp or udp", s.Name, s.VIP.Proto)
 }
 
 func (v *validator) backends(s lb.Service) {
@@ -84,7 +94,9 @@ func (v *validator) backends(s lb.Service) {
 		v.fault(b.Name == "", "service %q: backend %s has no name", s.Name, addr)
 		v.fault(names[b.Name], "service %q: backend %q is there twice", s.Name, b.Name)
 		v.fault(addrs[addr], "service %q: two backends at %s", s.Name, addr)
-		v.fault(!b.Addr.IsValid() || b.Addr.Port() == 0, "service %q: backend %q: address %s: want an address and a port", s.Name, b.Name, addr)
+		keeps := b.Addr.Port() == 0 && s.Plane == lb.L4
+		v.fault(!b.Addr.IsValid() || b.Addr.Port() == 0 && !keeps, "service %q: backend %q: address %s: want an address and a port", s.Name, b.Name, addr)
+		v.fault(keeps && s.Check != "" && v.checks[s.Check].Port == 0, "service %q: backend %q at %s has no port of its own: check %q must say which to probe", s.Name, b.Name, addr, s.Check)
 		v.fault(b.Weight > MaxWeight, "service %q: backend %q: weight %d: want 0 to %d", s.Name, b.Name, b.Weight, MaxWeight)
 		names[b.Name], addrs[addr] = true, true
 	}

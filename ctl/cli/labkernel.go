@@ -299,7 +299,7 @@ func (k *labKernel) sample(ctx context.Context) (ipvsadm.Sample, error) {
 func servicesOf(st ctl.Status, quiet bool) []lb.Service {
 	var services []lb.Service
 	for _, svc := range st.Services {
-		s := lb.Service{Name: svc.Name, Plane: svc.Plane, VIP: svc.VIP, Forward: svc.Forward, Policy: svc.Policy}
+		s := lb.Service{Name: svc.Name, Plane: svc.Plane, VIP: svc.VIP, L4: svc.L4, Forward: svc.Forward, Policy: svc.Policy}
 		for _, b := range svc.Backends {
 			if quiet && !b.Eligible() {
 				b.Weight = 0

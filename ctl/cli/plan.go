@@ -123,7 +123,7 @@ func plan(c *cli.Context, sc *scenario.Scenario, services []string) (traffic.Pla
 		if !ok {
 			return p, codef(exitNotFound, "scenario %s has no service %q", sc.Name, name)
 		}
-		p.Arms = append(p.Arms, traffic.Arm{Name: name, Targets: []netip.AddrPort{svc.VIP.Addr}, Service: svc})
+		p.Arms = append(p.Arms, traffic.Arm{Name: name, Targets: []netip.AddrPort{svc.Target()}, Service: svc})
 		for _, b := range svc.Backends {
 			if addr := sc.Topology.Direct(b.Addr); !seen[addr] {
 				seen[addr] = true

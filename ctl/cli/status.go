@@ -88,7 +88,7 @@ func serviceTable(t *tableWriter, svc ctl.ServiceStatus) {
 	if svc.Forward != "" {
 		how = string(svc.Forward) + " " + how
 	}
-	t.rows = append(t.rows, []cell{{fmt.Sprintf("%s  %s  %s %s", svc.Name, svc.VIP, svc.Plane, how), bold}})
+	t.rows = append(t.rows, []cell{{fmt.Sprintf("%s  %s  %s %s", svc.Name, svc.Address(), svc.Plane, how), bold}})
 	work := "CONNS"
 	if svc.Plane == lb.L7 {
 		work = "REQUESTS"

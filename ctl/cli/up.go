@@ -79,7 +79,7 @@ func (b *builder) printNext() {
 	fmt.Fprintln(b.out)
 	t := &tableWriter{color: b.color}
 	for _, svc := range b.scenario.Config.Services {
-		t.row("  "+svc.Name, svc.VIP, fmt.Sprintf("%s, %s, %s", svc.Plane, svc.Policy, count(len(svc.Backends), "backend")))
+		t.row("  "+svc.Name, svc.Address(), fmt.Sprintf("%s, %s, %s", svc.Plane, svc.Policy, count(len(svc.Backends), "backend")))
 	}
 	_ = t.flush(b.out)
 	lbctl := "  lbctl "

@@ -10,12 +10,13 @@ import (
 	"lbctl/internal/lb"
 )
 
-// FromServices shows the L4 services among these as a table. The same services
-// come back from it with Services.
+// FromServices shows the L4 services among these as a table, save those without
+// a VIP: to ipvsadm a prefix is nothing that a service can have. The same
+// services come back from it with Services.
 func FromServices(services []lb.Service) []Service {
 	var out []Service
 	for _, v := range services {
-		if v.Plane != lb.L4 {
+		if !shown(v) {
 			continue
 		}
 		s := Service{Key: keyOf(v.VIP), Scheduler: string(v.Policy), Prefix: 128}
@@ -57,14 +58,16 @@ var forwards = map[lb.Forward]Forward{lb.DirectRouting: Route, lb.NAT: Masq, lb.
 
 var forwardWords = map[Forward]lb.Forward{Route: lb.DirectRouting, Masq: lb.NAT, Tunnel: lb.Tunnel}
 
-// Services puts a table back into a configuration: services of other planes
+func shown(v lb.Service) bool { return v.Plane == lb.L4 && v.VIP.Addr.IsValid() }
+
+// Services puts a table back into a configuration: services that no table shows
 // stay, L4 services become those of the table. A service or backend that stays
 // keeps what a table does not tell; a new one takes that, and its name, from
 // the one in known with its address.
 func Services(table []Service, current, known []lb.Service) []lb.Service {
 	var out []lb.Service
 	for _, v := range current {
-		if v.Plane != lb.L4 {
+		if !shown(v) {
 			out = append(out, v)
 		}
 	}
@@ -107,7 +110,7 @@ func (s Service) service(current, known, others []lb.Service) lb.Service {
 
 func withVIP(services []lb.Service, k Key) (lb.Service, bool) {
 	for _, v := range services {
-		if v.Plane == lb.L4 && keyOf(v.VIP) == k {
+		if shown(v) && keyOf(v.VIP) == k {
 			return v, true
 		}
 	}

@@ -2,6 +2,7 @@ package ipvsadm
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,7 +21,7 @@ func backend(name, addr string, weight uint32) lb.Backend {
 	return lb.Backend{Name: name, Addr: addrPort(addr), Weight: weight}
 }
 
-var comparable = cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{}, lb.VIP{})
+var comparable = cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{}, lb.VIP{}, netip.Prefix{})
 
 func TestAConfigurationComesBackFromItsTable(t *testing.T) {
 	l7 := lb.Service{Name: "app", Plane: lb.L7, VIP: lb.VIP{Addr: addrPort("10.0.0.9:80"), Proto: lb.TCP}}
@@ -29,8 +30,12 @@ func TestAConfigurationComesBackFromItsTable(t *testing.T) {
 		service("web", "10.0.0.1:80", lb.WeightedRoundRobin, "alive", backend("s2", "10.0.0.12:80", 2), backend("s1", "10.0.0.11:80", 0)),
 		service("hash", "10.0.0.1:81", lb.Maglev, "", backend("x", "10.0.0.12:81", 2)),
 		service("empty", "10.0.0.1:82", lb.SourceHash, ""),
+		service("any", "10.0.0.1:0", lb.RoundRobin, "", backend("s1", "10.0.0.11:0", 1)),
 	}
 	want[3].Backends = []lb.Backend{}
+	want[4].L4.Also = []lb.Match{{Prefix: netip.MustParsePrefix("10.0.1.0/24"), Proto: lb.TCP}}
+	cache := lb.Service{Name: "cache", Plane: lb.L4, L4: want[4].L4, Backends: []lb.Backend{backend("s1", "10.0.0.11:80", 1)}}
+	want = slices.Insert(want, 1, cache) // no table shows it, and none loses it
 	got := Services(FromServices(want), want, nil)
 	if diff := cmp.Diff(want, got, comparable); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -89,7 +94,6 @@ func TestAPlaneRefusesWhatItCannotDo(t *testing.T) {
 		{"-A -t 10.0.0.1:80 -s rr -p", "no persistence"},
 		{"-A -t 10.0.0.1:80 -s rr --pe sip", "no persistence engines"},
 		{"-A -u 10.0.0.1:80 -s rr -o", "no one-packet scheduling"},
-		{"-A -t 10.0.0.1:0 -s rr -p 1", "needs a port"},
 		{"-A --sctp-service 10.0.0.1:80 -s rr", "sets up no SCTP"},
 		{"-A -t [fd00::1]:80 -s rr", "IPv4 only"},
 		{"-A -f 1 -s rr", "before a firewall"},
@@ -97,7 +101,7 @@ func TestAPlaneRefusesWhatItCannotDo(t *testing.T) {
 		{"-A -t 10.0.0.1:80 -s rr\n-a -t 10.0.0.1:80 -r 10.0.0.2 -i --tun-type gre", "no gre tunnels"},
 		{"-A -t 10.0.0.1:80 -s rr\n-a -t 10.0.0.1:80 -r fd00::2 -i", "one address family"},
 		{"-A -t 10.0.0.1:80 -s rr\n-a -t 10.0.0.1:80 -r 10.0.0.2 -x 5", "no connection thresholds"},
-		{"-A -t 10.0.0.1:80 -s rr\n-a -t 10.0.0.1:80 -r 10.0.0.2:0 -m", "needs a server's port"},
+		{"-A -t 10.0.0.1:80 -s rr\n-a -t 10.0.0.1:80 -r 10.0.0.2:0 -m", ""},
 	} {
 		table := newTable()
 		table.Refuse = full.Refuse

@@ -38,8 +38,6 @@ func (p Plane) refuseKey(s Service) error {
 		return Refused("Operation not supported: lbctl ipvsadm sets up no %s so far", s.Proto)
 	case s.Six && !p.IPv6:
 		return Refused("Operation not supported: lbctl ipvsadm sets up IPv4 only so far")
-	case s.Port == 0:
-		return Refused("Operation not supported: the l4 plane needs a port so far")
 	}
 	return nil
 }
@@ -81,8 +79,6 @@ func (p Plane) refuseDest(s Service, d Dest) error {
 		return Refused("Operation not supported: the l4 plane has no connection thresholds so far")
 	case d.Addr.Addr().Is4() == s.Six:
 		return Refused("Operation not supported: the l4 plane keeps to one address family so far")
-	case d.Addr.Port() == 0:
-		return Refused("Operation not supported: the l4 plane needs a server's port")
 	}
 	return nil
 }

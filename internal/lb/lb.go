@@ -73,8 +73,13 @@ type VIP struct {
 	Proto Protocol       `json:"proto"`
 }
 
-// String returns ip:port/proto.
-func (v VIP) String() string { return v.Addr.String() + "/" + string(v.Proto) }
+// String returns ip:port/proto, or none.
+func (v VIP) String() string {
+	if !v.Addr.IsValid() {
+		return "none"
+	}
+	return v.Addr.String() + "/" + string(v.Proto)
+}
 
 // Service is what clients address, and the backends behind it.
 type Service struct {
