@@ -1,6 +1,7 @@
 package ctl
 
 import (
+	"net/netip"
 	"time"
 
 	"lbctl/internal/lb"
@@ -71,6 +72,9 @@ type BackendStatus struct {
 
 // Address is what a person reads of what clients may address, as lb.Service has it.
 func (s ServiceStatus) Address() string { return lb.Service{VIP: s.VIP, L4: s.L4}.Address() }
+
+// Target is a destination that the service has, as lb.Service has it.
+func (s ServiceStatus) Target() netip.AddrPort { return lb.Service{VIP: s.VIP, L4: s.L4}.Target() }
 
 // Service returns the service of that name.
 func (s Status) Service(name string) (service ServiceStatus, ok bool) {

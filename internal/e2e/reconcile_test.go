@@ -117,15 +117,19 @@ type talk struct {
 
 func (l *openLab) dial(t *testing.T, service string) *talk {
 	t.Helper()
+	return l.dialTo(t, service, l.service(t, service).Target())
+}
+
+func (l *openLab) dialTo(t *testing.T, what string, addr netip.AddrPort) *talk {
+	t.Helper()
 	node, err := l.Node("c1")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer node.Close()
-	addr := l.service(t, service).VIP.Addr
 	conn, err := node.DialContext(t.Context(), "tcp", addr.String())
 	if err != nil {
-		t.Fatalf("dial %s at %v: %v", service, addr, err)
+		t.Fatalf("dial %s at %v: %v", what, addr, err)
 	}
 	t.Cleanup(func() { conn.Close() })
 	return &talk{conn, addr}

@@ -6,6 +6,7 @@ import (
 	"hash/fnv"
 	"math"
 	"net/netip"
+	"slices"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -79,6 +80,9 @@ func (b *builder) deleteRoute(node string, r scenario.Route) error {
 }
 
 func routeText(r scenario.Route) string {
+	if !r.Via.IsValid() {
+		return "local " + r.Dst.String()
+	}
 	text := r.Dst.String() + " via " + r.Via.String()
 	if r.From.IsValid() {
 		text += " from " + r.From.String()
@@ -108,7 +112,26 @@ func tableOf(from netip.Addr) int {
 	return int(hash.Sum32()>>1 | 1<<30)
 }
 
+// routesOf are a node's routes. One without a next hop makes all of its
+// destination the node's own (ip route add local PREFIX dev lo).
+func routesOf(n scenario.Node) []scenario.Route {
+	all := slices.Clone(n.Routes)
+	for _, prefix := range n.Local {
+		all = append(all, scenario.Route{Dst: prefix})
+	}
+	return all
+}
+
+// loopback is lo's index in every namespace (LOOPBACK_IFINDEX in the kernel).
+const loopback = 1
+
 func routeOf(r scenario.Route) *netlink.Route {
+	if !r.Via.IsValid() {
+		return &netlink.Route{
+			Dst: ipNet(r.Dst), LinkIndex: loopback, Table: unix.RT_TABLE_LOCAL, Type: unix.RTN_LOCAL,
+			Scope: netlink.SCOPE_HOST, Protocol: unix.RTPROT_STATIC,
+		}
+	}
 	table := unix.RT_TABLE_MAIN
 	if r.From.IsValid() {
 		table = tableOf(r.From)

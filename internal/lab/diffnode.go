@@ -154,7 +154,7 @@ func linkNames(n scenario.Node) []string {
 
 func (d *differ) routes(n scenario.Node, state *nodeState) {
 	wanted := map[routeKey]bool{}
-	for _, route := range n.Routes {
+	for _, route := range routesOf(n) {
 		route.Dst = route.Dst.Masked()
 		key := routeKey{route.Dst, route.From}
 		wanted[key] = true
@@ -171,7 +171,7 @@ func (d *differ) routes(n scenario.Node, state *nodeState) {
 		})
 	}
 	for _, earlier := range d.earlierNodes(n.Name) {
-		for _, route := range earlier.Routes {
+		for _, route := range routesOf(earlier) {
 			route.Dst = route.Dst.Masked()
 			key := routeKey{route.Dst, route.From}
 			via, ok := state.routes[key]

@@ -75,6 +75,19 @@ func TestEditChangesOnlyWhatDiffersAndAConnectionLivesOn(t *testing.T) {
 			[]string{"delete route s2 0.0.0.0/0 via 198.18.2.1"},
 		},
 		{
+			"prefixes of its own", "s2", func(n *scenario.Node) {
+				n.Local = []netip.Prefix{prefix("198.18.100.0/24"), prefix("198.18.101.0/24")}
+			}, []string{"create route s2 local 198.18.100.0/24", "create route s2 local 198.18.101.0/24"},
+		},
+		{
+			"one withdrawn", "s2", func(n *scenario.Node) { n.Local = n.Local[1:] },
+			[]string{"delete route s2 local 198.18.100.0/24"},
+		},
+		{
+			"the other withdrawn", "s2", func(n *scenario.Node) { n.Local = nil },
+			[]string{"delete route s2 local 198.18.101.0/24"},
+		},
+		{
 			"another node's MAC", "s3", func(n *scenario.Node) { n.Links[0].MAC = "02:00:00:00:00:99" },
 			[]string{"change link s3 eth0 to lan, mac 02:00:00:00:00:99, mtu 1500"},
 		},

@@ -26,7 +26,7 @@ type nodeState struct {
 	space   *space
 	links   map[string]linkState
 	addrs   map[string][]netip.Prefix // by link
-	routes  map[routeKey]netip.Addr   // to the next hop
+	routes  map[routeKey]netip.Addr   // to the next hop; not valid: local
 	sysctls map[string]string         // those asked for that exist
 	servers map[string][]int          // command line without the binary -> pids
 }
@@ -197,12 +197,14 @@ type routeKey struct {
 }
 
 // observeRoutes notes the routes that have a next hop, of the main table and of
-// those that rules for a source lead to.
+// those that rules for a source lead to, and the local ones that somebody added.
 func (n *nodeState) observeRoutes() error {
 	n.routes = map[routeKey]netip.Addr{}
 	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
-		if err := n.observeTable(family, unix.RT_TABLE_MAIN, netip.Addr{}); err != nil {
-			return err
+		for _, table := range []int{unix.RT_TABLE_LOCAL, unix.RT_TABLE_MAIN} {
+			if err := n.observeTable(family, table, netip.Addr{}); err != nil {
+				return err
+			}
 		}
 		rules, err := dump(func() ([]netlink.Rule, error) { return n.space.nl.RuleList(family) })
 		if err != nil {
@@ -231,7 +233,8 @@ func (n *nodeState) observeTable(family, table int, from netip.Addr) error {
 	}
 	for _, route := range routes {
 		via, ok := netip.AddrFromSlice(route.Gw)
-		if !ok {
+		local := table == unix.RT_TABLE_LOCAL && route.Type == unix.RTN_LOCAL && route.Protocol == unix.RTPROT_STATIC
+		if !ok && !local {
 			continue
 		}
 		dst, ok := prefixOf(route.Dst)

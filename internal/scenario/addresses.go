@@ -58,11 +58,12 @@ func (r *resolver) addresses() {
 		}
 	}
 	for _, s := range r.svcs {
-		r.placeVIP(s)
+		r.placeVIPs(s)
 	}
 	for _, s := range r.svcs {
 		r.chooseVIP(s)
 	}
+	r.settle()
 	next := map[string]int{}
 	for _, numbered := range []bool{true, false} {
 		for _, n := range r.nodes {

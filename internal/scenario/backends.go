@@ -2,13 +2,14 @@ package scenario
 
 import (
 	"net/netip"
+	"slices"
 	"strconv"
 
 	"lbctl/internal/lb"
 )
 
 // backends gives each service its backends with their addresses, and the nodes
-// what they need to answer: the VIP on lo under dr, under nat an address whose
+// what they need to answer: under dr VIPs on lo and prefixes as their own, under nat an address whose
 // packets go over the balancer.
 func (r *resolver) backends() {
 	for _, s := range r.svcs {
@@ -45,14 +46,29 @@ func (r *resolver) backends() {
 	}
 }
 
-// serve notes what a backend's node needs for a service: its ports, and the VIP.
+// serve notes what a backend's node needs for a service: its ports, and the
+// addresses that packets come with.
 func (r *resolver) serve(s *service, n *node, port uint16) {
-	n.ports = append(n.ports, port)
+	if port != 0 {
+		n.ports = append(n.ports, port)
+	}
+	for _, m := range s.matches {
+		if port == 0 {
+			n.ports = append(n.ports, m.ports.listened()...)
+		}
+	}
 	if check := r.known[s.Check]; check.Port != 0 {
 		n.ports = append(n.ports, check.Port)
 	}
-	if s.Forward == lb.DirectRouting {
-		n.Loopback = appendHost(n.Loopback, s.VIP.Addr.Addr())
+	if s.Forward != lb.DirectRouting {
+		return
+	}
+	for _, m := range s.matches {
+		if m.addr.IsValid() {
+			n.Loopback = appendHost(n.Loopback, m.addr)
+		} else if !slices.Contains(n.Local, m.prefix) {
+			n.Local = append(n.Local, m.prefix)
+		}
 	}
 }
 

@@ -50,7 +50,7 @@ func (fs fields) meantSection(n ast.Node) string {
 	}
 	if short, port := fs.short(), fs.named("port"); short != nil {
 		name, number, cut := strings.Cut(text, ":")
-		if cut && port != nil && short.takes(name) && port.takes(number) {
+		if cut && port != nil && !short.takes(text) && short.takes(name) && port.takes(number) {
 			return "{" + short.name + ": " + name + ", port: " + number + "}"
 		}
 		return ""

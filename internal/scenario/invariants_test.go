@@ -75,12 +75,18 @@ func checkInvariants(t testing.TB, s *Scenario) {
 
 func checkServices(t testing.TB, s *Scenario, owner map[netip.Addr]string) {
 	t.Helper()
-	vips := map[lb.VIP]bool{}
+	for _, clash := range lb.Clashes(s.Config.Services) {
+		t.Errorf("service %s: %s", clash.Service, clash)
+	}
 	for _, svc := range s.Config.Services {
-		if vips[svc.VIP] || owner[svc.VIP.Addr.Addr()] == "" {
-			t.Errorf("service %s: VIP %s is twice or on no link", svc.Name, svc.VIP)
+		for _, m := range svc.Matches() {
+			if m.Prefix.IsSingleIP() && owner[m.Prefix.Addr()] == "" && !routed(s, m.Prefix) {
+				t.Errorf("service %s: %s is on no link and nobody has a route to it", svc.Name, m)
+			}
+			if m.Prefix.Addr().Is6() != svc.Six() || m.Prefix != m.Prefix.Masked() {
+				t.Errorf("service %s: %s is of another family or not cut to its length", svc.Name, m)
+			}
 		}
-		vips[svc.VIP] = true
 		if svc.Check != "" && !slices.ContainsFunc(s.Config.Checks, func(c lb.Check) bool { return c.Name == svc.Check }) {
 			t.Errorf("service %s: no check %s", svc.Name, svc.Check)
 		}
@@ -91,16 +97,29 @@ func checkServices(t testing.TB, s *Scenario, owner map[netip.Addr]string) {
 			}
 			i := slices.IndexFunc(s.Topology.Nodes, func(n Node) bool { return n.Name == name })
 			n := s.Topology.Nodes[i]
-			if !slices.ContainsFunc(n.Servers, func(s Server) bool { return s.Addr.Port() == b.Addr.Port() }) {
-				t.Errorf("service %s: %s does not listen on %d", svc.Name, n.Name, b.Addr.Port())
+			port := b.Addr.Port()
+			if port == 0 {
+				port = svc.Target().Port()
 			}
-			onLo := slices.Contains(n.Loopback, netip.PrefixFrom(svc.VIP.Addr.Addr(), svc.VIP.Addr.Addr().BitLen()))
-			if svc.Forward == lb.DirectRouting && !onLo {
-				t.Errorf("service %s: %s has no VIP on lo", svc.Name, n.Name)
+			if !slices.ContainsFunc(n.Servers, func(s Server) bool { return s.Addr.Port() == port }) {
+				t.Errorf("service %s: %s does not listen on %d", svc.Name, n.Name, port)
+			}
+			for _, m := range svc.Matches() {
+				own := slices.Contains(n.Loopback, m.Prefix) || slices.Contains(n.Local, m.Prefix)
+				if svc.Forward == lb.DirectRouting && !own {
+					t.Errorf("service %s: %s does not take %s for its own", svc.Name, n.Name, m)
+				}
 			}
 			if b.ID != 0 || b.Health != lb.Unknown || b.Admin != lb.Enabled {
 				t.Errorf("service %s: backend %+v has a state", svc.Name, b)
 			}
 		}
 	}
+}
+
+// routed reports whether somebody has a route to a prefix of a service.
+func routed(s *Scenario, p netip.Prefix) bool {
+	return slices.ContainsFunc(s.Topology.Nodes, func(n Node) bool {
+		return slices.ContainsFunc(n.Routes, func(r Route) bool { return r.Dst == p || r.Dst.Bits() == 0 })
+	})
 }

@@ -23,6 +23,19 @@ func (r *resolver) refuse(s *service) {
 		if s.VIP.Proto == lb.UDP {
 			r.fail(s.spec.Proto.Pos, "", "proto: l7 speaks HTTP/1.1, which needs tcp")
 		}
+		r.refuseManyL7(s)
+	}
+}
+
+func (r *resolver) refuseManyL7(s *service) {
+	if at := s.spec.Prefix.Pos; at.IsSet() {
+		r.fail(at, "", "prefix is for l4: l7 listens on one address")
+	}
+	if at := s.spec.Also.Pos; at.IsSet() {
+		r.fail(at, "", "also is for l4: l7 listens on one address and port")
+	}
+	if port := s.spec.Port; port.IsSet() && !port.Value.one() {
+		r.fail(port.Pos, "", "port: %s is for l4: l7 listens on one port", port.Value)
 	}
 }
 
@@ -38,7 +51,12 @@ func (r *resolver) refuseL4(s *service) {
 		r.fail(at, "", "http is for l7: l4 forwards packets and sees no request")
 	}
 	for _, w := range s.want {
-		if s.Forward == lb.DirectRouting && w.spec.Port.IsSet() && uint16(w.spec.Port.Value) != s.port {
+		if s.Forward != lb.DirectRouting || !w.spec.Port.IsSet() || uint16(w.spec.Port.Value) == s.port {
+			continue
+		}
+		if s.port == 0 {
+			r.fail(w.spec.Port.Pos, "", "port: dr leaves packets as they are, and the service has several ports: a backend gets the one that the client asked for")
+		} else {
 			r.fail(w.spec.Port.Pos, "", "port: dr leaves packets as they are, so a backend must listen on the service's port %d", s.port)
 		}
 	}

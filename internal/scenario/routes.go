@@ -88,9 +88,12 @@ func (r *resolver) reach(s *service, joined func(*node, *network) bool) {
 		}
 	}
 	for _, c := range r.nodes {
-		if c.Role == RoleClient && !joined(c, s.net) {
-			r.fail(s.at, "", "client %s cannot reach VIP %s of service %s: no router leads from %s to network %s", c.Name, s.VIP.Addr, s.Name, c.nets[0].Name, s.net.Name)
-			return
+		for _, m := range s.matches {
+			if c.Role == RoleClient && !joined(c, m.net) {
+				d := m.destination()
+				r.fail(s.at, "", "client %s cannot reach %s of service %s: no router leads from %s to network %s", c.Name, d, s.Name, c.nets[0].Name, m.net.Name)
+				return
+			}
 		}
 	}
 }
@@ -119,8 +122,36 @@ func (r *resolver) routes() {
 		if _, done := ways[key]; !done {
 			ways[key] = append(r.ways(n, false), r.ways(n, true)...)
 		}
-		n.Routes = append(r.override(n, slices.Clone(ways[key])), n.overBalancer...)
+		n.Routes = slices.Clone(ways[key])
+		if n.Role == RoleClient || n.Role == RoleRouter {
+			n.Routes = append(n.Routes, r.prefixRoutes(n)...)
+		}
+		n.Routes = append(r.override(n, n.Routes), n.overBalancer...)
 	}
+}
+
+// prefixRoutes lead a node to the prefixes of services: to the balancer itself
+// where they share a network, or else the way to its network.
+func (r *resolver) prefixRoutes(n *node) (out []Route) {
+	seen := map[netip.Prefix]bool{}
+	for _, s := range r.svcs {
+		for _, p := range s.prefixes() {
+			if seen[p] {
+				continue
+			}
+			seen[p] = true
+			if n.on(s.net) {
+				out = append(out, Route{Dst: p, Via: r.balancer.addr(s.net, s.six)})
+				continue
+			}
+			to := s.net.subnet(s.six)
+			i := slices.IndexFunc(n.Routes, func(o Route) bool { return o.Dst.Bits() <= to.Bits() && o.Dst.Contains(to.Addr()) })
+			if i >= 0 && n.Routes[i].Dst.Bits() > 0 { // a default route leads there as it is
+				out = append(out, Route{Dst: p, Via: n.Routes[i].Via})
+			}
+		}
+	}
+	return out
 }
 
 // ways returns a node's shortest ways, breadth first; of equal ones, the one

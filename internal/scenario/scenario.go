@@ -69,6 +69,7 @@ type Node struct {
 	Role     Role           `json:"role"`
 	Links    []Link         `json:"links"`
 	Loopback []netip.Prefix `json:"loopback,omitempty"` // on lo, beside 127.0.0.1 and ::1: the VIPs of a direct-routing backend
+	Local    []netip.Prefix `json:"local,omitempty"`    // prefixes of which every address is the node's own: those of a direct-routing backend
 	Routes   []Route        `json:"routes,omitempty"`
 	Sysctls  []Sysctl       `json:"sysctls,omitempty"` // in the order in which they must be written, once links exist and before they are up
 	Servers  []Server       `json:"servers,omitempty"`

@@ -218,8 +218,8 @@ func TestEveryKeyHasADescriptionAndADefaultThatParses(t *testing.T) {
 		}
 	}
 	eachSection(look)
-	if sections != 11 {
-		t.Errorf("%d sections were visited: want 11", sections)
+	if sections < 12 {
+		t.Errorf("only %d sections were visited", sections)
 	}
 	eachSectionOf[StandaloneSpec](look)
 }

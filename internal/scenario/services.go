@@ -12,12 +12,13 @@ import (
 // service is a service being resolved.
 type service struct {
 	lb.Service
-	at   Pos
-	spec ServiceSpec
-	net  *network // that the VIP is on
-	six  bool
-	port uint16
-	want []wanted
+	at      Pos
+	spec    ServiceSpec
+	net     *network // that the VIP is on
+	six     bool
+	port    uint16 // 0: several, and a backend gets the one that the client asked for
+	matches []*match
+	want    []wanted
 }
 
 // wanted is a backend before it has an address.
@@ -48,6 +49,7 @@ func (r *resolver) services() {
 		r.endpoint(s)
 		r.checkOf(s)
 		r.wantedBackends(s)
+		r.probePort(s)
 		r.refuse(s)
 	}
 }
@@ -78,28 +80,6 @@ func httpOf(typed HTTPSpec) lb.HTTP {
 	}
 }
 
-// endpoint finds the service's port, family and network.
-func (r *resolver) endpoint(s *service) {
-	vip, port := s.spec.VIP, s.spec.Port
-	s.port = 80
-	switch {
-	case port.IsSet() && vip.Value.Port != 0 && uint16(port.Value) != vip.Value.Port:
-		r.fail(port.Pos, "", "port: %d contradicts the port %d of vip", port.Value, vip.Value.Port)
-	case port.IsSet():
-		s.port = uint16(port.Value)
-	case vip.Value.Port != 0:
-		s.port = vip.Value.Port
-	}
-	s.six = bool(s.spec.IPv6.Value)
-	if vip.IsSet() {
-		s.six = vip.Value.Addr.Is6()
-		if s.spec.IPv6.IsSet() && bool(s.spec.IPv6.Value) != s.six {
-			r.fail(s.spec.IPv6.Pos, "", "ipv6: %t contradicts vip %s", s.spec.IPv6.Value, vip.Value.Addr)
-		}
-	}
-	s.net = r.networkOf(s)
-}
-
 // networkOf returns the network that the VIP is on, or nil after noting why there is none.
 func (r *resolver) networkOf(s *service) *network {
 	if r.balancer == nil || len(r.balancer.nets) == 0 {
@@ -120,8 +100,12 @@ func (r *resolver) networkOf(s *service) *network {
 	if !vip.IsSet() {
 		return r.balancer.nets[0]
 	}
+	return r.networkWithVIP(vip)
+}
+
+func (r *resolver) networkWithVIP(vip Val[Endpoint]) *network {
 	for _, net := range r.balancer.nets {
-		if net.subnet(s.six).Contains(vip.Value.Addr) {
+		if net.subnet(vip.Value.Addr.Is6()).Contains(vip.Value.Addr) {
 			return net
 		}
 	}

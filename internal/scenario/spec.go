@@ -61,7 +61,9 @@ type ServiceSpec struct {
 	Pos      Pos
 	Plane    Val[PlaneWord]    `yaml:"plane" required:"true" doc:"What forwards: l4 (packets, in XDP) or l7 (HTTP requests, in a proxy)."`
 	VIP      Val[Endpoint]     `yaml:"vip" default:"(the next free address for VIPs)" doc:"Address of the service, with or without port. One IPv6 address with a port needs quotes."`
-	Port     Val[Port]         `yaml:"port" default:"(that of vip, or 80)" doc:"Port of the service, and of its backends."`
+	Prefix   Val[Prefix]       `yaml:"prefix" default:"(a vip)" doc:"l4 only: a prefix of addresses off all networks, instead of a VIP. Clients and routers send it to the balancer."`
+	Port     Val[PortRange]    `yaml:"port" default:"(that of vip, or 80)" doc:"Port of the service, and of its backends; on l4 also a range of ports, or any."`
+	Also     List[MatchSpec]   `yaml:"also" default:"(nothing)" doc:"l4 only: what clients may address beside, as one service with one set of backends."`
 	Proto    Val[ProtoWord]    `yaml:"proto" default:"tcp" doc:"Transport protocol."`
 	IPv6     Val[Bool]         `yaml:"ipv6" default:"(that of vip, or false)" doc:"Take an IPv6 address for the VIP. Backends are of the VIP's family."`
 	Network  Val[NetworkName]  `yaml:"network" default:"(the one that holds vip, or the balancer's first)" doc:"Network of the balancer that the VIP is on."`
@@ -72,11 +74,20 @@ type ServiceSpec struct {
 	HTTP     HTTPSpec          `yaml:"http" default:"(those below)" doc:"l7 only: timeouts, retries and connections kept."`
 }
 
+// MatchSpec is what clients may address beside a service's VIP, as typed.
+type MatchSpec struct {
+	Pos    Pos
+	VIP    Val[Endpoint]  `yaml:"vip" default:"(the service's)" short:"true" doc:"An address, with or without port."`
+	Prefix Val[Prefix]    `yaml:"prefix" default:"(the service's)" doc:"A prefix of addresses off all networks, instead of vip."`
+	Port   Val[PortRange] `yaml:"port" default:"(the service's)" doc:"A port, a range, or any."`
+	Proto  Val[ProtoWord] `yaml:"proto" default:"(the service's)" doc:"Transport protocol."`
+}
+
 // BackendSpec is one backend as typed.
 type BackendSpec struct {
 	Pos     Pos
 	Node    Val[NodeName]    `yaml:"node" required:"true" short:"true" doc:"Name of the server."`
-	Port    Val[Port]        `yaml:"port" default:"(the service's)" doc:"Port of the backend."`
+	Port    Val[Port]        `yaml:"port" default:"(the service's; where that has several, the one that the client asked for)" doc:"Port of the backend."`
 	Weight  Val[Weight]      `yaml:"weight" default:"1" doc:"Share of the work; 0 takes nothing new."`
 	Network Val[NetworkName] `yaml:"network" default:"(the first that it shares with the balancer)" doc:"Network of the server by which it is reached."`
 }

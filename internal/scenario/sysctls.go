@@ -43,7 +43,10 @@ func (r *resolver) sysctls() {
 			set("net.ipv4.ip_local_port_range", "1024 65535") // a connection per request uses up ports
 			set("net.ipv4.tcp_tw_reuse", "1")                 // and takes one in TIME_WAIT again after a second
 		case RoleServer:
-			if len(n.Loopback) > 0 {
+			if len(n.Local) > 0 && six {
+				set("net.ipv6.ip_nonlocal_bind", "1") // datagrams may have a source that is a prefix's, not an interface's
+			}
+			if len(n.Loopback)+len(n.Local) > 0 {
 				// The VIP is the balancer's to answer ARP for (LVS: the ARP problem).
 				set("net.ipv4.conf.all.arp_ignore", "1")
 				set("net.ipv4.conf.all.arp_announce", "2")

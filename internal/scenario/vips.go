@@ -6,30 +6,26 @@ import (
 	"slices"
 )
 
-// placeVIP takes the VIP that a service was given.
-func (r *resolver) placeVIP(s *service) {
-	vip := s.spec.VIP
-	if !vip.IsSet() || !r.usable(vip.Pos, "vip", vip.Value.Addr, s.net, s.net.subnet(s.six)) {
-		return
-	}
-	s.VIP.Addr = netip.AddrPortFrom(vip.Value.Addr, s.port)
-	for _, o := range r.svcs {
-		if o != s && o.VIP == s.VIP {
-			r.fail(vip.Pos, "", "vip: %s is that of service %s", s.VIP, o.Name)
-			return
+// placeVIPs takes the VIPs that a service was given.
+func (r *resolver) placeVIPs(s *service) {
+	for _, m := range s.matches {
+		if m.prefix.IsValid() || !m.vip.IsSet() || !r.usable(m.vip.Pos, "vip", m.vip.Value.Addr, m.net, m.net.subnet(s.six)) {
+			continue
 		}
+		m.addr = m.vip.Value.Addr
+		r.take(m.vip.Pos, m.net, m.addr, holder{who: "service " + s.Name, vip: true})
 	}
-	r.take(vip.Pos, s.net, vip.Value.Addr, holder{who: "service " + s.Name, vip: true})
 }
 
 // chooseVIP gives a service that has no VIP one of its own.
 func (r *resolver) chooseVIP(s *service) {
-	if s.spec.VIP.IsSet() {
-		return
-	}
+	own := s.matches[0]
 	subnet := s.net.subnet(s.six)
 	if !subnet.IsValid() {
 		r.fail(s.at, "", "service %s wants IPv6 and network %s has none: set ipv6 there or for the scenario", s.Name, s.net.Name)
+		return
+	}
+	if own.prefix.IsValid() || own.vip.IsSet() {
 		return
 	}
 	addr, ok := firstFree(s.net, subnet, vipBlock, map[string]int{})
@@ -37,7 +33,7 @@ func (r *resolver) chooseVIP(s *service) {
 		r.fail(s.at, "", "network %s: %s has no VIP left for service %s", s.net.Name, subnet, s.Name)
 		return
 	}
-	s.VIP.Addr = netip.AddrPortFrom(addr, s.port)
+	own.addr = addr
 	s.net.taken[addr] = holder{who: "service " + s.Name, vip: true}
 }
 
@@ -62,8 +58,10 @@ func (r *resolver) finishLinks() {
 func (r *resolver) vipsOn(net *network) []netip.Prefix {
 	var out []netip.Prefix
 	for _, s := range r.svcs {
-		if s.net == net {
-			out = appendHost(out, s.VIP.Addr.Addr())
+		for _, m := range s.matches {
+			if m.net == net && m.addr.IsValid() {
+				out = appendHost(out, m.addr)
+			}
 		}
 	}
 	slices.SortStableFunc(out, func(a, b netip.Prefix) int { return a.Addr().BitLen() - b.Addr().BitLen() })
