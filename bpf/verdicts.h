@@ -9,6 +9,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "types.h"
+#include "words.h"
 
 #define VERDICTS(V)                                                                                \
 	/* Passed to the stack. */                                                                      \
@@ -56,20 +57,12 @@
 	/* Errors. */                                                                                   \
 	V(BROKEN, "dropped: a map lacks what must be in it; this is a bug in lbctl")
 
-#define AS_ENUMERATOR(name, sentence) name,
 enum verdict {
 	VERDICTS(AS_ENUMERATOR)
 	VERDICT_COUNT,
 	SOUND = VERDICT_COUNT, /* no verdict yet: the packet is fit to be forwarded */
 };
 
-/* Names and sentences for Go, which reads them from the object file. */
-struct words {
-	char name[24];
-	char sentence[104];
-};
-
-#define AS_WORDS(name, sentence) { #name, sentence },
 const struct words verdict_words[] SEC(".rodata.words") = { VERDICTS(AS_WORDS) };
 
 #endif

@@ -14,7 +14,6 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -195,26 +194,51 @@ func open() (*conn, error) {
 	return &conn{c, string(name)}, err
 }
 
-// fullDatagram fills an Ethernet frame in either family.
-const fullDatagram = 1500 - 40 - 8
-
-// exchange sends all of it in datagrams of a full frame, each when the one
-// before it has come back.
+// exchange sends all of it in datagrams, each when the one before it has come
+// back, and each as long as the way is found to take without fragments.
 func (c *conn) exchange(all []byte) error {
-	got := make([]byte, fullDatagram)
-	for chunk := range slices.Chunk(all, fullDatagram) {
-		if _, err := c.Write(chunk); err != nil {
+	got := make([]byte, 1<<16)
+	for len(all) > 0 {
+		full, err := c.room()
+		if err != nil {
 			return err
 		}
-		n, err := c.Read(got)
+		chunk := all[:min(full, len(all))]
+		n := 0
+		if _, err = c.Write(chunk); err == nil {
+			n, err = c.Read(got)
+		}
+		if errors.Is(err, unix.EMSGSIZE) {
+			continue // now the kernel knows better
+		}
 		if err != nil {
 			return err
 		}
 		if !bytes.Equal(got[:n], chunk) {
 			return fmt.Errorf("a datagram of %d bytes came back changed", len(chunk))
 		}
+		all = all[len(chunk):]
 	}
 	return nil
+}
+
+// room is how long a datagram may be, by what the kernel has found out so far;
+// none is fragmented (ip(7), ipv6(7)).
+func (c *conn) room() (room int, err error) {
+	raw, err := c.Conn.(*net.UDPConn).SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	level, discover, mtu, headers := unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_MTU, 20+8
+	if c.RemoteAddr().(*net.UDPAddr).IP.To4() == nil {
+		level, discover, mtu, headers = unix.IPPROTO_IPV6, unix.IPV6_MTU_DISCOVER, unix.IPV6_MTU, 40+8
+	}
+	controlled := raw.Control(func(fd uintptr) {
+		if err = unix.SetsockoptInt(int(fd), level, discover, unix.IP_PMTUDISC_DO); err == nil {
+			room, err = unix.GetsockoptInt(int(fd), level, mtu)
+		}
+	})
+	return room - headers, errors.Join(controlled, err)
 }
 
 var serial atomic.Uint64

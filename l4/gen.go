@@ -3,3 +3,4 @@ package l4
 // The C compiler is pinned, because no two versions make the same object. Paths
 // in debug information are made relative, so the checkout's place does not matter.
 //go:generate go tool bpf2go -tags linux -target bpfel -cc clang-19 -strip llvm-strip-19 -type address -type vip -type prefix -type class -type key_kind -type service -type forward -type backend_flag -type backend -type load -type persistence -type clients -type template -type lost -type service_flag -type setting -type tally -type tallies -type tuple4 -type tuple6 -type flow -type counters -type port -type name -type retirement -type about xdp ../bpf/balancer.bpf.c -- -O2 -g -mcpu=v3 -Wall -Wextra -Werror -Wno-c23-extensions -I/usr/include/x86_64-linux-gnu
+//go:generate go tool bpf2go -tags linux -target bpfel -cc clang-19 -strip llvm-strip-19 -type tunnel_end -type source decap ../bpf/decap.bpf.c -- -O2 -g -mcpu=v3 -Wall -Wextra -Werror -Wno-c23-extensions -I/usr/include/x86_64-linux-gnu

@@ -31,6 +31,9 @@ func anotherBinary(t *testing.T, versions *int) {
 }
 
 // datagrams is how many a client's order takes on each connection.
+// fullDatagram fills an Ethernet frame in either family.
+const fullDatagram = 1500 - 40 - 8
+
 func datagrams(o order) int { return (o.Echo + fullDatagram - 1) / fullDatagram }
 
 // underTraffic calls disturb again and again while datagrams go to and fro, each

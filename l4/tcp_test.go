@@ -12,40 +12,6 @@ import (
 	"lbctl/internal/lb"
 )
 
-// Real traffic through the program: 10 MB up and down again, byte for byte.
-func TestTrafficThroughTheBalancer(t *testing.T) {
-	for _, k := range kinds {
-		t.Run(k.String(), func(t *testing.T) { passTraffic(t, k) })
-	}
-}
-
-func passTraffic(t *testing.T, k kind) {
-	w := newWires(t, 2)
-	w.startServers(k)
-	ok(t, w.Apply(t.Context(), k.snapshot(lb.RoundRobin, backends(2)...)))
-	c := w.startClient(k)
-	if r := w.order(c, order{Open: 4}); r.Live["1"] != 2 || r.Live["2"] != 2 {
-		t.Fatalf("four connections: %+v, want two to each server", r)
-	}
-	if r := w.order(c, order{Echo: 10 << 20}); len(r.Broken) != 0 || r.Live["1"]+r.Live["2"] != 4 {
-		t.Errorf("10 MiB on each of four connections: %+v", r)
-	}
-	stats, err := w.Stats()
-	ok(t, err)
-	counters := stats.Services[0].Counters
-	if counters.BytesIn < 40<<20 || counters.Connections != 4 || flowsOf(k, counters) != 4 {
-		t.Errorf("%+v, want 4 connections, remembered, and more than 40 MiB in", counters)
-	}
-}
-
-// flowsOf are those of the level at which flows of a living kind are counted.
-func flowsOf(k kind, c lb.Counters) uint64 {
-	if k.proto == lb.UDP {
-		return c.Inactive
-	}
-	return c.Active
-}
-
 // With no backend the client is refused at once, by the balancer's own stack.
 func TestClientIsRefusedWhenNothingIsEligible(t *testing.T) {
 	w := newWires(t, 1)
@@ -111,7 +77,7 @@ func sum(m map[string]int) (n int) {
 	return n
 }
 
-// The same under NAT, beside direct routing to the same servers: 10 MB up and
+// NAT beside direct routing to the same servers: 10 MB up and
 // down by each service, and no reply takes the other's way.
 func TestTrafficUnderNAT(t *testing.T) {
 	for _, k := range kinds {
@@ -121,12 +87,8 @@ func TestTrafficUnderNAT(t *testing.T) {
 
 func passBoth(t *testing.T, k kind) {
 	w := newWires(t, 2)
-	w.replyOverBalancer(k)
 	w.startServers(k)
-	for i, ns := range w.servers {
-		addr := netip.AddrPortFrom(k.of(backendAddr(i+1)), natPort)
-		w.awaitReady(w.start(ns, fmt.Sprint(i+1), k.proto, addr))
-	}
+	w.startNATServers(k)
 	s := k.snapshot(lb.RoundRobin, backends(2)...)
 	nat := k.nat(backends(2)...).Services[0]
 	nat.Name, nat.VIP.Addr = "nat", netip.AddrPortFrom(k.vip().Addr(), 81)

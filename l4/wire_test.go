@@ -2,6 +2,7 @@ package l4
 
 import (
 	"fmt"
+	"math"
 	"net"
 	"net/netip"
 	"os"
@@ -157,9 +158,11 @@ func address(t testing.TB, name string, a netip.Addr, bits int) {
 	t.Helper()
 	l, err := netlink.LinkByName(name)
 	ok(t, err)
-	ok(t, netlink.AddrAdd(l, &netlink.Addr{
-		IPNet: &net.IPNet{IP: a.AsSlice(), Mask: net.CIDRMask(bits, a.BitLen())}, Flags: unix.IFA_F_NODAD,
-	}))
+	addr := &netlink.Addr{IPNet: &net.IPNet{IP: a.AsSlice(), Mask: net.CIDRMask(bits, a.BitLen())}, Flags: unix.IFA_F_NODAD}
+	if bits == 128 { // a VIP, which is to be no source of the node's own packets
+		addr.ValidLft, addr.PreferedLft = math.MaxUint32, 0
+	}
+	ok(t, netlink.AddrAdd(l, addr))
 }
 
 func sysctl(t testing.TB, key, value string) {

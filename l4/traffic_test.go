@@ -1,0 +1,139 @@
+package l4
+
+import (
+	"fmt"
+	"net/netip"
+	"path/filepath"
+	"testing"
+
+	"lbctl/internal/lb"
+)
+
+// forwarding is a way of delivering, as far as real traffic has to do with it.
+type forwarding struct {
+	name     string
+	prepare  func(*wires, kind)
+	snapshot func(kind, ...lb.Backend) lb.Snapshot
+	room     int  // the longest packet that gets through links with an MTU of 1500
+	replies  bool // come back over the balancer
+}
+
+func forwardings() []forwarding {
+	all := []forwarding{
+		{
+			name: "dr", room: 1500, prepare: (*wires).startServers,
+			snapshot: func(k kind, b ...lb.Backend) lb.Snapshot { return k.snapshot(lb.RoundRobin, b...) },
+		},
+		{name: "nat", room: 1500, prepare: (*wires).startNATServers, snapshot: kind.nat, replies: true},
+	}
+	for _, by := range tunnels {
+		all = append(all, forwarding{
+			name: by.String(), room: 1500 - by.overhead(),
+			prepare:  func(w *wires, k kind) { w.unwrap(by); w.startServers(k) },
+			snapshot: func(k kind, b ...lb.Backend) lb.Snapshot { return k.tun(by, b...) },
+		})
+	}
+	return all
+}
+
+// startNATServers starts servers that know of no VIP.
+func (w *wires) startNATServers(k kind) {
+	w.Helper()
+	w.replyOverBalancer(k)
+	for i, ns := range w.servers {
+		addr := netip.AddrPortFrom(k.of(backendAddr(i+1)), natPort)
+		w.awaitReady(w.start(ns, fmt.Sprint(i+1), k.proto, addr))
+	}
+}
+
+// decapPin is the pin folder of server i.
+func (w *wires) decapPin(i int) string {
+	return filepath.Join(w.Plane.options.PinDir, fmt.Sprintf("decap-%d", i))
+}
+
+// unwrap makes the servers take packets to the VIPs out of tunnels from the balancer.
+func (w *wires) unwrap(by tunnel) {
+	w.Helper()
+	k := kind{six: by.six}
+	source := k.of(balancer)
+	for i, ns := range w.servers {
+		ok(w, AttachDecap(DecapOptions{NetNS: ns, Interfaces: []string{"eth0"}, PinDir: w.decapPin(i + 1)}, lb.Decap{
+			Ends:    []lb.TunnelEnd{{Addr: k.of(backendAddr(i + 1)), By: by.encapsulation()}},
+			Sources: []netip.Prefix{netip.PrefixFrom(source, source.BitLen())},
+			VIPs:    []netip.Addr{vip.Addr(), kind{six: true}.vip().Addr()},
+		}))
+	}
+}
+
+// Real traffic by every way of forwarding: 10 MiB up and down again on each
+// connection, byte for byte. All links have an MTU of 1500 and servers say so to
+// the client, who must find out what fits from the balancer's answers alone.
+func TestTrafficByEveryForward(t *testing.T) {
+	for _, f := range forwardings() {
+		for _, k := range kinds {
+			t.Run(f.name+", "+k.String(), func(t *testing.T) { passTraffic(t, f, k) })
+		}
+	}
+}
+
+func passTraffic(t *testing.T, f forwarding, k kind) {
+	w := newWires(t, 2)
+	w.inside(w.client, func() { sysctl(t, "net/ipv4/ip_no_pmtu_disc", "0") })
+	f.prepare(w, k)
+	ok(t, w.Apply(t.Context(), f.snapshot(k, backends(2)...)))
+	c := w.startClient(k)
+	if r := w.order(c, order{Open: 4}); r.Live["1"] != 2 || r.Live["2"] != 2 {
+		t.Fatalf("four connections: %+v, want two to each server", r)
+	}
+	if r := w.order(c, order{Echo: 10 << 20}); len(r.Broken) != 0 || r.Live["1"]+r.Live["2"] != 4 {
+		t.Errorf("10 MiB on each of four connections: %+v", r)
+	}
+	stats, err := w.Stats()
+	ok(t, err)
+	counters := stats.Services[0].Counters
+	if counters.BytesIn < 40<<20 || counters.Connections != 4 || flowsOf(k, counters) != 4 {
+		t.Errorf("%+v, want 4 connections, remembered, and more than 40 MiB in", counters)
+	}
+	if out := counters.BytesOut >= 40<<20; out != f.replies {
+		t.Errorf("%+v, want 40 MiB out if replies pass here: %t", counters, f.replies)
+	}
+	told := uint64(0)
+	for _, v := range stats.Verdicts {
+		switch v.Name {
+		case "TOO_BIG":
+			told = v.Packets
+		case "TOO_BIG_NO_DF", "FRAGMENT", "BROKEN":
+			if v.Packets != 0 {
+				t.Errorf("%d packets met %s", v.Packets, v.Name)
+			}
+		}
+	}
+	if (told > 0) != (f.room < 1500) {
+		t.Errorf("the client was told %d times what fits, where %d bytes do", told, f.room)
+	}
+	for i := range w.servers {
+		if f.room < 1500 {
+			w.allUnwrapped(i + 1)
+		}
+	}
+}
+
+// allUnwrapped fails if a tunnel's packet was lost on server i.
+func (w *wires) allUnwrapped(i int) {
+	w.Helper()
+	verdicts, err := DecapVerdicts(w.decapPin(i))
+	ok(w, err)
+	for _, v := range verdicts {
+		if (v.Packets > 0) != (v.Name == "UNWRAPPED") {
+			w.Errorf("server %d: %d packets met %s", i, v.Packets, v.Name)
+		}
+	}
+}
+
+// flowsOf are those of the level at which flows of a living kind are counted.
+func flowsOf(k kind, c lb.Counters) uint64 {
+	if k.proto == lb.UDP {
+		return c.Inactive
+	}
+	return c.Active
+}
