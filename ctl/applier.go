@@ -178,6 +178,9 @@ func (a *applier) current() PlaneStatus {
 	if process, ok := a.open.(interface{ PID() int }); ok {
 		status.PID = process.PID()
 	}
+	if hooked, ok := a.open.(interface{ Hooks() []lb.HookChoice }); ok {
+		status.Hooks = hooked.Hooks()
+	}
 	return status
 }
 

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"lbctl/internal/lb"
 )
 
 // DaemonConfig is all that a daemon must be told. StartDaemon leaves it in
@@ -15,7 +17,8 @@ type DaemonConfig struct {
 	Lab           string   `json:"lab"`
 	Dir           string   `json:"dir"`                 // the lab's run directory, absolute
 	BalancerNetNS string   `json:"balancer_netns"`      // path; probes are sent and both planes forward there
-	Interfaces    []string `json:"interfaces"`          // of the balancer, for XDP
+	Interfaces    []string `json:"interfaces"`          // of the balancer, for L4
+	Hook          lb.Hook  `json:"hook,omitempty"`      // of L4 on them; empty: lb.HookAuto
 	HubNetNS      string   `json:"hub_netns,omitempty"` // path; where the other ends of those interfaces are
 	Ports         []string `json:"ports,omitempty"`     // those other ends
 	Self          string   `json:"self"`                // the lbctl binary, absolute

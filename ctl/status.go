@@ -33,17 +33,18 @@ const (
 
 // PlaneStatus is what a plane should forward, what it forwards, and its failures.
 type PlaneStatus struct {
-	Name        lb.Plane   `json:"name"`
-	State       PlaneState `json:"state"`
-	Desired     uint64     `json:"desired"`       // revision
-	Applied     uint64     `json:"applied"`       // revision
-	Since       time.Time  `json:"since"`         // State has been what it is
-	PID         int        `json:"pid,omitempty"` // of the process that forwards, if it is one
-	Retries     int        `json:"retries"`       // failures in a row; 0 unless failing
-	Failures    uint64     `json:"failures"`
-	LastError   string     `json:"last_error,omitempty"` // kept after recovery, with its time
-	LastErrorAt time.Time  `json:"last_error_at,omitzero"`
-	StatsError  string     `json:"stats_error,omitempty"` // why the counters of its services are not known and read 0
+	Name        lb.Plane        `json:"name"`
+	State       PlaneState      `json:"state"`
+	Desired     uint64          `json:"desired"`         // revision
+	Applied     uint64          `json:"applied"`         // revision
+	Since       time.Time       `json:"since"`           // State has been what it is
+	PID         int             `json:"pid,omitempty"`   // of the process that forwards, if it is one
+	Hooks       []lb.HookChoice `json:"hooks,omitempty"` // where the plane takes packets, by interface
+	Retries     int             `json:"retries"`         // failures in a row; 0 unless failing
+	Failures    uint64          `json:"failures"`
+	LastError   string          `json:"last_error,omitempty"` // kept after recovery, with its time
+	LastErrorAt time.Time       `json:"last_error_at,omitzero"`
+	StatsError  string          `json:"stats_error,omitempty"` // why the counters of its services are not known and read 0
 }
 
 // ServiceStatus is one service as it is now.

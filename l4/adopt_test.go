@@ -265,4 +265,15 @@ func TestNextHopIsFollowed(t *testing.T) {
 	}
 }
 
-func TestProbe(t *testing.T) { ok(t, Probe()) }
+func TestProbe(t *testing.T) {
+	hooks, err := Probe()
+	ok(t, err)
+	for _, h := range lb.Hooks {
+		if err, tried := hooks[h]; err != nil || !tried {
+			t.Errorf("%s: %v", h, err)
+		}
+	}
+	if hook, err := AutoOnVeth(); err != nil || hook != lb.HookTCX {
+		t.Errorf("auto is %q, %v", hook, err)
+	}
+}

@@ -4,28 +4,83 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/cilium/ebpf/link"
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
 	"github.com/vishvananda/netlink"
 
+	"lbctl/internal/lb"
 	"lbctl/internal/netns"
 )
 
-// Probe tries whether this machine can do what a Plane needs: load the program
-// and attach it to a veth in native mode. It does so in a network namespace of
-// its own, of which nothing stays.
-func Probe() error {
+// Probe tries what a Plane needs of this machine: it loads the programs and
+// attaches them to a veth, hook by hook. An error says why there can be no Plane
+// at all, one in the map why not at that hook.
+func Probe() (map[lb.Hook]error, error) {
 	spec, err := loadXdp()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, name := range []string{xdpMapFlows, xdpMapFlows6, xdpMapTemplates} {
 		spec.Maps[name].MaxEntries = 1024
 	}
 	var o xdpObjects
 	if err := spec.LoadAndAssign(&o, nil); err != nil {
-		return fmt.Errorf("load XDP program (needs root, or CAP_BPF and CAP_NET_ADMIN): %w", err)
+		return nil, fmt.Errorf("load programs (needs root, or CAP_BPF and CAP_NET_ADMIN): %w", err)
 	}
 	defer o.Close()
+	found := map[lb.Hook]error{}
+	err = onVeth(func(index int) error {
+		for _, hook := range lb.Hooks {
+			program := o.Balance
+			if hook == lb.HookTCX {
+				program = o.BalanceTcx
+			}
+			found[hook] = tryAt(hook, program, index)
+		}
+		return nil
+	})
+	return found, err
+}
+
+// AutoOnVeth is what auto chooses on veths, such as a lab's. It is told before
+// there are any, because how they are made depends on it.
+func AutoOnVeth() (lb.Hook, error) {
+	var chosen lb.Hook
+	err := onVeth(func(index int) (err error) {
+		chosen, _, err = prefer(lb.HookAuto, "veth").choose(func(hook lb.Hook) error {
+			kind := ebpf.XDP
+			if hook == lb.HookTCX {
+				kind = ebpf.SchedCLS
+			}
+			program, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+				Name: "probe", Type: kind, License: "Dual BSD/GPL",
+				Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 2), asm.Return()},
+			})
+			if err != nil {
+				return err
+			}
+			defer program.Close()
+			return tryAt(hook, program, index)
+		})
+		return err
+	})
+	if err != nil {
+		return "", fmt.Errorf("find a hook for veths: %w", err)
+	}
+	return chosen, nil
+}
+
+func tryAt(hook lb.Hook, program *ebpf.Program, index int) error {
+	l, err := attachAt(hook, program, index)
+	if err != nil {
+		return err
+	}
+	return errors.Join(l.Detach(), l.Close())
+}
+
+// onVeth calls f in a network namespace of its own, of which nothing stays, with
+// the index of a veth.
+func onVeth(f func(index int) error) error {
 	ns, err := netns.New()
 	if err != nil {
 		return fmt.Errorf("make network namespace: %w", err)
@@ -41,10 +96,6 @@ func Probe() error {
 		if err != nil {
 			return fmt.Errorf("find veth: %w", err)
 		}
-		l, err := link.AttachXDP(link.XDPOptions{Program: o.Balance, Interface: a.Attrs().Index, Flags: link.XDPDriverMode})
-		if err != nil {
-			return fmt.Errorf("attach XDP program to a veth in native mode (Linux 5.9 or later): %w", err)
-		}
-		return errors.Join(l.Close(), netlink.LinkDel(a))
+		return errors.Join(f(a.Attrs().Index), netlink.LinkDel(a))
 	})
 }

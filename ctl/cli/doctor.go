@@ -6,6 +6,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"lbctl/internal/lab"
+	"lbctl/internal/lb"
 	"lbctl/l4"
 )
 
@@ -50,12 +51,38 @@ func (s *shell) doctor() *cli.Command {
 // diagnose adds to the lab's own findings the one only a plane can make.
 func diagnose(options lab.Options) []lab.Finding {
 	findings := lab.Doctor(options)
-	xdp := lab.Finding{Check: "XDP on veth", OK: true, Detail: "a program loads, attaches and is let go"}
-	if err := l4.Probe(); err != nil {
-		xdp.OK, xdp.Severity, xdp.Detail = false, lab.SeverityError, err.Error()
-		xdp.Remedy = "run as root on a kernel with CONFIG_BPF_SYSCALL and CONFIG_VETH; in a container add SYS_ADMIN and NET_ADMIN"
+	hooks, err := l4.Probe()
+	return append(findings, aboutHooks(hooks, err)...)
+}
+
+// aboutHooks says which hooks work, one finding each. One that works is enough for a lab.
+func aboutHooks(hooks map[lb.Hook]error, err error) []lab.Finding {
+	programs := lab.Finding{Check: "l4 programs", OK: true, Detail: "load"}
+	if err != nil {
+		programs.OK, programs.Severity, programs.Detail = false, lab.SeverityError, err.Error()
+		programs.Remedy = "run as root on a kernel with CONFIG_BPF_SYSCALL and CONFIG_VETH; in a container add SYS_ADMIN and NET_ADMIN"
+		return []lab.Finding{programs}
 	}
-	return append(findings, xdp)
+	findings := []lab.Finding{programs}
+	severity := lab.SeverityError
+	for _, hook := range lb.Hooks {
+		if hooks[hook] == nil {
+			severity = lab.SeverityWarning
+		}
+	}
+	remedies := map[lb.Hook]string{
+		lb.HookNative:  "native XDP on veth needs Linux 5.9 or later; hook: auto does without it",
+		lb.HookGeneric: "generic XDP needs Linux 5.9 or later; hook: auto does without it",
+		lb.HookTCX:     "tcx needs Linux 6.6 or later; hook: auto takes XDP instead, and labs do without checksum and segmentation offload",
+	}
+	for _, hook := range lb.Hooks {
+		f := lab.Finding{Check: "hook " + string(hook), OK: true, Detail: "attaches to a veth and is let go"}
+		if err := hooks[hook]; err != nil {
+			f.OK, f.Severity, f.Detail, f.Remedy = false, severity, err.Error(), remedies[hook]
+		}
+		findings = append(findings, f)
+	}
+	return findings
 }
 
 // blocked returns an error that names what keeps a lab from running, nil if nothing does.

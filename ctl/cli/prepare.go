@@ -9,7 +9,9 @@ import (
 
 	"lbctl/ctl"
 	"lbctl/internal/lab"
+	"lbctl/internal/lb"
 	"lbctl/internal/scenario"
+	"lbctl/l4"
 )
 
 // prepare finds out all that the daemon will be told, and with it what can be
@@ -17,6 +19,9 @@ import (
 func (b *builder) prepare() error {
 	token, err := b.token()
 	if err != nil {
+		return err
+	}
+	if err := chooseHook(b.scenario); err != nil {
 		return err
 	}
 	dir := filepath.Join(b.options.Dir, b.scenario.Name)
@@ -28,13 +33,27 @@ func (b *builder) prepare() error {
 		if n.Role != scenario.RoleBalancer {
 			continue
 		}
-		b.config.BalancerNetNS = filepath.Join(dir, "netns", n.Name)
+		b.config.BalancerNetNS, b.config.Hook = filepath.Join(dir, "netns", n.Name), n.Hook
 		for _, link := range n.Links {
 			b.config.Interfaces = append(b.config.Interfaces, link.Name)
 			b.config.Ports = append(b.config.Ports, lab.PortName(n.Name, link.Name))
 		}
 	}
 	return b.config.Validate()
+}
+
+// chooseHook settles auto before there is a lab, because the hook decides how its
+// links are made. A machine where a lab cannot run at all is the doctor's to explain.
+func chooseHook(sc *scenario.Scenario) error {
+	balancer := sc.Topology.Balancer()
+	if balancer == nil || balancer.Hook != lb.HookAuto || os.Geteuid() != 0 {
+		return nil
+	}
+	hook, err := l4.AutoOnVeth()
+	if err == nil {
+		balancer.Hook = hook
+	}
+	return err
 }
 
 func (b *builder) token() (string, error) {

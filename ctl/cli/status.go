@@ -78,6 +78,9 @@ func planeLine(t *tableWriter, p ctl.PlaneStatus) {
 		text += fmt.Sprintf(" (%d failed attempts since start, all recovered)", p.Failures)
 	}
 	t.line("%s", text)
+	for _, h := range p.Hooks {
+		t.line("plane %s: takes packets of %s at %s: %s", p.Name, h.Interface, h.Hook, h.Reason)
+	}
 	if p.StatsError != "" {
 		t.line("plane %s: %s", p.Name, p.StatsError)
 	}

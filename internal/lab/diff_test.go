@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"testing"
 
+	"lbctl/internal/lb"
 	"lbctl/internal/scenario"
 )
 
@@ -87,4 +88,20 @@ func TestInterfaceNamesFitAndStayApart(t *testing.T) {
 	if long == longer || PortName("s1", "eth0") != "s1-eth0" {
 		t.Errorf("%q %q %q", long, longer, PortName("s1", "eth0"))
 	}
+}
+
+// Links keep checksum offload iff L4 is where it does no harm; a change of the
+// hook changes each link and nothing else.
+func TestTheHookDecidesAboutOffloads(t *testing.T) {
+	const lab = "pure"
+	native := edit(direct(lab, 1), "lb1", func(n *scenario.Node) { n.Hook = lb.HookNative })
+	seen := built(native)
+	reg := &registry{Lab: lab, Topologies: []scenario.Topology{native}}
+	wantChanges(t, changesOf(diff(reg, native, seen, false)))
+	tcx := edit(native, "lb1", func(n *scenario.Node) { n.Hook = lb.HookTCX })
+	var want []string
+	for _, n := range native.Nodes {
+		want = append(want, "change link "+n.Name+" eth0 to lan, mac "+n.Links[0].MAC+", mtu 1500")
+	}
+	wantChanges(t, changesOf(diff(reg, tcx, seen, false)), want...)
 }

@@ -44,7 +44,7 @@ func (d *differ) links(n scenario.Node, state *nodeState) map[string]bool {
 		}
 		bridge := d.hubLink(w.bridge)
 		right := bridge.index != 0 && port.master == bridge.index && port.mtu == w.mtu && end.mtu == w.mtu &&
-			end.mac == w.mac && port.up && end.up && !port.txsum && !end.txsum && port.gro
+			end.mac == w.mac && port.up && end.up && port.txsum == w.offloads && end.txsum == w.offloads && port.gro
 		if !right {
 			d.add(wires, n.Name, Change{OpChange, KindLink, n.Name, w.String()}, func(_ context.Context, b *builder) error {
 				return b.setWire(w)

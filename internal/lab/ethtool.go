@@ -16,8 +16,9 @@ type offload struct {
 }
 
 var (
-	// txChecksum must be off on lab links: a frame that leaves through XDP_TX
-	// loses the mark that its checksum is still to be filled in.
+	// txChecksum must be off on lab links if L4 is at XDP: a frame that leaves through
+	// XDP_TX loses the mark that its checksum is still to be filled in. Segmentation
+	// offload goes and comes with it.
 	txChecksum = offload{"tx-checksum", unix.ETHTOOL_GTXCSUM, unix.ETHTOOL_STXCSUM}
 	// gro gives a port the NAPI context in which veth receives what the other end
 	// sends by XDP_TX. It does not wake it: see l4.Peer.

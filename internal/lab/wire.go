@@ -68,10 +68,11 @@ type wire struct {
 	port, bridge    string // the hub's end
 	network         string
 	mtu             int
+	offloads        bool // the sender may leave checksums and segmentation to others
 }
 
 func wireOf(t scenario.Topology, node string, link scenario.Link) wire {
-	w := wire{node: node, link: link.Name, mac: normalMAC(link.MAC), port: PortName(node, link.Name), network: link.Network}
+	w := wire{node: node, link: link.Name, mac: normalMAC(link.MAC), port: PortName(node, link.Name), network: link.Network, offloads: t.Offloads()}
 	for _, network := range t.Networks {
 		if network.Name == link.Network {
 			br := bridgeOf(network)
@@ -137,8 +138,8 @@ func (b *builder) setWire(w wire) error {
 		return fmt.Errorf("find bridge %s: %w", w.bridge, err)
 	}
 	steps := []func() error{
-		func() error { return setOffload(inside.sock, w.link, txChecksum, false) },
-		func() error { return setOffload(outside.sock, w.port, txChecksum, false) },
+		func() error { return setOffload(inside.sock, w.link, txChecksum, w.offloads) },
+		func() error { return setOffload(outside.sock, w.port, txChecksum, w.offloads) },
 		func() error { return setOffload(outside.sock, w.port, gro, true) },
 	}
 	if end.Attrs().HardwareAddr.String() != w.mac {

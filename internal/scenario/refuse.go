@@ -4,7 +4,7 @@ import (
 	"lbctl/internal/lb"
 )
 
-// maxXDPMTU is the largest packet that an XDP program without fragments takes
+// maxXDPMTU is the largest packet that a native XDP program without fragments takes
 // from a veth: a page less headroom, skb_shared_info and the Ethernet header
 // (drivers/net/veth.c, veth_xdp_set), rounded down.
 const maxXDPMTU = 3500
@@ -60,7 +60,7 @@ func (r *resolver) refuseL4(s *service) {
 			r.fail(w.spec.Port.Pos, "", "port: dr leaves packets as they are, so a backend must listen on the service's port %d", s.port)
 		}
 	}
-	if r.balancer == nil {
+	if r.balancer == nil || r.balancer.Hook != lb.HookNative {
 		return
 	}
 	for i, net := range r.balancer.nets {
@@ -69,7 +69,7 @@ func (r *resolver) refuseL4(s *service) {
 			if e := r.spec.Networks.Entries; len(e) > 0 {
 				at = e[indexOf(r.nets, net)].Value.MTU.Pos
 			}
-			r.fail(at, "", "mtu: l4 takes at most %d bytes from eth%d of %s: an XDP program sees one page of a packet", maxXDPMTU, i, r.balancer.Name)
+			r.fail(at, "", "mtu: native XDP takes at most %d bytes from eth%d of %s, one page; hook: auto and tcx have no such limit", maxXDPMTU, i, r.balancer.Name)
 		}
 	}
 }

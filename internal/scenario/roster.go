@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"lbctl/internal/lb"
 )
 
 // node is a node being resolved.
@@ -151,6 +153,11 @@ func (r *resolver) checkNode(n *node) {
 		r.balancer = n
 	default:
 		r.fail(n.at, "", "%s is a second balancer beside %s: a lab has exactly one so far", n.Name, r.balancer.Name)
+	}
+	if n.Role == RoleBalancer {
+		n.Hook = lb.Hook(orWord(n.spec.Hook, string(lb.HookAuto)))
+	} else if at := n.spec.Hook.Pos; at.IsSet() {
+		r.fail(at, "", "hook is for balancers: %s is a %s", n.Name, n.Role)
 	}
 	if n.Role == RoleRouter && len(n.nets) == 1 {
 		r.fail(n.at, "", "router %s is on one network only: want two or more to join", n.Name)

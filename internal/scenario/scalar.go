@@ -146,6 +146,7 @@ type (
 	KindWord    = Enum[kinds]
 	MethodWord  = Enum[methods]
 	RoleWord    = Enum[roles]
+	HookWord    = Enum[hooks]
 )
 
 type (
@@ -156,6 +157,7 @@ type (
 	kinds     struct{}
 	methods   struct{}
 	roles     struct{}
+	hooks     struct{}
 )
 
 func (planes) words() []string    { return []string{"l4", "l7"} }
@@ -165,6 +167,7 @@ func (protocols) words() []string { return []string{"tcp", "udp"} }
 func (kinds) words() []string     { return []string{"http", "tcp"} }
 func (methods) words() []string   { return []string{"GET", "HEAD"} }
 func (roles) words() []string     { return []string{"client", "balancer", "server", "router"} }
+func (hooks) words() []string     { return []string{"auto", "native", "generic", "tcx"} }
 
 func (e *Enum[L]) parse(text string) error {
 	var l L

@@ -44,6 +44,23 @@ type Topology struct {
 	Nodes    []Node    `json:"nodes"`
 }
 
+// Balancer returns the node that forwards. Every Topology that was resolved has one.
+func (t Topology) Balancer() *Node {
+	for i := range t.Nodes {
+		if t.Nodes[i].Role == RoleBalancer {
+			return &t.Nodes[i]
+		}
+	}
+	return nil
+}
+
+// Offloads reports whether links leave checksums and segmentation to whoever
+// sends a packet on in the end. XDP would forget that something is left to do.
+func (t Topology) Offloads() bool {
+	b := t.Balancer()
+	return b != nil && b.Hook == lb.HookTCX
+}
+
 // Network is one Ethernet segment.
 type Network struct {
 	Name    string       `json:"name"`
@@ -67,6 +84,7 @@ const (
 type Node struct {
 	Name     string         `json:"name"`
 	Role     Role           `json:"role"`
+	Hook     lb.Hook        `json:"hook,omitempty"` // balancers only: where L4 takes packets
 	Links    []Link         `json:"links"`
 	Loopback []netip.Prefix `json:"loopback,omitempty"` // on lo, beside 127.0.0.1 and ::1: the VIPs of a direct-routing backend
 	Local    []netip.Prefix `json:"local,omitempty"`    // prefixes of which every address is the node's own: those of a direct-routing backend
