@@ -4,16 +4,13 @@
  * equation 3. Words are added as they lie in memory, which the one's complement
  * sum does not mind (RFC 1071).
  *
- * At XDP that is done on the spot. At tcx what stands in TCP's or UDP's checksum
- * may be the sum of the pseudo-header alone, because an interface is to do the
- * rest, and beside the packet the kernel may keep the sum of it all. Only the
- * kernel's helpers know. So changes are added up, and settle() tells them at the
- * end, since pointers into the packet do not outlive a helper.
+ * At tcx what stands in TCP's or UDP's checksum may be the sum of the
+ * pseudo-header alone, because an interface is to do the rest, and beside the
+ * packet the kernel may keep the sum of it all. So whoever changes a packet says
+ * so by amend() or amend_bare(), and leaves it to them where that is added.
  */
 #ifndef LBCTL_CHECKSUM_H
 #define LBCTL_CHECKSUM_H
-
-#include <stddef.h>
 
 #include "hook.h"
 #include "parse.h"
@@ -34,62 +31,42 @@ static __always_inline __u16 mend(__u16 check, __u64 sum)
 	return ~sum;
 }
 
-/* Addresses and other words of the packet have changed by so much: TCP's or UDP's checksum follows. */
-static __always_inline void amend(struct packet *p, __u64 addresses, __u64 covered)
-{
-	__u16 check;
-
-	if (p->hook == TCX) {
-		p->changes.addresses += addresses;
-		p->changes.covered += covered;
-	} else if (p->proto == IPPROTO_TCP) {
-		p->tcp->check = mend(p->tcp->check, addresses + covered);
-	} else if (p->udp->check) { /* 0: the sender did not compute one (RFC 768) */
-		check = mend(p->udp->check, addresses + covered);
-		p->udp->check = check ? check : 0xffff;
-	}
-}
-
-/* A sum of 32 bits that is the same modulo 0xffff, as the helpers take it. */
+/* A sum of 32 bits that is the same modulo 0xffff. */
 static __always_inline __u32 narrow(__u64 sum)
 {
 	sum = (sum & 0xffffffff) + (sum >> 32);
 	return sum + (sum >> 32);
 }
 
-/*
- * Tells the kernel of changes to TCP's or UDP's checksum.
- *
- * Changed addresses of IPv4 cancel out with the IP header's own checksum, those
- * of IPv6 with TCP's: bpf_l4_csum_replace() takes the former for granted unless
- * it is given BPF_F_IPV6, which Linux before 6.16 refuses. Undone by hand, it is
- * right on all.
- */
-static __always_inline void settle_transport(struct packet *p)
+/* Words under no checksum in the packet have changed by so much. */
+static __always_inline void amend_bare(struct packet *p, __u64 sum)
 {
-	struct changes *c = &p->changes;
-	__u32 check = p->proto == IPPROTO_TCP ? offsetof(struct tcphdr, check) : offsetof(struct udphdr, check);
-	__u64 flags = p->proto == IPPROTO_UDP ? BPF_F_MARK_MANGLED_0 : 0;
-
-	if (p->six)
-		c->bare += c->addresses;
-	if (p->proto == IPPROTO_UDP && !p->udp->check) {
-		c->bare += c->covered;
-		return;
-	}
-	bpf_l4_csum_replace(p->ctx, p->at + check, 0, narrow(c->addresses), flags | BPF_F_PSEUDO_HDR);
-	bpf_l4_csum_replace(p->ctx, p->at + check, 0, narrow(c->covered), flags);
+	if (summed(p->ctx, p->hook) == CHECKSUM_COMPLETE)
+		bpf_csum_update(p->ctx, narrow(sum));
 }
 
-/* Ends all changes: pointers into the packet are invalid afterwards. */
-static __always_inline void settle(struct packet *p)
+/*
+ * Addresses, and other words under TCP's or UDP's checksum, have changed by so
+ * much: that checksum follows. IPv4's own must have followed already, so changed
+ * addresses leave the sum of IPv4's header as it was, and that of IPv6's not.
+ */
+static __always_inline void amend(struct packet *p, __u64 addresses, __u64 covered)
 {
-	if (p->hook != TCX)
+	__sum16 *check = p->proto == IPPROTO_TCP ? &p->tcp->check : &p->udp->check;
+
+	if (summed(p->ctx, p->hook) == CHECKSUM_PARTIAL) {
+		*check = ~mend(~*check, addresses);
 		return;
-	if (p->changes.addresses)
-		settle_transport(p);
-	if (p->changes.bare)
-		bpf_csum_update(p->ctx, narrow(p->changes.bare));
+	}
+	if (p->proto == IPPROTO_UDP && !*check) { /* the sender did not compute one (RFC 768) */
+		amend_bare(p, covered + (p->six ? addresses : 0));
+		return;
+	}
+	*check = mend(*check, addresses + covered);
+	if (p->proto == IPPROTO_UDP && !*check)
+		*check = 0xffff;
+	if (!p->six)
+		amend_bare(p, (__u32)~narrow(addresses));
 }
 
 /* The sum of a header, whose length is a constant and a multiple of 4. */

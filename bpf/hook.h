@@ -17,6 +17,7 @@
 
 #include <linux/bpf.h>
 #include <linux/pkt_cls.h>
+#include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
 #include "types.h"
@@ -25,6 +26,22 @@ enum hook : __u8 {
 	XDP, /* the context is struct xdp_md */
 	TCX, /* the context is struct __sk_buff */
 };
+
+/* What stands in the checksum of TCP or UDP (linux/skbuff.h). */
+enum summed {
+	CHECKSUM_NONE,        /* the whole one */
+	CHECKSUM_UNNECESSARY, /* as well, and it was found right */
+	CHECKSUM_COMPLETE,    /* as well, and the buffer has the sum of all from the IP header on */
+	CHECKSUM_PARTIAL,     /* the sum of the pseudo-header only, not inverted; who sends the packet adds the rest */
+};
+
+/* Of the kernel's buffer as much as is asked; where it stands there, the loader finds out (CO-RE). */
+struct sk_buff {
+	__u8 ip_summed : 2;
+} __attribute__((preserve_access_index));
+
+/* Since Linux 6.2, and tcx since 6.6: where it is missing, nobody runs the program for tcx. */
+extern void *bpf_cast_to_kern_ctx(void *ctx) __ksym __weak;
 
 /*
  * As many bytes of a frame as are looked at: Ethernet, IPv6 and TCP with all its
@@ -69,6 +86,17 @@ static __always_inline int is_tagged(void *ctx, enum hook hook)
 static __always_inline int is_gso(void *ctx, enum hook hook)
 {
 	return hook == TCX && ((struct __sk_buff *)ctx)->gso_size;
+}
+
+/* Read from the buffer itself: no call, and the helpers that know would each be one. */
+static __always_inline enum summed summed(void *ctx, enum hook hook)
+{
+	struct sk_buff *skb;
+
+	if (hook != TCX || !bpf_cast_to_kern_ctx)
+		return CHECKSUM_NONE;
+	skb = bpf_cast_to_kern_ctx(ctx);
+	return BPF_CORE_READ_BITFIELD(skb, ip_summed);
 }
 
 /* Makes the frame's headers readable. Pointers into it are invalid afterwards. */

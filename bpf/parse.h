@@ -29,13 +29,6 @@ enum extension {
 /* The bytes of hop-by-hop options that hold a jumbo payload option and no other (RFC 2675). */
 #define JUMBO 8
 
-/* What changes to the packet add to sums, for settle(). */
-struct changes {
-	__u64 addresses;
-	__u64 covered; /* of other words under TCP's or UDP's checksum */
-	__u64 bare;    /* of words under no checksum in the packet */
-};
-
 struct packet {
 	void *ctx;
 	struct ethhdr *eth;
@@ -43,7 +36,6 @@ struct packet {
 	struct ipv6hdr *ip6; /* valid iff it is IPv6 */
 	struct tcphdr *tcp;  /* valid iff proto is IPPROTO_TCP */
 	struct udphdr *udp;  /* valid iff it is IPPROTO_UDP */
-	__u32 at;            /* of tcp or udp in the frame */
 	__u32 bytes;         /* from the IP header on, without Ethernet padding */
 	__u32 ingress;       /* ifindex */
 	__be16 sport;
@@ -51,7 +43,6 @@ struct packet {
 	__u8 proto; /* IPPROTO_TCP or IPPROTO_UDP */
 	__u8 six;   /* the family: 0 IPv4, 1 IPv6; a constant wherever it is asked, see balance_frame() */
 	enum hook hook; /* so is this */
-	struct changes changes;
 };
 
 static __always_inline struct address mapped(__be32 v4)
@@ -259,7 +250,6 @@ static __always_inline enum verdict parse_transport(struct packet *p)
 	why = p->six ? check_ip6(end, p, &header) : check_ip4(p);
 	if (why != SOUND)
 		return why;
-	p->at = sizeof(*p->eth) + header;
 	p->tcp = (p->six ? (void *)p->ip6 : (void *)p->ip) + header;
 	p->udp = (void *)p->tcp;
 	if (p->proto == IPPROTO_TCP)

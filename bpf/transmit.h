@@ -26,8 +26,7 @@ static __always_inline void decrement_ttl(struct packet *p)
 		__be16 *word = (__be16 *)&p->ip6->nexthdr, old = *word; /* and hop_limit */
 
 		p->ip6->hop_limit--;
-		if (p->hook == TCX)
-			p->changes.bare += change16(old, *word);
+		amend_bare(p, change16(old, *word));
 		return;
 	}
 	check = p->ip->check + bpf_htons(0x0100);
@@ -44,7 +43,6 @@ static __always_inline int transmit(struct packet *p, __u32 ifindex, __u8 *mac)
 		/* is_ours() has seen that h_dest is this interface's address. */
 		__builtin_memcpy(p->eth->h_source, p->eth->h_dest, ETH_ALEN);
 		__builtin_memcpy(p->eth->h_dest, mac, ETH_ALEN);
-		settle(p);
 		return XDP_TX;
 	}
 	port = bpf_map_lookup_elem(&ports, &ifindex);
@@ -52,7 +50,6 @@ static __always_inline int transmit(struct packet *p, __u32 ifindex, __u8 *mac)
 		return XDP_ABORTED;
 	__builtin_memcpy(p->eth->h_source, port->mac, ETH_ALEN);
 	__builtin_memcpy(p->eth->h_dest, mac, ETH_ALEN);
-	settle(p);
 	return send(p->ctx, p->hook, ifindex);
 }
 

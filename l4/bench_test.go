@@ -34,21 +34,29 @@ func (k kind) wrap(b *testing.B, program *ebpf.Program, packet []byte, words []i
 	if k.six {
 		host, port = 34, 54
 	}
-	code := asm.Instructions{
-		asm.Mov.Reg(asm.R6, asm.R1),
-		asm.LoadMem(asm.R2, asm.R6, 4, asm.Word),
-		asm.LoadMem(asm.R7, asm.R6, 0, asm.Word),
-		asm.Sub.Reg(asm.R2, asm.R7),
-		asm.Sub.Imm(asm.R2, int32(len(packet))),
-		asm.JEq.Imm(asm.R2, 0, "whole"),
-		asm.Mov.Reg(asm.R1, asm.R6),
-		asm.FnXdpAdjustHead.Call(),
-		asm.LoadMem(asm.R7, asm.R6, 0, asm.Word).WithSymbol("whole"),
-		asm.LoadMem(asm.R2, asm.R6, 4, asm.Word),
+	data := int16(0) // in struct xdp_md; data_end is next
+	if hook == lb.HookTCX {
+		data = 76 // in struct __sk_buff
+	}
+	code := asm.Instructions{asm.Mov.Reg(asm.R6, asm.R1)}
+	if hook != lb.HookTCX {
+		code = append(code,
+			asm.LoadMem(asm.R2, asm.R6, 4, asm.Word),
+			asm.LoadMem(asm.R7, asm.R6, 0, asm.Word),
+			asm.Sub.Reg(asm.R2, asm.R7),
+			asm.Sub.Imm(asm.R2, int32(len(packet))),
+			asm.JEq.Imm(asm.R2, 0, "whole"),
+			asm.Mov.Reg(asm.R1, asm.R6),
+			asm.FnXdpAdjustHead.Call(),
+			asm.Mov.Reg(asm.R1, asm.R6).WithSymbol("whole"))
+	}
+	code = append(code,
+		asm.LoadMem(asm.R7, asm.R6, data, asm.Word),
+		asm.LoadMem(asm.R2, asm.R6, data+4, asm.Word),
 		asm.Mov.Reg(asm.R3, asm.R7),
 		asm.Add.Imm(asm.R3, int32(len(packet))),
 		asm.JGT.Reg(asm.R3, asm.R2, "out"),
-	}
+	)
 	for _, at := range words {
 		code = append(code, asm.StoreImm(asm.R7, int16(at), int64(int32(binary.NativeEndian.Uint32(packet[at:]))), asm.Word))
 	}
@@ -75,22 +83,38 @@ func (k kind) wrap(b *testing.B, program *ebpf.Program, packet []byte, words []i
 		asm.Mov.Imm(asm.R0, 0).WithSymbol("out"),
 		asm.Return(),
 	)
-	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.XDP, AttachType: ebpf.AttachXDP, Instructions: code, License: "GPL"})
+	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: program.Type(), AttachType: attachType(), Instructions: code, License: "GPL"})
 	ok(b, err)
 	b.Cleanup(func() { ok(b, p.Close()) })
 	return p
 }
 
 // emptyTX is the floor: a program that does nothing but send the packet back.
-func emptyTX(b *testing.B) *ebpf.Program {
+func emptyTX(b *testing.B, kind ebpf.ProgramType) *ebpf.Program {
 	b.Helper()
 	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{
-		Type: ebpf.XDP, AttachType: ebpf.AttachXDP, License: "GPL",
-		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, xdpTx), asm.Return()},
+		Type: kind, AttachType: attachType(), License: "GPL",
+		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, int32(inHooksWords(xdpTx))), asm.Return()},
 	})
 	ok(b, err)
 	b.Cleanup(func() { ok(b, p.Close()) })
 	return p
+}
+
+// attachType is the programs' at the hook under test: tail calls want it the same.
+func attachType() ebpf.AttachType {
+	if hook == lb.HookTCX {
+		return ebpf.AttachTCXIngress
+	}
+	return ebpf.AttachXDP
+}
+
+// inHooksWords is an action of XDP as the hook under test says it.
+func inHooksWords(action uint32) uint32 {
+	if hook != lb.HookTCX {
+		return action
+	}
+	return map[uint32]uint32{xdpTx: tcxRedirect, xdpPass: tcxNext}[action]
 }
 
 // BenchmarkBalance gives ns per packet, and the same as a multiple of an empty
@@ -150,7 +174,7 @@ func BenchmarkBalance(b *testing.B) {
 			words := changed(packet, out[len(out)-len(packet):])
 			before := r.packets(row.fate)
 			ours := k.wrap(b, r.program(hook), packet, words, row.mask)
-			floor := k.wrap(b, emptyTX(b), packet, words, row.mask)
+			floor := k.wrap(b, emptyTX(b, r.program(hook).Type()), packet, words, row.mask)
 			if row.warm {
 				r.cost(ours, packet, row.mask+1, row.want)
 			}
@@ -190,9 +214,13 @@ func (r *rig) cost(p *ebpf.Program, packet []byte, repeat int32, want uint32) (t
 	r.Helper()
 	ok(r, r.ns.Do(func() error {
 		begin := time.Now()
-		action, err := p.Run(&ebpf.RunOptions{Data: packet, Context: r.context(packet), Repeat: uint32(max(repeat, 1))})
+		context := r.context(packet)
+		if hook == lb.HookTCX {
+			context = r.skb()
+		}
+		action, err := p.Run(&ebpf.RunOptions{Data: packet, Context: context, Repeat: uint32(max(repeat, 1))})
 		took = time.Since(begin)
-		if err == nil && action != want {
+		if err == nil && action != inHooksWords(want) {
 			err = fmt.Errorf("action %d, want %d", action, want)
 		}
 		return err
