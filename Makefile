@@ -11,10 +11,10 @@ SCENARIO ?= scenarios/l4-vs-l7.yaml
 PACKAGES := gcc libc6-dev clang-19 llvm-19 libbpf-dev linux-libc-dev bash docker.io docker-compose iptables \
 	qemu-system-x86 busybox-static cpio kmod ipvsadm iproute2 curl ethtool bpftool dash
 
-.PHONY: build run test unit e2e guest lint generate image setup clean help
+.PHONY: build run test unit e2e guest verify-matrix lint generate image setup clean help
 
 help: ## this list
-	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile | expand -t 12
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile | expand -t 15
 
 build: ## build/lbctl, one static binary
 	$(BUILD) -o build/lbctl ./cmd/lbctl
@@ -32,6 +32,9 @@ e2e: ## whole labs on this machine's kernel, through the binary that users run
 
 guest: ## our models against the kernel's own IPVS, in a guest (QEMU)
 	go test -count=1 -timeout 10m -v ./internal/lvsguest/...
+
+verify-matrix: ## every BPF program through the verifier, with instructions processed, size and time
+	go test -count=1 -v -run '^TestVerifyMatrix$$' ./l4
 
 lint: ## gofumpt, vet, staticcheck, govulncheck; generated code is up to date
 	@test -z "$$($(TOOL) gofumpt -l $$(git ls-files '*.go'))" || { echo 'not gofumpt-ed:'; $(TOOL) gofumpt -l $$(git ls-files '*.go'); exit 1; }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"fmt"
 	"net/netip"
 	"time"
 
@@ -133,7 +134,10 @@ func plan(c *cli.Context, sc *scenario.Scenario, services []string) (traffic.Pla
 	}
 	p.Arms = append([]traffic.Arm{direct}, p.Arms...)
 	p.Conditions = traffic.Conditions{
-		Lbctl: ctl.BuildVersion(), BPFStats: true, OffloadsOff: []string{"tx-checksum", "tso"},
+		Lbctl: ctl.BuildVersion(), BPFStats: true,
+	}
+	if !sc.Topology.Offloads() {
+		p.Conditions.OffloadsOff = []string{"tx-checksum", "tso"}
 	}
 	return p, nil
 }
@@ -154,7 +158,11 @@ func inForce(p *traffic.Plan, st ctl.Status) {
 	}
 	for _, plane := range st.Planes {
 		if plane.Name == lb.L4 && plane.State != ctl.PlaneIdle {
-			p.Conditions.Notes = append(p.Conditions.Notes, "the balancer's link has a native XDP program in every round, whichever plane is measured")
+			at := "the L4 program"
+			for _, h := range plane.Hooks {
+				at += fmt.Sprintf(", at %s of %s", h.Hook, h.Interface)
+			}
+			p.Conditions.Notes = append(p.Conditions.Notes, "the balancer runs "+at+", in every round, whichever plane is measured")
 		}
 	}
 }
