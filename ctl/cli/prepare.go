@@ -21,19 +21,20 @@ func (b *builder) prepare() error {
 	if err != nil {
 		return err
 	}
-	if err := chooseHook(b.scenario); err != nil {
+	told, err := chooseHook(b.scenario)
+	if err != nil {
 		return err
 	}
 	dir := filepath.Join(b.options.Dir, b.scenario.Name)
 	b.config = ctl.DaemonConfig{
-		Lab: b.scenario.Name, Dir: dir, Self: b.options.Self, API: b.api, Token: token,
+		Lab: b.scenario.Name, Dir: dir, Self: b.options.Self, API: b.api, Token: token, Hook: told,
 		HubNetNS: filepath.Join(dir, "netns", "_hub"),
 	}
 	for _, n := range b.scenario.Topology.Nodes {
 		if n.Role != scenario.RoleBalancer {
 			continue
 		}
-		b.config.BalancerNetNS, b.config.Hook = filepath.Join(dir, "netns", n.Name), n.Hook
+		b.config.BalancerNetNS = filepath.Join(dir, "netns", n.Name)
 		for _, link := range n.Links {
 			b.config.Interfaces = append(b.config.Interfaces, link.Name)
 			b.config.Ports = append(b.config.Ports, lab.PortName(n.Name, link.Name))
@@ -43,17 +44,18 @@ func (b *builder) prepare() error {
 }
 
 // chooseHook settles auto before there is a lab, because the hook decides how its
-// links are made. A machine where a lab cannot run at all is the doctor's to explain.
-func chooseHook(sc *scenario.Scenario) error {
+// links are made, and returns what was told: the plane chooses by itself, alike,
+// and says why. Who may not try it gets no lab either, and the doctor says why.
+func chooseHook(sc *scenario.Scenario) (told lb.Hook, err error) {
 	balancer := sc.Topology.Balancer()
-	if balancer == nil || balancer.Hook != lb.HookAuto || os.Geteuid() != 0 {
-		return nil
+	if balancer == nil {
+		return lb.HookAuto, nil
 	}
-	hook, err := l4.AutoOnVeth()
-	if err == nil {
-		balancer.Hook = hook
+	told = balancer.Hook
+	if told == lb.HookAuto && os.Geteuid() == 0 {
+		balancer.Hook, err = l4.AutoOnVeth()
 	}
-	return err
+	return told, err
 }
 
 func (b *builder) token() (string, error) {
