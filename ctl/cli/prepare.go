@@ -21,10 +21,7 @@ func (b *builder) prepare() error {
 	if err != nil {
 		return err
 	}
-	told, err := chooseHook(b.scenario)
-	if err != nil {
-		return err
-	}
+	told := chooseHook(b.scenario)
 	dir := filepath.Join(b.options.Dir, b.scenario.Name)
 	b.config = ctl.DaemonConfig{
 		Lab: b.scenario.Name, Dir: dir, Self: b.options.Self, API: b.api, Token: token, Hook: told,
@@ -45,17 +42,21 @@ func (b *builder) prepare() error {
 
 // chooseHook settles auto before there is a lab, because the hook decides how its
 // links are made, and returns what was told: the plane chooses by itself, alike,
-// and says why. Who may not try it gets no lab either, and the doctor says why.
-func chooseHook(sc *scenario.Scenario) (told lb.Hook, err error) {
+// and says why. Where nothing can be tried, there will be no lab: the doctor, who
+// is asked next, has the remedy.
+func chooseHook(sc *scenario.Scenario) (told lb.Hook) {
 	balancer := sc.Topology.Balancer()
 	if balancer == nil {
-		return lb.HookAuto, nil
+		return lb.HookAuto
 	}
 	told = balancer.Hook
-	if told == lb.HookAuto && os.Geteuid() == 0 {
-		balancer.Hook, err = l4.AutoOnVeth()
+	if told != lb.HookAuto {
+		return told
 	}
-	return told, err
+	if hook, err := l4.AutoOnVeth(); err == nil {
+		balancer.Hook = hook
+	}
+	return told
 }
 
 func (b *builder) token() (string, error) {
