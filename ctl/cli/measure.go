@@ -27,6 +27,9 @@ func (s *shell) measure(c *cli.Context, l *session, p traffic.Plan) error {
 		return err
 	}
 	inForce(&p, st)
+	if !l.lab.Topology().Offloads() {
+		p.Conditions.OffloadsOff = []string{"tx-checksum", "tso"}
+	}
 	runtime, err := l4.EnableRunTime()
 	if err != nil {
 		p.Conditions.BPFStats = false

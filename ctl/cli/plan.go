@@ -136,9 +136,6 @@ func plan(c *cli.Context, sc *scenario.Scenario, services []string) (traffic.Pla
 	p.Conditions = traffic.Conditions{
 		Lbctl: ctl.BuildVersion(), BPFStats: true,
 	}
-	if !sc.Topology.Offloads() {
-		p.Conditions.OffloadsOff = []string{"tx-checksum", "tso"}
-	}
 	return p, nil
 }
 
