@@ -26,6 +26,7 @@
 #include "track.h"
 #include "stats.h"
 #include "begin.h"
+#include "errors.h"
 #include "sweep.h"
 
 /* The way of a packet of either family. */
@@ -42,9 +43,13 @@ static __always_inline int balance_ip(void *ctx, enum hook hook, __u8 six)
 	if (why != SOUND)
 		return leave(XDP_DROP, why);
 	why = accept(&p);
+	if (why != SOUND && is_icmp(&p))
+		return six ? steer6(ctx) : steer4(ctx);
 	if (why != SOUND)
 		return leave(XDP_PASS, why);
 	why = parse_transport(&p);
+	if (why == OTHER_PROTOCOL && is_icmp(&p))
+		return steer(ctx, hook, six);
 	if (why != SOUND) {
 		why = refuse(&p, why);
 		return leave(why == NOT_VIP || why == OTHER_PROTOCOL ? XDP_PASS : XDP_DROP, why);

@@ -5,24 +5,8 @@
 #ifndef LBCTL_DELIVER_H
 #define LBCTL_DELIVER_H
 
-#include "forward_dr.h"
-#include "forward_nat.h"
-#include "forward_tun.h"
+#include "forward.h"
 #include "stats.h"
-
-/* The next way of forwarding gets a header and a case. */
-static __always_inline int forward(struct packet *p, struct backend *backend)
-{
-	switch (backend->forward) {
-	case DIRECT:
-		return forward_dr(p, backend);
-	case NAT:
-		return forward_nat(p, backend);
-	case TUNNEL:
-		return forward_tun(p, backend);
-	}
-	return XDP_ABORTED;
-}
 
 static __always_inline int deliver(struct packet *p, struct backend *backend, enum verdict why)
 {

@@ -10,23 +10,10 @@
 #define LBCTL_MTU_H
 
 #include "checksum.h"
+#include "icmp.h"
 #include "resize.h"
 #include "stats.h"
 #include "transmit.h"
-
-/* ICMP and ICMPv6 begin alike; linux/icmp.h would need headers of a C library. */
-struct icmp {
-	__u8 type;
-	__u8 code;
-	__u16 check;
-	__be32 rest; /* its meaning depends on the type; of these two it is the MTU */
-};
-
-enum {
-	UNREACHABLE4 = 3, /* with this code: fragmentation needed */
-	FRAGMENTATION_NEEDED = 4,
-	TOO_BIG6 = 2,
-};
 
 /* What is quoted of the packet: as much as one call of bpf_csum_diff() sums with the ICMP header. */
 #define QUOTED 504

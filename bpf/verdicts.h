@@ -16,9 +16,10 @@
 	V(NOT_IP, "passed: the frame is neither IPv4 nor IPv6, for example ARP or a VLAN tag")          \
 	V(NOT_VIP, "passed: the destination is no service's address")                                   \
 	V(NOT_OURS, "passed: the frame is addressed to another host or to a group")                     \
-	V(OTHER_PROTOCOL, "passed: neither TCP nor UDP, for example ICMP or neighbour discovery")       \
+	V(OTHER_PROTOCOL, "passed: neither TCP nor UDP, for example a ping or neighbour discovery")       \
 	V(NO_SERVICE, "passed: no service on this port of a service's address")                         \
 	V(NO_BACKEND, "passed: the service has no eligible backend; the stack refuses it")              \
+	V(ERROR_UNKNOWN, "passed: an ICMP error about no flow that is remembered")                      \
 	/* Dropped. */                                                                                  \
 	V(TRUNCATED_ETHERNET, "dropped: the frame is shorter than an Ethernet header")                  \
 	V(TRUNCATED_IP, "dropped: the frame ends inside the IP header")                                 \
@@ -39,6 +40,7 @@
 	V(NAT_CLASH, "dropped: by another address or service the client's port is connected to this very server")  \
 	V(LOST_FLOW, "dropped: the flow's backend is gone or down, and the service keeps it to that")       \
 	V(NO_ROOM, "dropped: the flow table is full, and without an entry no reply could be translated")\
+	V(BAD_ERROR, "dropped: an ICMP error that quotes less of a packet than its ports")              \
 	V(TOO_BIG_UNTOLD, "dropped: it does not fit on the way, and too many senders were told of late")\
 	/* Answered. */                                                                                 \
 	V(TOO_BIG, "answered: it does not fit on the way, and the sender is told what does")            \
@@ -54,6 +56,8 @@
 	V(DEGRADED, "forwarded: not remembered, the flow table is full, to the backend of its hash")    \
 	V(STRAY_RESET, "forwarded: a RST without a flow, not remembered")                               \
 	V(REPLY, "forwarded: a backend's reply, to the client in the service's name")                   \
+	V(ERROR_TO_BACKEND, "forwarded: an ICMP error, to the backend whose packet it is about")        \
+	V(ERROR_TO_CLIENT, "forwarded: an ICMP error, to the client whose request it is about")         \
 	/* Errors. */                                                                                   \
 	V(BROKEN, "dropped: a map lacks what must be in it; this is a bug in lbctl")
 

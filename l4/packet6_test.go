@@ -52,7 +52,7 @@ func TestPackets6AndDatagramsThatAreNotForwarded(t *testing.T) {
 		{"to all nodes", tcp().target(netip.MustParseAddr("ff02::1")).bytes(), xdpPass, "NOT_VIP"},
 		{"neighbour solicitation for the VIP", tcp().target(netip.MustParseAddr("ff02::1:ff00:301")).bytes(set8(at6NextHeader, 58)), xdpPass, "NOT_VIP"},
 		{"another host's MAC address", tcp().via(clientMAC, backendMAC(1)).bytes(), xdpPass, "NOT_OURS"},
-		{"ICMPv6 to the VIP", tcp().bytes(set8(at6NextHeader, 58)), xdpPass, "OTHER_PROTOCOL"},
+		{"a ping to the VIP", tcp().bytes(set8(at6NextHeader, 58), set8(at6Transport, 128)), xdpPass, "OTHER_PROTOCOL"},
 		{"no next header", tcp().bytes(set8(at6NextHeader, 59)), xdpPass, "OTHER_PROTOCOL"},
 		{"SCTP to the VIP", tcp().bytes(set8(at6NextHeader, 132)), xdpPass, "OTHER_PROTOCOL"},
 		{"a fragment of ICMPv6", tcp().bytes(set8(at6NextHeader, 58), extended(44, fragment...)), xdpPass, "OTHER_PROTOCOL"},
