@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -23,8 +24,11 @@ type DaemonConfig struct {
 	Ports         []string `json:"ports,omitempty"`     // those other ends
 	Self          string   `json:"self"`                // the lbctl binary, absolute
 	MaxFlows      int      `json:"max_flows,omitempty"`
-	API           string   `json:"api,omitempty"`   // also serve the API at this TCP address of StartDaemon's caller
-	Token         string   `json:"token,omitempty"` // bearer token for API; required with it
+
+	TunnelSources []netip.Prefix `json:"tunnel_sources,omitempty"` // see l4.Options
+
+	API   string `json:"api,omitempty"`   // also serve the API at this TCP address of StartDaemon's caller
+	Token string `json:"token,omitempty"` // bearer token for API; required with it
 }
 
 // maxSocketPath is sizeof(sockaddr_un.sun_path) less its final zero.

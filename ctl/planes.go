@@ -34,7 +34,7 @@ func planes(c DaemonConfig, balancer *netns.Handle, log *slog.Logger) []Plane {
 func openL4(c DaemonConfig, balancer *netns.Handle, log *slog.Logger) (*l4.Plane, error) {
 	options := l4.Options{
 		NetNS: balancer, Interfaces: c.Interfaces, PinDir: filepath.Join(c.Dir, "bpf"),
-		Hook: c.Hook, MaxFlows: c.MaxFlows, Log: log,
+		Hook: c.Hook, MaxFlows: c.MaxFlows, TunnelSources: c.TunnelSources, Log: log,
 	}
 	if len(c.Ports) > 0 {
 		hub, err := netns.Open(c.HubNetNS)

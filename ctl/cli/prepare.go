@@ -25,7 +25,7 @@ func (b *builder) prepare() error {
 	dir := filepath.Join(b.options.Dir, b.scenario.Name)
 	b.config = ctl.DaemonConfig{
 		Lab: b.scenario.Name, Dir: dir, Self: b.options.Self, API: b.api, Token: token, Hook: told,
-		HubNetNS: filepath.Join(dir, "netns", "_hub"),
+		HubNetNS: filepath.Join(dir, "netns", "_hub"), TunnelSources: b.scenario.Topology.TunnelSources,
 	}
 	for _, n := range b.scenario.Topology.Nodes {
 		if n.Role != scenario.RoleBalancer {

@@ -9,7 +9,7 @@ import (
 )
 
 // backends gives each service its backends with their addresses, and the nodes
-// what they need to answer: under dr VIPs on lo and prefixes as their own, under nat an address whose
+// what they need to answer: under dr and tun VIPs on lo and prefixes as their own, under nat an address whose
 // packets go over the balancer.
 func (r *resolver) backends() {
 	for _, s := range r.svcs {
@@ -41,26 +41,29 @@ func (r *resolver) backends() {
 			}
 			seen[b.Addr], names[b.Name] = true, true
 			s.Backends = append(s.Backends, b)
-			r.serve(s, w.node, port)
+			r.serve(s, w.node, b.Addr)
 		}
 	}
 }
 
 // serve notes what a backend's node needs for a service: its ports, and the
 // addresses that packets come with.
-func (r *resolver) serve(s *service, n *node, port uint16) {
-	if port != 0 {
-		n.ports = append(n.ports, port)
+func (r *resolver) serve(s *service, n *node, at netip.AddrPort) {
+	if at.Port() != 0 {
+		n.ports = append(n.ports, at.Port())
 	}
 	for _, m := range s.matches {
-		if port == 0 {
+		if at.Port() == 0 {
 			n.ports = append(n.ports, m.ports.listened()...)
 		}
 	}
 	if check := r.known[s.Check]; check.Port != 0 {
 		n.ports = append(n.ports, check.Port)
 	}
-	if s.Forward != lb.DirectRouting {
+	if s.Forward == lb.Tunnel {
+		r.endTunnel(s, n, at.Addr())
+	}
+	if s.Forward != lb.DirectRouting && s.Forward != lb.Tunnel {
 		return
 	}
 	for _, m := range s.matches {
@@ -94,7 +97,7 @@ func (r *resolver) backendNetwork(s *service, w wanted) *network {
 		at = s.at
 	}
 	family := "IPv4"
-	if s.six {
+	if s.backends6() {
 		family = "IPv6"
 	}
 	if typed := w.spec.Network; typed.IsSet() {
@@ -105,18 +108,18 @@ func (r *resolver) backendNetwork(s *service, w wanted) *network {
 		case !w.node.on(net):
 			r.fail(typed.Pos, "", "network: %s is not on %s", w.node.Name, net.Name)
 			return nil
-		case !net.subnet(s.six).IsValid():
+		case !net.subnet(s.backends6()).IsValid():
 			r.fail(typed.Pos, "", "network: %s has no %s, which service %s needs", net.Name, family, s.Name)
 			return nil
-		case s.Plane == lb.L4 && !r.balancer.on(net):
-			r.fail(typed.Pos, "", "network: balancer %s is not on %s: l4 reaches a backend by its MAC address only", r.balancer.Name, net.Name)
+		case s.Plane == lb.L4 && s.Forward != lb.Tunnel && !r.balancer.on(net):
+			r.fail(typed.Pos, "", "network: balancer %s is not on %s: %s reaches a backend by its MAC address only", r.balancer.Name, net.Name, s.Forward)
 			return nil
 		}
 		return net
 	}
 	var others []*network
 	for _, net := range w.node.nets {
-		if !net.subnet(s.six).IsValid() {
+		if !net.subnet(s.backends6()).IsValid() {
 			continue
 		}
 		if r.balancer.on(net) {
@@ -124,7 +127,7 @@ func (r *resolver) backendNetwork(s *service, w wanted) *network {
 		}
 		others = append(others, net)
 	}
-	if s.Plane == lb.L7 && len(others) > 0 {
+	if (s.Plane == lb.L7 || s.Forward == lb.Tunnel) && len(others) > 0 {
 		return others[0] // over routers; reachable says if there are none
 	}
 	r.fail(at, "", "service %s: %s shares no network with %s that has %s", s.Name, w.node.Name, r.balancer.Name, family)

@@ -106,7 +106,7 @@ func checkServices(t testing.TB, s *Scenario, owner map[netip.Addr]string) {
 			}
 			for _, m := range svc.Matches() {
 				own := slices.Contains(n.Loopback, m.Prefix) || slices.Contains(n.Local, m.Prefix)
-				if svc.Forward == lb.DirectRouting && !own {
+				if (svc.Forward == lb.DirectRouting || svc.Forward == lb.Tunnel) && !own {
 					t.Errorf("service %s: %s does not take %s for its own", svc.Name, n.Name, m)
 				}
 			}

@@ -15,7 +15,7 @@ import (
 // backendAddr is where a service reaches a node on a network.
 func (r *resolver) backendAddr(s *service, n *node, net *network) netip.Addr {
 	if s.Forward != lb.NAT {
-		return n.addr(net, s.six)
+		return n.addr(net, s.backends6())
 	}
 	link := n.link(net)
 	if a, ok := second(*link, s.six); ok {

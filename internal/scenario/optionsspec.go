@@ -15,7 +15,7 @@ type OptionsSpec struct {
 	OnePacket  Val[Bool]       `yaml:"one_packet" default:"false" doc:"udp: each datagram is scheduled anew, nothing is remembered."`
 	Persist    PersistSpec     `yaml:"persist" default:"(off)" doc:"All connections of a client go to one backend."`
 	Lost       Val[LostWord]   `yaml:"lost" default:"move" doc:"What becomes of a flow whose backend is gone: move (to another backend, whose reset tells the client), drop (IPVS), expire (IPVS with expire_nodest_conn), reset (both ends are told)."`
-	Tunnel     TunnelSpec      `yaml:"tunnel" default:"(ipip)" doc:"tun: how packets are wrapped."`
+	Tunnel     EncapSpec       `yaml:"tunnel" default:"(ipip)" doc:"tun: how packets are wrapped."`
 	TOA        Val[Bool]       `yaml:"toa" default:"false" doc:"fullnat: tell the client's address in a TCP option."`
 	QUIC       Val[Bool]       `yaml:"quic" default:"false" doc:"udp: stick to the connection ID that the backend chose."`
 	SYNCookies Val[CookieWord] `yaml:"syn_cookies" default:"never" doc:"When SYNs are answered in the backend's place: never, auto (while the service is under a flood), always."`
@@ -31,8 +31,8 @@ type PersistSpec struct {
 	Quiesce Val[Bool]     `yaml:"quiesce" default:"false" doc:"A backend of weight 0 loses its clients, too (expire_quiescent_template)."`
 }
 
-// TunnelSpec is an encapsulation as typed.
-type TunnelSpec struct {
+// EncapSpec is an encapsulation as typed, where backends have addresses of their own.
+type EncapSpec struct {
 	Pos  Pos
 	Kind Val[TunnelWord] `yaml:"kind" required:"true" short:"true" doc:"ipip (IP in IP) or gue (IP in UDP)."`
 	Port Val[Port]       `yaml:"port" default:"6080" doc:"gue: UDP port."`
@@ -41,7 +41,6 @@ type TunnelSpec struct {
 // The words and numbers of options.
 type (
 	LostWord   = Enum[losts]
-	TunnelWord = Enum[tunnels]
 	CookieWord = Enum[cookies]
 	Threshold  = Int[thresholdBounds]
 	Bits4      = Int[bits4Bounds]
@@ -50,7 +49,6 @@ type (
 
 type (
 	losts           struct{}
-	tunnels         struct{}
 	cookies         struct{}
 	thresholdBounds struct{}
 	bits4Bounds     struct{}
@@ -58,7 +56,6 @@ type (
 )
 
 func (losts) words() []string   { return []string{"move", "drop", "expire", "reset"} }
-func (tunnels) words() []string { return []string{"ipip", "gue"} }
 func (cookies) words() []string { return []string{"never", "auto", "always"} }
 
 func (thresholdBounds) bounds() (string, int64, int64) { return "a number", 0, math.MaxUint32 }

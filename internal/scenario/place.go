@@ -15,16 +15,9 @@ type File = Text[fileForm]
 // Flows is how many flows are remembered.
 type Flows = Int[flowBounds]
 
-// HookWord is where the program sits.
-type HookWord = Enum[hooks]
-
-type (
-	flowBounds struct{}
-	hooks      struct{}
-)
+type flowBounds struct{}
 
 func (flowBounds) bounds() (string, int64, int64) { return "a number of flows", 1 << 10, 1 << 26 }
-func (hooks) words() []string                     { return []string{"auto", "native", "generic", "tcx"} }
 
 type (
 	interfaceForm struct{}

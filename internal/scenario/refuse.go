@@ -41,8 +41,8 @@ func (r *resolver) refuseManyL7(s *service) {
 
 func (r *resolver) refuseL4(s *service) {
 	spec := &s.spec
-	if s.Forward != lb.DirectRouting && s.Forward != lb.NAT {
-		r.fail(spec.Forward.Pos, "", "forward: l4 delivers by dr and nat so far, not by %s", s.Forward)
+	if s.Forward == lb.FullNAT {
+		r.fail(spec.Forward.Pos, "", "forward: l4 delivers by dr, nat and tun so far, not by %s", s.Forward)
 	}
 	if s.Policy == lb.LeastConn || s.Policy == lb.WeightedLeastConn {
 		r.fail(spec.Policy.Pos, "", "policy: l4 does rr, wrr, sh and mh: it does not count a backend's connections so far, as %s needs", s.Policy)
@@ -51,13 +51,13 @@ func (r *resolver) refuseL4(s *service) {
 		r.fail(at, "", "http is for l7: l4 forwards packets and sees no request")
 	}
 	for _, w := range s.want {
-		if s.Forward != lb.DirectRouting || !w.spec.Port.IsSet() || uint16(w.spec.Port.Value) == s.port {
+		if s.Forward == lb.NAT || !w.spec.Port.IsSet() || uint16(w.spec.Port.Value) == s.port {
 			continue
 		}
 		if s.port == 0 {
-			r.fail(w.spec.Port.Pos, "", "port: dr leaves packets as they are, and the service has several ports: a backend gets the one that the client asked for")
+			r.fail(w.spec.Port.Pos, "", "port: %s leaves packets as they are, and the service has several ports: a backend gets the one that the client asked for", s.Forward)
 		} else {
-			r.fail(w.spec.Port.Pos, "", "port: dr leaves packets as they are, so a backend must listen on the service's port %d", s.port)
+			r.fail(w.spec.Port.Pos, "", "port: %s leaves packets as they are, so a backend must listen on the service's port %d", s.Forward, s.port)
 		}
 	}
 	if r.balancer == nil || r.balancer.Hook != lb.HookNative {

@@ -65,7 +65,7 @@ type resolver struct {
 
 // topology collects the result of the second pass.
 func (r *resolver) topology() Topology {
-	t := Topology{Lab: string(r.spec.Name.Value)}
+	t := Topology{Lab: string(r.spec.Name.Value), TunnelSources: r.tunnelSources()}
 	for _, n := range r.nets {
 		t.Networks = append(t.Networks, n.Network)
 	}

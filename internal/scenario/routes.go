@@ -79,8 +79,8 @@ func (r *resolver) reach(s *service, joined func(*node, *network) bool) {
 		for _, c := range r.nodes {
 			if c.Role == RoleClient && !joined(c, net) {
 				why := "direct runs"
-				if s.Forward == lb.DirectRouting {
-					why = "the replies of dr"
+				if s.Forward == lb.DirectRouting || s.Forward == lb.Tunnel {
+					why = "the replies of " + string(s.Forward)
 				}
 				r.fail(at, "", "client %s and %s of service %s cannot reach each other past the balancer, as %s must: no router leads from %s to network %s", c.Name, b.Name, s.Name, why, c.nets[0].Name, net.Name)
 				return

@@ -147,6 +147,7 @@ type (
 	MethodWord  = Enum[methods]
 	RoleWord    = Enum[roles]
 	HookWord    = Enum[hooks]
+	TunnelWord  = Enum[tunnels]
 )
 
 type (
@@ -158,6 +159,7 @@ type (
 	methods   struct{}
 	roles     struct{}
 	hooks     struct{}
+	tunnels   struct{}
 )
 
 func (planes) words() []string    { return []string{"l4", "l7"} }
@@ -168,6 +170,7 @@ func (kinds) words() []string     { return []string{"http", "tcp"} }
 func (methods) words() []string   { return []string{"GET", "HEAD"} }
 func (roles) words() []string     { return []string{"client", "balancer", "server", "router"} }
 func (hooks) words() []string     { return []string{"auto", "native", "generic", "tcx"} }
+func (tunnels) words() []string   { return []string{"ipip", "gue"} }
 
 func (e *Enum[L]) parse(text string) error {
 	var l L

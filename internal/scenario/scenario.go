@@ -42,6 +42,10 @@ type Topology struct {
 	Lab      string    `json:"lab"`
 	Networks []Network `json:"networks"`
 	Nodes    []Node    `json:"nodes"`
+
+	// TunnelSources is at most one prefix of each family, out of which the
+	// balancer takes outer sources for the flows of tun by IPIP.
+	TunnelSources []netip.Prefix `json:"tunnel_sources,omitempty"`
 }
 
 // Balancer returns the node that forwards. Every Topology that was resolved has one.
@@ -86,8 +90,9 @@ type Node struct {
 	Role     Role           `json:"role"`
 	Hook     lb.Hook        `json:"hook,omitempty"` // balancers only: where L4 takes packets
 	Links    []Link         `json:"links"`
-	Loopback []netip.Prefix `json:"loopback,omitempty"` // on lo, beside 127.0.0.1 and ::1: the VIPs of a direct-routing backend
-	Local    []netip.Prefix `json:"local,omitempty"`    // prefixes of which every address is the node's own: those of a direct-routing backend
+	Loopback []netip.Prefix `json:"loopback,omitempty"` // on lo, beside 127.0.0.1 and ::1: the VIPs of a backend of dr or tun
+	Local    []netip.Prefix `json:"local,omitempty"`    // prefixes of which every address is the node's own: those of a backend of dr or tun
+	Decap    lb.Decap       `json:"decap,omitzero"`     // what the node takes out of tunnels
 	Routes   []Route        `json:"routes,omitempty"`
 	Sysctls  []Sysctl       `json:"sysctls,omitempty"` // in the order in which they must be written, once links exist and before they are up
 	Servers  []Server       `json:"servers,omitempty"`

@@ -19,6 +19,8 @@ type service struct {
 	port    uint16 // 0: several, and a backend gets the one that the client asked for
 	matches []*match
 	want    []wanted
+
+	outer6 bool // of tun: backends are reached over IPv6
 }
 
 // wanted is a backend before it has an address.
@@ -47,6 +49,7 @@ func (r *resolver) services() {
 			s.HTTP = httpOf(s.spec.HTTP)
 		}
 		r.endpoint(s)
+		r.tunnelOf(s)
 		r.checkOf(s)
 		r.wantedBackends(s)
 		r.probePort(s)
@@ -111,6 +114,15 @@ func (r *resolver) networkWithVIP(vip Val[Endpoint]) *network {
 	}
 	r.fail(vip.Pos, "", "vip: %s is on no network of balancer %s", vip.Value.Addr, r.balancer.Name)
 	return nil
+}
+
+// backends6 reports whether backends are reached over IPv6: only a tunnel may be
+// of another family than the VIP.
+func (s *service) backends6() bool {
+	if s.Forward == lb.Tunnel {
+		return s.outer6
+	}
+	return s.six
 }
 
 func (n *node) on(net *network) bool {

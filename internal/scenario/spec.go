@@ -68,7 +68,8 @@ type ServiceSpec struct {
 	Proto    Val[ProtoWord]    `yaml:"proto" default:"tcp" doc:"Transport protocol."`
 	IPv6     Val[Bool]         `yaml:"ipv6" default:"(that of vip, or false)" doc:"Take an IPv6 address for the VIP. Backends are of the VIP's family."`
 	Network  Val[NetworkName]  `yaml:"network" default:"(the one that holds vip, or the balancer's first)" doc:"Network of the balancer that the VIP is on."`
-	Forward  Val[ForwardWord]  `yaml:"forward" default:"(dr on l4)" doc:"How l4 delivers to backends: dr (their MAC address), nat (address and port translated both ways)."`
+	Forward  Val[ForwardWord]  `yaml:"forward" default:"(dr on l4)" doc:"How l4 delivers to backends: dr (their MAC address), nat (address and port translated both ways), tun (inside another packet, over routers too)."`
+	Tunnel   TunnelSpec        `yaml:"tunnel" default:"(those below)" doc:"tun only: what is put around packets."`
 	Policy   Val[PolicyWord]   `yaml:"policy" default:"(mh on l4, wrr on l7)" doc:"How a backend is chosen: rr, wrr (round robin, weighted), lc, wlc (least connections, weighted), sh (source address hash), mh (Maglev hash of address and port)."`
 	Check    CheckRef          `yaml:"check" default:"default" doc:"What judges the backends: the name of a check, a check, or none."`
 	Backends List[BackendSpec] `yaml:"backends" default:"(every server)" doc:"Backends: names of servers, or mappings."`
@@ -91,6 +92,14 @@ type BackendSpec struct {
 	Port    Val[Port]        `yaml:"port" default:"(the service's; where that has several, the one that the client asked for)" doc:"Port of the backend."`
 	Weight  Val[Weight]      `yaml:"weight" default:"1" doc:"Share of the work; 0 takes nothing new."`
 	Network Val[NetworkName] `yaml:"network" default:"(the first that it shares with the balancer)" doc:"Network of the server by which it is reached."`
+}
+
+// TunnelSpec is an encapsulation as typed.
+type TunnelSpec struct {
+	Pos  Pos
+	Kind Val[TunnelWord] `yaml:"kind" default:"ipip" short:"true" doc:"ipip (an IP header: 20 bytes, 40 of IPv6) or gue (UDP and an IP header: 28 or 48 bytes)."`
+	Port Val[Port]       `yaml:"port" default:"(6080)" doc:"gue only: UDP port of the servers."`
+	IPv6 Val[Bool]       `yaml:"ipv6" default:"(as the VIP)" doc:"Reach backends by their IPv6 addresses, whatever the VIP's family."`
 }
 
 // HTTPSpec is how l7 treats connections, as typed.

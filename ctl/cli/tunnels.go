@@ -1,0 +1,64 @@
+package cli
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+
+	"lbctl/internal/lab"
+	"lbctl/internal/scenario"
+	"lbctl/l4"
+)
+
+// decapFolder is where a node's end of tunnels is pinned, in the lab's BPF file
+// system, so that it goes with the lab.
+func decapFolder(l *lab.Lab, node string) string { return l.Path("bpf", "decap-"+node) }
+
+// endTunnels makes servers take packets out of tunnels, before any comes.
+func (b *builder) endTunnels(l *lab.Lab) error {
+	for _, n := range b.scenario.Topology.Nodes {
+		if len(n.Decap.Ends) == 0 {
+			continue
+		}
+		if err := endTunnelsOf(l, n); err != nil {
+			return fmt.Errorf("end the tunnels to %s: %w", n.Name, err)
+		}
+	}
+	return nil
+}
+
+func endTunnelsOf(l *lab.Lab, n scenario.Node) error {
+	ns, err := l.Node(n.Name)
+	if err != nil {
+		return err
+	}
+	defer ns.Close()
+	options := l4.DecapOptions{NetNS: ns, PinDir: decapFolder(l, n.Name)}
+	for _, link := range n.Links {
+		options.Interfaces = append(options.Interfaces, link.Name)
+	}
+	return l4.AttachDecap(options, n.Decap)
+}
+
+// removeEnds lets go of what no tunnel leads to any more, once no packet does.
+func (b *builder) removeEnds(l *lab.Lab) error {
+	var wanted []string
+	for _, n := range b.scenario.Topology.Nodes {
+		if len(n.Decap.Ends) > 0 {
+			wanted = append(wanted, decapFolder(l, n.Name))
+		}
+	}
+	folders, err := filepath.Glob(decapFolder(l, "*"))
+	if err != nil {
+		return err
+	}
+	for _, folder := range folders {
+		if slices.Contains(wanted, folder) {
+			continue
+		}
+		if err := l4.RemoveDecap(folder); err != nil {
+			return err
+		}
+	}
+	return nil
+}
