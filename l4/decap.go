@@ -20,6 +20,7 @@ type DecapOptions struct {
 	NetNS      *netns.Handle // the server's; must stay open until AttachDecap returns
 	Interfaces []string
 	PinDir     string // a folder of this server's on a BPF file system, made if absent
+	Keep       bool   // go on unwrapping, beside what is asked for, what was before: until the balancer sends no more of it
 }
 
 // AttachDecap makes a server unwrap what d says, and nothing else: with the
@@ -55,14 +56,14 @@ func attachDecap(o DecapOptions, d lb.Decap) error {
 		return fmt.Errorf("load program: %w", err)
 	}
 	defer objects.Close()
-	if err := objects.fill(d); err != nil {
+	if err := objects.fill(d, o.Keep); err != nil {
 		return err
 	}
 	return objects.attach(o)
 }
 
 // fill makes the maps say what d says. What is still wanted is never absent.
-func (o *decapObjects) fill(d lb.Decap) error {
+func (o *decapObjects) fill(d lb.Decap, keep bool) error {
 	var ends []decapTunnelEnd
 	for _, e := range d.Ends {
 		ends = append(ends, decapTunnelEnd{Addr: decapAddress(toAddress(e.Addr)), Gue: toPort(guePort(e.By))})
@@ -79,24 +80,27 @@ func (o *decapObjects) fill(d lb.Decap) error {
 	for _, a := range d.VIPs {
 		vips = append(vips, decapAddress(toAddress(a)))
 	}
-	return errors.Join(keepOnly(o.DecapEnds, ends), keepOnly(o.DecapSources, sources), keepOnly(o.DecapVips, vips))
+	return errors.Join(putKeys(o.DecapEnds, ends, keep), putKeys(o.DecapSources, sources, keep), putKeys(o.DecapVips, vips, keep))
 }
 
-// keepOnly makes these the keys of a map.
-func keepOnly[K comparable](m *ebpf.Map, keys []K) error {
-	keep := map[K]bool{}
+// putKeys makes these the keys of a map, beside those that it has if they are kept.
+func putKeys[K comparable](m *ebpf.Map, keys []K, keep bool) error {
+	wanted := map[K]bool{}
 	for _, k := range keys {
-		keep[k] = true
+		wanted[k] = true
 		if err := m.Put(k, uint32(0)); err != nil {
 			return fmt.Errorf("write %s: %w", m, err)
 		}
+	}
+	if keep {
+		return nil
 	}
 	var stale []K
 	var key K
 	var value uint32
 	entries := m.Iterate()
 	for entries.Next(&key, &value) {
-		if !keep[key] {
+		if !wanted[key] {
 			stale = append(stale, key)
 		}
 	}

@@ -42,7 +42,7 @@ func newUnwrapper(t testing.TB) *unwrapper {
 		d.Sources = append(d.Sources, netip.PrefixFrom(source, source.BitLen()))
 	}
 	d.Sources = append(d.Sources, netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/64"))
-	ok(t, u.fill(d))
+	ok(t, u.fill(d, false))
 	return u
 }
 
@@ -243,6 +243,16 @@ func TestDecapIsAttachedAgainAndRemoved(t *testing.T) {
 		t.Errorf("%d links, want one for each of two interfaces", n)
 	}
 	second := lb.Decap{VIPs: []netip.Addr{client}, Sources: []netip.Prefix{netip.PrefixFrom(balancer, 32)}}
+	ok(t, AttachDecap(DecapOptions{NetNS: ns, Interfaces: []string{"eth0"}, PinDir: pin, Keep: true}, second))
+	both, err := ebpf.LoadPinnedMap(filepath.Join(pin, decapMapDecapVips), nil)
+	ok(t, err)
+	defer both.Close()
+	for _, a := range []netip.Addr{vip.Addr(), client} {
+		var value uint32
+		if err := both.Lookup(toAddress(a), &value); err != nil {
+			t.Errorf("VIP %s, while what was before is kept: %v", a, err)
+		}
+	}
 	attach(second, "eth0")
 	if n := links(); n != 1 {
 		t.Errorf("%d links, want that of eth0", n)

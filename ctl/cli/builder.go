@@ -133,7 +133,7 @@ func (b *builder) reconcile(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("bring up lab %s: %w; 'lbctl down %s' removes what there is", b.scenario.Name, err, b.scenario.Name)
 	}
-	if err := b.endTunnels(l); err != nil {
+	if err := b.endTunnels(l, true); err != nil {
 		return 0, err
 	}
 	grown, err := b.configure(ctx, l)

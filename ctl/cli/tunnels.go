@@ -14,26 +14,27 @@ import (
 // system, so that it goes with the lab.
 func decapFolder(l *lab.Lab, node string) string { return l.Path("bpf", "decap-"+node) }
 
-// endTunnels makes servers take packets out of tunnels, before any comes.
-func (b *builder) endTunnels(l *lab.Lab) error {
+// endTunnels makes servers take packets out of tunnels, before any comes; with
+// keep also out of those that the balancer may still use.
+func (b *builder) endTunnels(l *lab.Lab, keep bool) error {
 	for _, n := range b.scenario.Topology.Nodes {
 		if len(n.Decap.Ends) == 0 {
 			continue
 		}
-		if err := endTunnelsOf(l, n); err != nil {
+		if err := endTunnelsOf(l, n, keep); err != nil {
 			return fmt.Errorf("end the tunnels to %s: %w", n.Name, err)
 		}
 	}
 	return nil
 }
 
-func endTunnelsOf(l *lab.Lab, n scenario.Node) error {
+func endTunnelsOf(l *lab.Lab, n scenario.Node, keep bool) error {
 	ns, err := l.Node(n.Name)
 	if err != nil {
 		return err
 	}
 	defer ns.Close()
-	options := l4.DecapOptions{NetNS: ns, PinDir: decapFolder(l, n.Name)}
+	options := l4.DecapOptions{NetNS: ns, PinDir: decapFolder(l, n.Name), Keep: keep}
 	for _, link := range n.Links {
 		options.Interfaces = append(options.Interfaces, link.Name)
 	}
@@ -42,6 +43,9 @@ func endTunnelsOf(l *lab.Lab, n scenario.Node) error {
 
 // removeEnds lets go of what no tunnel leads to any more, once no packet does.
 func (b *builder) removeEnds(l *lab.Lab) error {
+	if err := b.endTunnels(l, false); err != nil {
+		return err
+	}
 	var wanted []string
 	for _, n := range b.scenario.Topology.Nodes {
 		if len(n.Decap.Ends) > 0 {
