@@ -24,6 +24,7 @@
 #include "service.h"
 #include "flow.h"
 #include "track.h"
+#include "quic.h"
 #include "stats.h"
 #include "begin.h"
 #include "errors.h"
@@ -66,7 +67,7 @@ static __always_inline int balance_ip(void *ctx, enum hook hook, __u8 six)
 	}
 	if (flow && is_live(owner) && !begins_anew(flow, owner, &p))
 		backend = backend_of(owner);
-	if (!flow || !backend)
+	if (!flow || !backend || belongs_elsewhere(&p, backend))
 		return begin(&p, &key, flow, owner);
 	if (!fits(&p, backend->mtu))
 		return tell(&p, backend->mtu);

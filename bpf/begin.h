@@ -14,6 +14,7 @@
 #include "deliver.h"
 #include "mtu.h"
 #include "persist.h"
+#include "quic.h"
 #include "reset.h"
 #include "service.h"
 #include "track.h"
@@ -74,13 +75,15 @@ static __always_inline int begin(struct packet *p, union tuple *key, struct flow
 
 	if (!service)
 		return leave(XDP_PASS, refuse(p, NO_SERVICE));
-	lost = flow && is_live(owner) && !begins_anew(flow, owner, p);
+	backend = service->flags & BY_CONNECTION_IDS ? find_by_connection_id(p, service->index, &slot) : NULL;
+	lost = !backend && flow && is_live(owner) && !begins_anew(flow, owner, p);
 	if (lost && service->lost == DROPS)
 		return leave(XDP_DROP, LOST_FLOW);
 	if (lost && service->lost == RESETS && is_tcp(p))
 		return reset(p, flow, owner);
-	why = beginning(service, lost, p);
-	backend = choose_for(why, service, p, &slot);
+	why = backend ? BY_CONNECTION_ID : beginning(service, lost, p);
+	if (!backend)
+		backend = choose_for(why, service, p, &slot);
 	if (!backend)
 		return leave(XDP_PASS, NO_BACKEND);
 	if (clashes(p, backend))
@@ -103,7 +106,7 @@ static __always_inline int begin(struct packet *p, union tuple *key, struct flow
 	case REMEMBERED:
 		break;
 	}
-	count(slot, p, 1);
+	count(slot, p, why != BY_CONNECTION_ID);
 	return deliver(p, backend, why);
 }
 

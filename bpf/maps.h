@@ -122,6 +122,14 @@ struct {
 	__type(value, struct backend);
 } backends SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 2 * SLOTS); /* what comes is there before what goes has gone */
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct server_key);
+	__type(value, struct server);
+} servers SEC(".maps");
+
 /* By slot. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

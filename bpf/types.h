@@ -65,8 +65,9 @@ enum lost : __u8 {
 
 /* Bits of struct service's flags. */
 enum service_flag : __u8 {
-	EACH_ANEW = 1, /* each packet is scheduled, and nothing remembered */
-	NOBODY = 2,    /* no service at all: what is within a prefix or a range, but the balancer's own */
+	EACH_ANEW = 1,         /* each packet is scheduled, and nothing remembered */
+	NOBODY = 2,            /* no service at all: what is within a prefix or a range, but the balancer's own */
+	BY_CONNECTION_IDS = 4, /* of QUIC: see quic.h */
 };
 
 /*
@@ -93,9 +94,10 @@ enum forward : __u8 {
 
 /* Bits of struct backend's flags. */
 enum backend_flag : __u32 {
-	FORWARDS = 1,   /* what the backend already has may go on: Go's to say */
-	OVERLOADED = 2, /* it has too many flows: the program's to say, see account() */
-	STICKS = 4,     /* clients that stick to it may begin something new there */
+	FORWARDS = 1,      /* what the backend already has may go on: Go's to say */
+	OVERLOADED = 2,    /* it has too many flows: the program's to say, see account() */
+	STICKS = 4,        /* clients that stick to it may begin something new there */
+	HAS_SERVER_ID = 8, /* its service knows packets by their connection IDs */
 };
 
 /*
@@ -126,6 +128,19 @@ struct backend {
 	__u32 lower; /* flows below which it no longer is; 0: three quarters of upper */
 	/* What the slot was given to, until its flows are over and its counters kept. */
 	__u32 given; /* ID; 0: the slot may be given away */
+};
+
+/* What a connection ID names, in a service by its index. */
+struct server_key {
+	__u32 service;
+	__u16 id;
+	__u16 zero;
+};
+
+/* The backend of that name. */
+struct server {
+	__u32 slot;
+	__u32 backend; /* ID */
 };
 
 /*

@@ -54,6 +54,7 @@
 	V(RESET_CLIENT, "answered: with a RST in the name of the service, for the backend is gone")     \
 	V(ADOPTED, "forwarded: amid a connection that is not remembered, to the backend of its hash")   \
 	V(DEGRADED, "forwarded: not remembered, the flow table is full, to the backend of its hash")    \
+	V(BY_CONNECTION_ID, "forwarded: QUIC, to the backend that chose the connection ID, from a new address") \
 	V(STRAY_RESET, "forwarded: a RST without a flow, not remembered")                               \
 	V(REPLY, "forwarded: a backend's reply, to the client in the service's name")                   \
 	V(ERROR_TO_BACKEND, "forwarded: an ICMP error, to the backend whose packet it is about")        \

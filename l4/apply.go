@@ -77,6 +77,10 @@ func (p *Plane) write(want []*wanted, d *destinations) error {
 			return fmt.Errorf("write service %q: %w", w.Name, err)
 		}
 	}
+	servers := p.serverKeys(want, services)
+	if err := p.writeServers(servers); err != nil {
+		return err
+	}
 	// Replies of a backend may come as soon as a table names it.
 	if err := p.openFilter(repliers(services)); err != nil {
 		return err
@@ -88,6 +92,9 @@ func (p *Plane) write(want []*wanted, d *destinations) error {
 		return err
 	}
 	if err := p.dismiss(services, d); err != nil {
+		return err
+	}
+	if err := p.dropServers(servers); err != nil {
 		return err
 	}
 	p.removeOthers(services)

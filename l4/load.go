@@ -123,6 +123,8 @@ func layout() uint64 {
 		xdpPrefix{},
 		xdpService{},
 		xdpBackend{},
+		xdpServerKey{},
+		xdpServer{},
 		xdpTuple4{},
 		xdpTuple6{},
 		xdpFlow{},

@@ -30,6 +30,10 @@ func (p *Plane) insertMember(v *service, b lb.Backend, w *wanted) error {
 	}
 	next := m.backend
 	next.Id, next.Forward = uint32(b.ID), w.forward
+	next.Flags &^= xdpBackendFlagHAS_SERVER_ID
+	if w.L4.QUIC {
+		next.Flags |= xdpBackendFlagHAS_SERVER_ID
+	}
 	next.Addr, next.Port = toAddress(b.Addr.Addr()), toPort(b.Addr.Port())
 	next.Upper, next.Lower = b.Upper, b.Lower
 	if h, known := w.hops[b.ID]; known {

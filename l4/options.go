@@ -53,6 +53,9 @@ func optionsOf(v lb.Service) xdpService {
 	if v.L4.OnePacket {
 		out.Flags |= xdpServiceFlagEACH_ANEW
 	}
+	if v.L4.QUIC {
+		out.Flags |= xdpServiceFlagBY_CONNECTION_IDS
+	}
 	return out
 }
 

@@ -12,6 +12,7 @@ import (
 type wanted struct {
 	lb.Service
 	kind    xdpKeyKind
+	flags   xdpServiceFlag
 	forward xdpForward
 	value   xdpService // what its options make of it; the rest is zero
 	persist xdpPersistence
@@ -85,6 +86,9 @@ func Validate(v lb.Service) error {
 			return fmt.Errorf("backend %q at %s: %w", b.Name, b.Addr, err)
 		}
 	}
+	if err := validateQUIC(v); err != nil {
+		return err
+	}
 	return validateOptions(v)
 }
 
@@ -147,6 +151,11 @@ func newWanted(v lb.Service) (*wanted, error) {
 	persist, err := toPersistence(v.L4.Persist)
 	if err != nil {
 		return nil, err
+	}
+	if v.L4.QUIC {
+		if err := validateServerIDs(v.Backends); err != nil {
+			return nil, err
+		}
 	}
 	return &wanted{
 		Service: v, kind: keyKinds[v.Policy], forward: forwards[v.Forward],

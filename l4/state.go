@@ -16,6 +16,7 @@ type state struct {
 	revision uint64
 	services []*service // in the order of the last Snapshot
 	keys     keys
+	servers  map[xdpServerKey]xdpServer
 	filter   []uint64
 	shortest [2]uint32 // see its map
 
@@ -78,7 +79,7 @@ func readState(maps *xdpMaps) (*state, error) {
 		return nil, fmt.Errorf("read revision: %w", err)
 	}
 	s.revision = about.Revision
-	for _, read := range []func(*xdpMaps) error{s.readKeys, s.readServices, s.readTables, s.readBackends, s.readFilter} {
+	for _, read := range []func(*xdpMaps) error{s.readKeys, s.readServers, s.readServices, s.readTables, s.readBackends, s.readFilter} {
 		if err := read(maps); err != nil {
 			return nil, err
 		}

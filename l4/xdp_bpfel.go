@@ -48,9 +48,10 @@ type xdpBackend struct {
 type xdpBackendFlag uint32
 
 const (
-	xdpBackendFlagFORWARDS   xdpBackendFlag = 1
-	xdpBackendFlagOVERLOADED xdpBackendFlag = 2
-	xdpBackendFlagSTICKS     xdpBackendFlag = 4
+	xdpBackendFlagFORWARDS      xdpBackendFlag = 1
+	xdpBackendFlagOVERLOADED    xdpBackendFlag = 2
+	xdpBackendFlagSTICKS        xdpBackendFlag = 4
+	xdpBackendFlagHAS_SERVER_ID xdpBackendFlag = 8
 )
 
 type xdpClass uint16
@@ -175,6 +176,19 @@ type xdpRetirement struct {
 	Backend uint32
 }
 
+type xdpServer struct {
+	_       structs.HostLayout
+	Slot    uint32
+	Backend uint32
+}
+
+type xdpServerKey struct {
+	_       structs.HostLayout
+	Service uint32
+	Id      uint16
+	Zero    uint16
+}
+
 type xdpService struct {
 	_     structs.HostLayout
 	Index uint32
@@ -189,8 +203,9 @@ type xdpService struct {
 type xdpServiceFlag uint8
 
 const (
-	xdpServiceFlagEACH_ANEW xdpServiceFlag = 1
-	xdpServiceFlagNOBODY    xdpServiceFlag = 2
+	xdpServiceFlagEACH_ANEW         xdpServiceFlag = 1
+	xdpServiceFlagNOBODY            xdpServiceFlag = 2
+	xdpServiceFlagBY_CONNECTION_IDS xdpServiceFlag = 4
 )
 
 type xdpSetting struct {
@@ -274,6 +289,7 @@ const (
 	xdpMapPorts        = "ports"
 	xdpMapPrefixes     = "prefixes"
 	xdpMapRetired      = "retired"
+	xdpMapServers      = "servers"
 	xdpMapServiceNames = "service_names"
 	xdpMapServices     = "services"
 	xdpMapSettings     = "settings"
@@ -360,6 +376,7 @@ type xdpMapSpecs struct {
 	Ports        *ebpf.MapSpec `ebpf:"ports"`
 	Prefixes     *ebpf.MapSpec `ebpf:"prefixes"`
 	Retired      *ebpf.MapSpec `ebpf:"retired"`
+	Servers      *ebpf.MapSpec `ebpf:"servers"`
 	ServiceNames *ebpf.MapSpec `ebpf:"service_names"`
 	Services     *ebpf.MapSpec `ebpf:"services"`
 	Settings     *ebpf.MapSpec `ebpf:"settings"`
@@ -414,6 +431,7 @@ type xdpMaps struct {
 	Ports        *ebpf.Map `ebpf:"ports"`
 	Prefixes     *ebpf.Map `ebpf:"prefixes"`
 	Retired      *ebpf.Map `ebpf:"retired"`
+	Servers      *ebpf.Map `ebpf:"servers"`
 	ServiceNames *ebpf.Map `ebpf:"service_names"`
 	Services     *ebpf.Map `ebpf:"services"`
 	Settings     *ebpf.Map `ebpf:"settings"`
@@ -441,6 +459,7 @@ func (m *xdpMaps) Close() error {
 		m.Ports,
 		m.Prefixes,
 		m.Retired,
+		m.Servers,
 		m.ServiceNames,
 		m.Services,
 		m.Settings,

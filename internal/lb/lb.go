@@ -96,14 +96,15 @@ type Service struct {
 
 // Backend is one target of a service.
 type Backend struct {
-	ID     BackendID      `json:"id"`
-	Name   string         `json:"name"`            // unique in its service: "s1", or "s1:8080" off the service's port
-	Addr   netip.AddrPort `json:"addr"`            // port 0: the one that the packet came to, on L4
-	Weight uint32         `json:"weight"`          // 0: takes nothing new, keeps what it has; L4 takes up to 2^31-1
-	Upper  uint32         `json:"upper,omitempty"` // L4: flows at which it takes nothing new; 0: never
-	Lower  uint32         `json:"lower,omitempty"` // L4: flows below which it does again; 0: three quarters of Upper
-	Health Health         `json:"health"`          // what the checker found
-	Admin  Admin          `json:"admin"`           // what a person set
+	ID       BackendID      `json:"id"`
+	Name     string         `json:"name"`                // unique in its service: "s1", or "s1:8080" off the service's port
+	Addr     netip.AddrPort `json:"addr"`                // port 0: the one that the packet came to, on L4
+	Weight   uint32         `json:"weight"`              // 0: takes nothing new, keeps what it has; L4 takes up to 2^31-1
+	Upper    uint32         `json:"upper,omitempty"`     // L4: flows at which it takes nothing new; 0: never
+	Lower    uint32         `json:"lower,omitempty"`     // L4: flows below which it does again; 0: three quarters of Upper
+	ServerID uint16         `json:"server_id,omitempty"` // L4Options.QUIC: the server ID in its connection IDs; 0: ID mod 2^16
+	Health   Health         `json:"health"`              // what the checker found
+	Admin    Admin          `json:"admin"`               // what a person set
 }
 
 // Eligible reports whether the backend may be chosen for something new.

@@ -30,7 +30,7 @@ func (r *resolver) backends() {
 			b := lb.Backend{
 				Name:   w.node.Name,
 				Addr:   netip.AddrPortFrom(r.backendAddr(s, w.node, net), port),
-				Weight: uint32(w.spec.Weight.Value),
+				Weight: uint32(w.spec.Weight.Value), ServerID: uint16(w.spec.ServerID.Value),
 			}
 			if port != s.port {
 				b.Name += ":" + strconv.Itoa(int(port))

@@ -1,6 +1,8 @@
 package scenario
 
 import (
+	"slices"
+
 	"lbctl/internal/lb"
 )
 
@@ -34,6 +36,9 @@ func (r *resolver) refuseManyL7(s *service) {
 	if at := s.spec.Also.Pos; at.IsSet() {
 		r.fail(at, "", "also is for l4: l7 listens on one address and port")
 	}
+	if at := s.spec.QUIC.Pos; at.IsSet() && s.L4.QUIC {
+		r.fail(at, "", "quic is for l4: l7 speaks HTTP/1.1 over tcp")
+	}
 	if port := s.spec.Port; port.IsSet() && !port.Value.one() {
 		r.fail(port.Pos, "", "port: %s is for l4: l7 listens on one port", port.Value)
 	}
@@ -50,6 +55,7 @@ func (r *resolver) refuseL4(s *service) {
 	if at := spec.HTTP.Pos; at.IsSet() {
 		r.fail(at, "", "http is for l7: l4 forwards packets and sees no request")
 	}
+	r.refuseQUIC(s)
 	for _, w := range s.want {
 		if s.Forward == lb.NAT || !w.spec.Port.IsSet() || uint16(w.spec.Port.Value) == s.port {
 			continue
@@ -70,6 +76,27 @@ func (r *resolver) refuseL4(s *service) {
 				at = e[indexOf(r.nets, net)].Value.MTU.Pos
 			}
 			r.fail(at, "", "mtu: native XDP takes at most %d bytes from eth%d of %s, one page; hook: auto and tcx have no such limit", maxXDPMTU, i, r.balancer.Name)
+		}
+	}
+}
+
+func (r *resolver) refuseQUIC(s *service) {
+	udp := slices.ContainsFunc(s.matches, func(m *match) bool { return m.proto == lb.UDP })
+	if s.L4.QUIC && !udp {
+		r.fail(s.spec.QUIC.Pos, "", "quic needs proto: udp, or an entry of also with it")
+	}
+	seen := map[ServerID]string{}
+	for _, w := range s.want {
+		id := w.spec.ServerID
+		if !id.IsSet() {
+			continue
+		}
+		if other := seen[id.Value]; other != "" {
+			r.fail(id.Pos, "", "server_id: %d is that of %s", id.Value, other)
+		}
+		seen[id.Value] = w.node.Name
+		if !s.L4.QUIC {
+			r.fail(id.Pos, "", "server_id is for a service with quic: true")
 		}
 	}
 }

@@ -68,6 +68,7 @@ type (
 	Retries     = Int[retryBounds]
 	IdleConns   = Int[idleBounds]
 	MTU         = Int[mtuBounds]
+	ServerID    = Int[serverIDBounds]
 )
 
 type (
@@ -81,6 +82,7 @@ type (
 	retryBounds      struct{}
 	idleBounds       struct{}
 	mtuBounds        struct{}
+	serverIDBounds   struct{}
 )
 
 func (portBounds) bounds() (string, int64, int64)       { return "a port", 1, math.MaxUint16 }
@@ -92,6 +94,7 @@ func (roundBounds) bounds() (string, int64, int64)      { return "a number of ro
 func (resultBounds) bounds() (string, int64, int64)     { return "a number of results in a row", 1, 100 }
 func (retryBounds) bounds() (string, int64, int64)      { return "a number of retries", 0, 10 }
 func (idleBounds) bounds() (string, int64, int64)       { return "a number of connections", 0, 60000 }
+func (serverIDBounds) bounds() (string, int64, int64)   { return "a server ID", 1, math.MaxUint16 }
 func (mtuBounds) bounds() (string, int64, int64)        { return "an MTU", 1280, 9216 }
 
 func (i *Int[B]) parse(text string) error {

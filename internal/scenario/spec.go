@@ -71,6 +71,7 @@ type ServiceSpec struct {
 	Forward  Val[ForwardWord]  `yaml:"forward" default:"(dr on l4)" doc:"How l4 delivers to backends: dr (their MAC address), nat (address and port translated both ways), tun (inside another packet, over routers too)."`
 	Tunnel   TunnelSpec        `yaml:"tunnel" default:"(those below)" doc:"tun only: what is put around packets."`
 	Policy   Val[PolicyWord]   `yaml:"policy" default:"(mh on l4, wrr on l7)" doc:"How a backend is chosen: rr, wrr (round robin, weighted), lc, wlc (least connections, weighted), sh (source address hash), mh (Maglev hash of address and port)."`
+	QUIC     Val[Bool]         `yaml:"quic" default:"false" doc:"l4 only, proto udp: packets go to the backend whose server ID is in their connection ID, also after the client's address has changed."`
 	Check    CheckRef          `yaml:"check" default:"default" doc:"What judges the backends: the name of a check, a check, or none."`
 	Backends List[BackendSpec] `yaml:"backends" default:"(every server)" doc:"Backends: names of servers, or mappings."`
 	HTTP     HTTPSpec          `yaml:"http" default:"(those below)" doc:"l7 only: timeouts, retries and connections kept."`
@@ -87,11 +88,12 @@ type MatchSpec struct {
 
 // BackendSpec is one backend as typed.
 type BackendSpec struct {
-	Pos     Pos
-	Node    Val[NodeName]    `yaml:"node" required:"true" short:"true" doc:"Name of the server."`
-	Port    Val[Port]        `yaml:"port" default:"(the service's; where that has several, the one that the client asked for)" doc:"Port of the backend."`
-	Weight  Val[Weight]      `yaml:"weight" default:"1" doc:"Share of the work; 0 takes nothing new."`
-	Network Val[NetworkName] `yaml:"network" default:"(the first that it shares with the balancer)" doc:"Network of the server by which it is reached."`
+	Pos      Pos
+	Node     Val[NodeName]    `yaml:"node" required:"true" short:"true" doc:"Name of the server."`
+	Port     Val[Port]        `yaml:"port" default:"(the service's; where that has several, the one that the client asked for)" doc:"Port of the backend."`
+	Weight   Val[Weight]      `yaml:"weight" default:"1" doc:"Share of the work; 0 takes nothing new."`
+	Network  Val[NetworkName] `yaml:"network" default:"(the first that it shares with the balancer)" doc:"Network of the server by which it is reached."`
+	ServerID Val[ServerID]    `yaml:"server_id" default:"(the backend's ID in the status, mod 65536)" doc:"With quic: the number that the backend writes into the connection IDs that it chooses."`
 }
 
 // TunnelSpec is an encapsulation as typed.
