@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -146,6 +147,11 @@ func BenchmarkBalance(b *testing.B) {
 		{"tun, GUE, IPv6", kind{true, lb.TCP}.from(7, "ACK"), 0, true, xdpTx, "KNOWN_FLOW"},
 		{"no VIP", from(7, "ACK").target(balancer), 0, true, xdpPass, "NOT_VIP"},
 		{"no VIP, IPv6", kind{true, lb.TCP}.from(7, "ACK").target(kind{six: true}.of(balancer)), 0, true, xdpPass, "NOT_VIP"},
+		{"no VIP beside a prefix", from(7, "ACK").target(balancer), 0, true, xdpPass, "NOT_VIP"},
+		{"no VIP beside a prefix, IPv6", kind{true, lb.TCP}.from(7, "ACK").target(kind{six: true}.of(balancer)), 0, true, xdpPass, "NOT_VIP"},
+		{"no VIP, but the filter takes it for a prefix's", from(7, "ACK").target(netip.MustParseAddr("198.18.101.1")), 0, true, xdpPass, "NOT_VIP"},
+		{"known flow to a prefix", from(7, "ACK").target(netip.MustParseAddr("198.18.100.7")), 0, true, xdpTx, "KNOWN_FLOW"},
+		{"SYN of a fresh flow to a prefix", from(7, "SYN").target(netip.MustParseAddr("198.18.100.7")), 1<<23 - 1, false, xdpTx, "NEW_FLOW"},
 		{"ARP", from(7, "ACK").set(func(s *segment) { s.eth.EthernetType = 0x0806 }), 0, true, xdpPass, "NOT_IP"},
 	}
 	for _, row := range rows {
@@ -165,6 +171,15 @@ func BenchmarkBalance(b *testing.B) {
 					by.gue = testGUEPort
 				}
 				r.apply(k.tun(by, backend(1)))
+			}
+			if strings.Contains(row.name, "prefix") {
+				s := k.snapshot(lb.Maglev, backends(4)...)
+				s.Services[0].L4.Also = []lb.Match{k.match("198.18.100.0", 24, 80, 80), k.match("198.18.98.0", 23, 443, 443)}
+				for i := range s.Services[0].Backends {
+					b := &s.Services[0].Backends[i]
+					b.Addr = netip.AddrPortFrom(b.Addr.Addr(), 0)
+				}
+				r.apply(s)
 			}
 			packet := row.packet.bytes()
 			if row.mask != 0 && !k.six {
