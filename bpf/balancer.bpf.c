@@ -27,53 +27,85 @@
 #include "quic.h"
 #include "stats.h"
 #include "begin.h"
+#include "deliver.h"
+#include "mtu.h"
 #include "errors.h"
 #include "sweep.h"
 
-/* The way of a packet of either family. */
-static __always_inline int balance_ip(void *ctx, enum hook hook, __u8 six)
+#define UNKNOWN_FLOW DONE /* no action's number */
+
+/* The way of a packet of a known flow, and of what is not for us. */
+static __always_inline __u32 known_ip(void *ctx, enum hook hook, __u8 six)
 {
 	struct packet p = { .ctx = ctx, .hook = hook, .six = six };
 	union tuple key;
 	struct flow *flow;
-	struct backend *backend = NULL;
+	struct backend *backend;
 	enum verdict why;
-	__u64 owner = TOMBSTONE;
+	__u64 owner;
 
 	why = parse_ip(&p);
 	if (why != SOUND)
 		return leave(XDP_DROP, why);
 	why = accept(&p);
 	if (why != SOUND && is_icmp(&p))
-		return six ? steer6(ctx) : steer4(ctx);
+		return CALL_APART(steer, ctx, hook, six);
 	if (why != SOUND)
 		return leave(XDP_PASS, why);
 	why = parse_transport(&p);
 	if (why == OTHER_PROTOCOL && is_icmp(&p))
-		return steer(ctx, hook, six);
+		return CALL_APART(steer, ctx, hook, six);
 	if (why != SOUND) {
 		why = refuse(&p, why);
 		return leave(why == NOT_VIP || why == OTHER_PROTOCOL ? XDP_PASS : XDP_DROP, why);
 	}
 
 	flow = find_flow(&p, &key);
-	if (flow)
-		owner = owner_in(flow);
+	owner = flow ? owner_in(flow) : TOMBSTONE;
 	if (flow && is_live(owner) && kind_of(owner) == REPLIES)
 		return answer(&p, flow, owner);
 	if (has_bad_flags(&p)) {
 		why = refuse(&p, BAD_TCP_FLAGS);
 		return leave(why == NOT_VIP ? XDP_PASS : XDP_DROP, why);
 	}
-	if (flow && is_live(owner) && !begins_anew(flow, owner, &p))
-		backend = backend_of(owner);
-	if (!flow || !backend || belongs_elsewhere(&p, backend))
-		return begin(&p, &key, flow, owner);
+	if (!flow || !is_live(owner) || begins_anew(flow, owner, &p))
+		return UNKNOWN_FLOW;
+	backend = backend_of(owner);
+	if (!backend || belongs_elsewhere(&p, backend))
+		return UNKNOWN_FLOW;
 	if (!fits(&p, backend->mtu))
 		return tell(&p, backend->mtu);
 	count(slot_of(owner), &p, 0);
 	touch(flow, owner, &p, backend);
 	return deliver(&p, backend, KNOWN_FLOW);
+}
+
+/* The last step of what has begun. */
+static __always_inline __u32 forward_ip(void *ctx, enum hook hook, __u8 six, __u32 decision)
+{
+	struct packet p = { .ctx = ctx, .hook = hook, .six = six };
+	__u32 slot = decided_slot(decision);
+	struct backend *backend = bpf_map_lookup_elem(&backends, &slot);
+
+	if (!backend || parse_ip(&p) != SOUND || parse_transport(&p) != SOUND)
+		return leave(XDP_DROP, BROKEN);
+	if (!fits(&p, backend->mtu))
+		return tell(&p, backend->mtu);
+	return deliver(&p, backend, decided_verdict(decision));
+}
+
+APART(known)
+APART1(forward, __u32, decision)
+
+/* The way of a packet of either family. */
+static __always_inline int balance_ip(void *ctx, enum hook hook, __u8 six)
+{
+	__u32 decision = CALL_APART(known, ctx, hook, six);
+
+	if (decision != UNKNOWN_FLOW)
+		return decision;
+	decision = begin(ctx, hook, six);
+	return is_done(decision) ? action_of(decision) : (int)CALL_APART1(forward, ctx, hook, six, decision);
 }
 
 /*

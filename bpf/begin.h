@@ -11,8 +11,8 @@
 #ifndef LBCTL_BEGIN_H
 #define LBCTL_BEGIN_H
 
-#include "deliver.h"
-#include "mtu.h"
+#include "apart.h"
+#include "decision.h"
 #include "persist.h"
 #include "quic.h"
 #include "reset.h"
@@ -31,83 +31,156 @@ static __always_inline enum verdict beginning(struct service *service, int lost,
 	return is_tcp(p) && !is_syn(p) ? ADOPTED : NEW_FLOW;
 }
 
-/* A backend for what begins: the client's own, or the policy's choice, or that of the hash. */
-static __always_inline struct backend *choose_for(enum verdict why, struct service *service, struct packet *p,
-						  __u32 *slot)
-{
-	struct backend *backend = sticky(service, p, slot);
+/* What admit() leaves to choose(). */
+#define NO_CHOICE 0xffff
 
-	if (backend)
-		return backend;
-	if (why == ADOPTED || why == STRAY_RESET)
-		backend = choose_by_hash(service, p, slot);
-	else
-		backend = choose(service, p, slot);
-	if (backend && why != STRAY_RESET)
-		make_template(service, p, backend, *slot);
-	return backend;
+/*
+ * What begins with the packet. Flow, if any, and the owner that was read there
+ * have not led to a backend.
+ */
+static __always_inline __u32 admit(struct packet *p, struct service *service, struct flow *flow, __u64 owner)
+{
+	__u32 slot = 0;
+	int lost;
+
+	if (service->flags & BY_CONNECTION_IDS && find_by_connection_id(p, service->index, &slot))
+		return to_slot(slot, BY_CONNECTION_ID);
+	lost = is_live(owner) && !begins_anew(flow, owner, p);
+	if (lost && backend_of(owner))
+		return to_slot(slot_of(owner), KNOWN_FLOW); /* another CPU was first */
+	if (lost && service->lost == DROPS)
+		return done(XDP_DROP, LOST_FLOW);
+	if (lost && service->lost == RESETS && is_tcp(p))
+		return reset(p, flow, owner);
+	return to_slot(NO_CHOICE, beginning(service, lost, p));
 }
 
-/* Without memory. Under NAT that is no use. */
-static __always_inline int degrade(struct packet *p, struct service *service)
+static __always_inline __u32 admit_ip(void *ctx, enum hook hook, __u8 six)
+{
+	struct packet p = { .ctx = ctx, .hook = hook, .six = six };
+	struct service *service;
+	union tuple key;
+	struct flow *flow;
+	__u64 owner;
+
+	if (parse_ip(&p) != SOUND || parse_transport(&p) != SOUND)
+		return done(XDP_DROP, BROKEN);
+	service = find_service(&p);
+	if (!service)
+		return done(XDP_PASS, refuse(&p, NO_SERVICE));
+	flow = find_flow(&p, &key);
+	if (!flow)
+		return admit(&p, service, NULL, TOMBSTONE);
+	owner = owner_in(flow);
+	if (is_live(owner) && kind_of(owner) == REPLIES)
+		return done(XDP_DROP, STALE_REPLY);
+	return admit(&p, service, flow, owner);
+}
+
+/*
+ * A backend for what begins: the client's own, or the policy's choice, or that of
+ * the hash. What is not remembered is no use under NAT.
+ */
+static __always_inline __u32 choose_for(struct packet *p, struct service *service, enum verdict why)
 {
 	__u32 slot = 0;
 	struct backend *backend = sticky(service, p, &slot);
 
+	if (!backend) {
+		if (why == ADOPTED || why == STRAY_RESET || why == DEGRADED)
+			backend = choose_by_hash(service, p, &slot);
+		else
+			backend = choose(service, p, &slot);
+		if (backend && why != STRAY_RESET && why != DEGRADED)
+			make_template(service, p, backend, slot);
+	}
 	if (!backend)
-		backend = choose_by_hash(service, p, &slot);
-	if (!backend)
-		return leave(XDP_PASS, NO_BACKEND);
-	if (backend->forward == NAT)
-		return leave(XDP_DROP, NO_ROOM);
-	count(slot, p, is_syn(p));
-	return deliver(p, backend, DEGRADED);
+		return done(XDP_PASS, NO_BACKEND);
+	if (why == DEGRADED && backend->forward == NAT)
+		return done(XDP_DROP, NO_ROOM);
+	return to_slot(slot, why);
 }
 
-/* Flow, if any, and the owner that was read there have not led to a backend. */
-static __always_inline int begin(struct packet *p, union tuple *key, struct flow *flow, __u64 owner)
+static __always_inline __u32 choose_ip(void *ctx, enum hook hook, __u8 six, __u32 why)
 {
-	struct service *service = find_service(p);
-	struct backend *backend;
-	enum verdict why;
-	__u32 slot = 0;
-	int lost;
+	struct packet p = { .ctx = ctx, .hook = hook, .six = six };
+	struct service *service;
 
-	if (!service)
-		return leave(XDP_PASS, refuse(p, NO_SERVICE));
-	backend = service->flags & BY_CONNECTION_IDS ? find_by_connection_id(p, service->index, &slot) : NULL;
-	lost = !backend && flow && is_live(owner) && !begins_anew(flow, owner, p);
-	if (lost && service->lost == DROPS)
-		return leave(XDP_DROP, LOST_FLOW);
-	if (lost && service->lost == RESETS && is_tcp(p))
-		return reset(p, flow, owner);
-	why = backend ? BY_CONNECTION_ID : beginning(service, lost, p);
-	if (!backend)
-		backend = choose_for(why, service, p, &slot);
-	if (!backend)
-		return leave(XDP_PASS, NO_BACKEND);
-	if (clashes(p, backend))
-		return leave(XDP_DROP, NAT_CLASH);
-	if (!fits(p, backend->mtu))
-		return tell(p, backend->mtu);
-	if (why == STRAY_RESET || why == ONE_PACKET) {
-		count(slot, p, why == ONE_PACKET);
-		return deliver(p, backend, why);
-	}
-	switch (remember(p, key, flow, &owner, backend, slot)) {
-	case FORGOT:
-		return degrade(p, service);
-	case TAKEN:
-		backend = backend_of(owner);
-		if (!backend)
-			return degrade(p, service);
-		count(slot_of(owner), p, 0);
-		return deliver(p, backend, KNOWN_FLOW);
+	if (parse_ip(&p) != SOUND || parse_transport(&p) != SOUND)
+		return done(XDP_DROP, BROKEN);
+	service = find_service(&p);
+	return service ? choose_for(&p, service, why) : done(XDP_PASS, NO_SERVICE);
+}
+
+/* Not remembered: there is no room, or another CPU is about to delete the entry. */
+#define FORGOTTEN to_slot(NO_CHOICE, DEGRADED)
+
+static __always_inline __u32 remember_at(struct packet *p, struct backend *backend, __u32 decision)
+{
+	union tuple key;
+	struct flow *flow = find_flow(p, &key);
+	__u64 owner = flow ? owner_in(flow) : TOMBSTONE;
+
+	switch (remember(p, &key, flow, &owner, backend, decided_slot(decision))) {
 	case REMEMBERED:
-		break;
+		return decision;
+	case TAKEN:
+		return backend_of(owner) ? to_slot(slot_of(owner), KNOWN_FLOW) : FORGOTTEN;
+	default:
+		return FORGOTTEN;
 	}
-	count(slot, p, why != BY_CONNECTION_ID);
-	return deliver(p, backend, why);
+}
+
+/* Is the packet one that a flow begins with, or goes on elsewhere? */
+static __always_inline int is_kept(enum verdict why)
+{
+	return why == NEW_FLOW || why == MOVED_FLOW || why == ADOPTED || why == BY_CONNECTION_ID;
+}
+
+/* Remembers what was decided, and counts. */
+static __always_inline __u32 keep_ip(void *ctx, enum hook hook, __u8 six, __u32 decision)
+{
+	struct packet p = { .ctx = ctx, .hook = hook, .six = six };
+	enum verdict why = decided_verdict(decision);
+	__u32 slot = decided_slot(decision);
+	struct backend *backend = bpf_map_lookup_elem(&backends, &slot);
+
+	if (!backend || parse_ip(&p) != SOUND || parse_transport(&p) != SOUND)
+		return done(XDP_DROP, BROKEN);
+	if (is_kept(why)) {
+		if (clashes(&p, backend))
+			return done(XDP_DROP, NAT_CLASH);
+		decision = remember_at(&p, backend, decision);
+		if (decision == FORGOTTEN)
+			return decision;
+		why = decided_verdict(decision);
+	}
+	count(decided_slot(decision), &p,
+	      why == ONE_PACKET || (is_kept(why) && why != BY_CONNECTION_ID) || (why == DEGRADED && is_syn(&p)));
+	return decision;
+}
+
+APART(admit)
+APART1(choose, __u32, why)
+APART1(keep, __u32, decision)
+
+/* The way of a packet whose flow does not say where it goes. */
+static __always_inline __u32 begin(void *ctx, enum hook hook, __u8 six)
+{
+	__u32 decision = CALL_APART(admit, ctx, hook, six);
+
+	if (is_done(decision))
+		return decision;
+	if (decided_slot(decision) == NO_CHOICE) {
+		decision = CALL_APART1(choose, ctx, hook, six, decided_verdict(decision));
+		if (is_done(decision))
+			return decision;
+	}
+	decision = CALL_APART1(keep, ctx, hook, six, decision);
+	if (decision != FORGOTTEN)
+		return decision;
+	decision = CALL_APART1(choose, ctx, hook, six, DEGRADED);
+	return is_done(decision) ? decision : CALL_APART1(keep, ctx, hook, six, decision);
 }
 
 #endif

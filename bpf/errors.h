@@ -13,6 +13,7 @@
 #ifndef LBCTL_ERRORS_H
 #define LBCTL_ERRORS_H
 
+#include "apart.h"
 #include "forward.h"
 #include "icmp.h"
 
@@ -192,7 +193,7 @@ static __always_inline int error_to_client(struct packet *p, struct packet *abou
 }
 
 /* The way of an ICMP packet. Errors go to whom has sent what they are about. */
-static __always_inline int steer_ip(void *ctx, enum hook hook, __u8 six)
+static __always_inline __u32 steer_ip(void *ctx, enum hook hook, __u8 six)
 {
 	struct packet p = { .ctx = ctx, .hook = hook, .six = six }, about = { .ctx = ctx, .hook = hook, .six = six };
 	struct flow *flow = NULL;
@@ -220,17 +221,6 @@ static __always_inline int steer_ip(void *ctx, enum hook hook, __u8 six)
 	return leave(why == BAD_ERROR || why == BAD_IP_LENGTH ? XDP_DROP : XDP_PASS, why);
 }
 
-/* Rare, so it is a function of its own in each program, out of the way of the rest. */
-static __noinline int steer4(struct xdp_md *ctx) { return steer_ip(ctx, XDP, 0); }
-static __noinline int steer6(struct xdp_md *ctx) { return steer_ip(ctx, XDP, 1); }
-static __noinline int steer4_tcx(struct __sk_buff *ctx) { return steer_ip(ctx, TCX, 0); }
-static __noinline int steer6_tcx(struct __sk_buff *ctx) { return steer_ip(ctx, TCX, 1); }
-
-static __always_inline int steer(void *ctx, enum hook hook, __u8 six)
-{
-	if (hook == TCX)
-		return six ? steer6_tcx(ctx) : steer4_tcx(ctx);
-	return six ? steer6(ctx) : steer4(ctx);
-}
+APART(steer)
 
 #endif

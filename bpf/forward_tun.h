@@ -101,7 +101,7 @@ static __always_inline int wrap4(struct packet *p, struct backend *backend, int 
 	__u32 length = outer_length(sizeof(struct iphdr), gue);
 	struct iphdr *ip;
 
-	if (!grow(p, length))
+	if (!grow(p, length, BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 | (gue ? BPF_F_ADJ_ROOM_ENCAP_L4_UDP : 0)))
 		return XDP_ABORTED;
 	p->eth->h_proto = bpf_htons(ETH_P_IP);
 	ip = (void *)(p->eth + 1);
@@ -145,7 +145,7 @@ static __always_inline int wrap6(struct packet *p, struct backend *backend, int 
 
 	if (gue)
 		know_sum(p, &inner);
-	if (!grow(p, length))
+	if (!grow(p, length, BPF_F_ADJ_ROOM_ENCAP_L3_IPV6 | (gue ? BPF_F_ADJ_ROOM_ENCAP_L4_UDP : 0)))
 		return XDP_ABORTED;
 	p->eth->h_proto = bpf_htons(ETH_P_IPV6);
 	ip6 = (void *)(p->eth + 1);

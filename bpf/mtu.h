@@ -9,6 +9,7 @@
 #ifndef LBCTL_MTU_H
 #define LBCTL_MTU_H
 
+#include "apart.h"
 #include "checksum.h"
 #include "icmp.h"
 #include "resize.h"
@@ -45,17 +46,19 @@ static __always_inline int may_answer(void)
 /* Turns a frame around and makes its packet the quote behind this much of new headers. */
 static __always_inline int quote(struct packet *p, __u32 headers)
 {
-	int size = length(p->ctx, p->hook);
 	__u8 mac[ETH_ALEN];
 
 	__builtin_memcpy(mac, p->eth->h_source, ETH_ALEN);
 	__builtin_memcpy(p->eth->h_source, p->eth->h_dest, ETH_ALEN);
 	__builtin_memcpy(p->eth->h_dest, mac, ETH_ALEN);
-	if (p->bytes < QUOTED || bpf_xdp_adjust_tail(p->ctx, (int)sizeof(*p->eth) + QUOTED - size))
+	if (p->bytes < QUOTED || !cut(p, sizeof(*p->eth) + QUOTED))
 		return 0;
 	p->eth = frame(p->ctx, p->hook);
-	if ((void *)(p->eth + 1) > readable(p->ctx, p->hook) || !grow(p, headers))
+	if ((void *)(p->eth + 1) > readable(p->ctx, p->hook) || !grow(p, headers, 0))
 		return 0;
+	if (p->hook == TCX && bpf_skb_pull_data(p->ctx, sizeof(*p->eth) + headers + QUOTED))
+		return 0;
+	p->eth = frame(p->ctx, p->hook);
 	return (void *)(p->eth + 1) + headers + QUOTED <= readable(p->ctx, p->hook);
 }
 
@@ -117,35 +120,25 @@ static __always_inline int answer_mtu6(struct packet *p, __u32 mtu)
 }
 
 /* The way of a packet that does not fit. */
-static __noinline int tell4(struct xdp_md *ctx, __u32 mtu)
+static __always_inline __u32 tell_ip(void *ctx, enum hook hook, __u8 six, __u32 mtu)
 {
-	struct packet p = { .ctx = ctx, .hook = XDP, .six = 0 };
+	struct packet p = { .ctx = ctx, .hook = hook, .six = six };
 	int may_be_split;
 
 	if (parse_ip(&p) != SOUND || !may_answer())
 		return leave(XDP_DROP, TOO_BIG_UNTOLD);
-	p.bytes = bpf_ntohs(p.ip->tot_len);
-	may_be_split = !(p.ip->frag_off & bpf_htons(DONT_FRAGMENT));
-	if (!answer_mtu4(&p, mtu))
+	p.bytes = six ? sizeof(*p.ip6) + bpf_ntohs(p.ip6->payload_len) : bpf_ntohs(p.ip->tot_len);
+	may_be_split = !six && !(p.ip->frag_off & bpf_htons(DONT_FRAGMENT));
+	if (!(six ? answer_mtu6(&p, mtu) : answer_mtu4(&p, mtu)))
 		return leave(XDP_DROP, TOO_BIG_UNTOLD);
 	return leave(XDP_TX, may_be_split ? TOO_BIG_NO_DF : TOO_BIG);
 }
 
-static __noinline int tell6(struct xdp_md *ctx, __u32 mtu)
-{
-	struct packet p = { .ctx = ctx, .hook = XDP, .six = 1 };
-
-	if (parse_ip(&p) != SOUND || !may_answer())
-		return leave(XDP_DROP, TOO_BIG_UNTOLD);
-	p.bytes = sizeof(*p.ip6) + bpf_ntohs(p.ip6->payload_len);
-	return answer_mtu6(&p, mtu) ? leave(XDP_TX, TOO_BIG) : leave(XDP_DROP, TOO_BIG_UNTOLD);
-}
+APART1(tell, __u32, mtu)
 
 static __always_inline int tell(struct packet *p, __u32 mtu)
 {
-	if (p->hook == TCX)
-		return leave(XDP_DROP, TOO_BIG_UNTOLD);
-	return p->six ? tell6(p->ctx, mtu) : tell4(p->ctx, mtu);
+	return CALL_APART1(tell, p->ctx, p->hook, p->six, mtu);
 }
 
 #endif

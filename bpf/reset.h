@@ -11,7 +11,7 @@
 #define LBCTL_RESET_H
 
 #include "checksum.h"
-#include "deliver.h"
+#include "decision.h"
 #include "flow.h"
 
 #define TCP_FIN 0x01
@@ -86,24 +86,23 @@ static __always_inline int answer_reset(struct packet *p)
 	return XDP_TX;
 }
 
-/* The next packet of a flow that has lost its backend. */
-static __always_inline int reset(struct packet *p, struct flow *flow, __u64 owner)
+/* The next packet of a flow that has lost its backend: what is to become of it. */
+static __always_inline __u32 reset(struct packet *p, struct flow *flow, __u64 owner)
 {
-	struct backend *backend = former_backend_of(owner);
 	int first = state_of(owner) != CLOSED;
 
-	if (first && backend) {
+	if (first && former_backend_of(owner)) {
 		flow->last_seen = clock();
 		become(flow, owner, in_state(owner, CLOSED));
 		if (!is_rst(p))
 			turn_into_reset(p);
-		return deliver(p, backend, RESET_BACKEND);
+		return to_slot(slot_of(owner), RESET_BACKEND);
 	}
 	if (is_rst(p))
-		return leave(XDP_DROP, LOST_FLOW); /* both ends know */
+		return done(XDP_DROP, LOST_FLOW); /* both ends know */
 	if (first)
 		become(flow, owner, in_state(owner, CLOSED));
-	return leave(answer_reset(p), RESET_CLIENT);
+	return done(answer_reset(p), RESET_CLIENT);
 }
 
 #endif

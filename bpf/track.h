@@ -5,22 +5,48 @@
 #ifndef LBCTL_TRACK_H
 #define LBCTL_TRACK_H
 
+#include "apart.h"
 #include "replies.h"
+
+/* A packet that tells more of its flow than that it lives: another state, or where replies are to go. */
+static __always_inline __u32 note_ip(void *ctx, enum hook hook, __u8 six)
+{
+	struct packet p = { .ctx = ctx, .hook = hook, .six = six };
+	union tuple key;
+	struct flow *flow;
+	struct backend *backend;
+	enum sight sight;
+	__u64 owner;
+
+	if (parse_ip(&p) != SOUND || parse_transport(&p) != SOUND)
+		return 0;
+	flow = find_flow(&p, &key);
+	if (!flow)
+		return 0;
+	owner = owner_in(flow);
+	backend = is_live(owner) ? backend_of(owner) : NULL;
+	if (!backend)
+		return 0;
+	sight = sight_of(backend);
+	if (next_state(sight, flags_of(&p), state_of(owner)) != state_of(owner))
+		owner = advance(flow, owner, sight, flags_of(&p));
+	return expect_replies(&p, backend, owner);
+}
+
+APART(note)
 
 /* Notes a packet of a flow that goes on. Memory is written only where it changes. */
 static __always_inline void touch(struct flow *flow, __u64 owner, struct packet *p, struct backend *backend)
 {
-	enum sight sight = sight_of(backend);
-	__u8 flags = flags_of(p);
 	__u32 now = clock();
-	int same = next_state(sight, flags, state_of(owner)) == state_of(owner);
+	int same = next_state(sight_of(backend), flags_of(p), state_of(owner)) == state_of(owner);
 
 	if (flow->last_seen == now && same)
 		return;
 	flow->last_seen = now;
-	if (!same)
-		owner = advance(flow, owner, sight, flags);
-	expect_replies(p, backend, owner);
+	if (same && backend->forward != NAT)
+		return;
+	CALL_APART(note, p->ctx, p->hook, p->six);
 }
 
 /* What came of remembering a flow. */
