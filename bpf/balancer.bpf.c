@@ -21,7 +21,7 @@
 #include "maps.h"
 #include "parse.h"
 #include "lookup.h"
-#include "service.h"
+#include "schedule.h"
 #include "flow.h"
 #include "track.h"
 #include "quic.h"

@@ -16,7 +16,7 @@
 #include "persist.h"
 #include "quic.h"
 #include "reset.h"
-#include "service.h"
+#include "schedule.h"
 #include "track.h"
 
 /* What begins with this packet, if a backend for it is found. lost: it has a flow, but not its backend. */

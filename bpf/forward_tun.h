@@ -19,8 +19,8 @@
 #define LBCTL_FORWARD_TUN_H
 
 #include "checksum.h"
+#include "hash.h"
 #include "resize.h"
-#include "service.h"
 #include "transmit.h"
 
 #define EPHEMERAL 0xc000 /* the first of the ports that are nobody's (RFC 6335) */
@@ -48,7 +48,7 @@ static __always_inline __u8 traffic_class(struct packet *p)
 static __always_inline struct inner inner_of(struct packet *p)
 {
 	return (struct inner){
-		.hash = hash_of(p, p->sport),
+		.hash = hash_of(p),
 		.bytes = p->bytes,
 		.class = traffic_class(p),
 		.proto = p->six ? IPPROTO_IPV6 : IPPROTO_IPIP,

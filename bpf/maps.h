@@ -18,6 +18,10 @@
 #define PREFIXES 65536
 #define PORTS 64 /* of which one element of port_classes tells */
 #define ELEMENTS (65536 / PORTS)
+#define LOCALITIES 32768
+
+/* How many jiffies lblc and lblcr remember what is not used: a day. Go sets it. */
+volatile const __u64 locality_expiration = 24 * 3600 * 250;
 
 /*
  * Does a service have this address, or a backend under NAT? A bit by the
@@ -92,27 +96,33 @@ struct {
 	__type(value, struct service);
 } prefixes SEC(".maps");
 
-/* By struct service's table: that service's slots, as many as its size. */
+/* The one that Go puts into tables in order to wait for packets under way. */
+struct table {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_INNER_MAP); /* sizes differ */
+	__type(key, __u32);
+	__type(value, struct line);
+} empty_table SEC(".maps");
+
+/* By struct service's table. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
 	__uint(max_entries, TABLES);
 	__type(key, __u32);
-	__array(values, struct {
-		__uint(type, BPF_MAP_TYPE_ARRAY);
-		__uint(max_entries, 1);
-		__uint(map_flags, BPF_F_INNER_MAP); /* sizes differ */
-		__type(key, __u32);
-		__type(value, __u32);
-	});
+	__array(values, struct table);
 } tables SEC(".maps");
 
-/* By struct service's index: connections so far, for key TURN. */
+/*
+ * By struct service's table: where rr and wrr stand in it, see turns.h. Go
+ * carries it over from a service's old table to its new one.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, SERVICES);
+	__uint(max_entries, TABLES);
 	__type(key, __u32);
 	__type(value, __u64);
-} turns SEC(".maps");
+} cursors SEC(".maps");
 
 /* By slot. */
 struct {
@@ -132,19 +142,19 @@ struct {
 
 /* By slot. */
 struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, SLOTS);
-	__type(key, __u32);
-	__type(value, struct counters);
-} traffic SEC(".maps");
-
-/* By slot. */
-struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, SLOTS);
 	__type(key, __u32);
 	__type(value, struct load);
 } loads SEC(".maps");
+
+/* By slot. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, SLOTS);
+	__type(key, __u32);
+	__type(value, struct counters);
+} traffic SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -152,6 +162,22 @@ struct {
 	__type(key, __u32);
 	__type(value, struct setting);
 } settings SEC(".maps");
+
+/* For all services that lblc and lblcr choose for. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, LOCALITIES);
+	__type(key, struct destination);
+	__type(value, struct locality);
+} localities SEC(".maps");
+
+/* One to work on. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct locality);
+} locality_copy SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

@@ -48,11 +48,22 @@ struct prefix {
 	struct address addr;
 };
 
-/* How the next slot of a service's table is found. */
-enum key_kind : __u32 {
-	TURN,   /* a counter: rr, wrr */
-	SOURCE, /* a hash of the client's address: sh */
-	CLIENT, /* a hash of the client's address and port: mh */
+/* How a backend is chosen: each as the kernel's net/netfilter/ipvs/ip_vs_NAME.c does. */
+enum policy : __u32 {
+	RR,
+	WRR,
+	LC,
+	WLC,
+	LBLC,
+	LBLCR,
+	DH,
+	SH,
+	MH,
+	SED,
+	NQ,
+	FO,
+	OVF,
+	TWOS,
 };
 
 /* What becomes of a flow whose backend may not have it any more. */
@@ -68,21 +79,39 @@ enum service_flag : __u8 {
 	EACH_ANEW = 1,         /* each packet is scheduled, and nothing remembered */
 	NOBODY = 2,            /* no service at all: what is within a prefix or a range, but the balancer's own */
 	BY_CONNECTION_IDS = 4, /* of QUIC: see quic.h */
+	HASHES_PORTS = 8,      /* sh-port, mh-port */
+	FALLS_BACK = 16,       /* sh-fallback, mh-fallback */
 };
 
 /*
  * A service, under each key that it has. Replacing it is one atomic step, and it
- * names its table, so a packet meets either the old table with its size and key,
- * or the new one.
+ * names its table, so a packet meets either the old table with its sizes and
+ * policy, or the new one.
  */
 struct service {
-	__u32 index; /* of its counter in turns; fixed for the service's life */
-	__u32 table; /* index into tables */
-	__u32 size;  /* of that table; 0 iff no backend is eligible */
-	enum key_kind key;
+	__u64 sum;    /* for Go only: of what the table was made from */
+	__u32 index;  /* fixed for the service's life */
+	__u32 table;  /* index into tables and cursors */
+	__u32 size;   /* of the table's first part, the policy's; 0 iff it has no members */
+	__u32 hashes; /* of its second part, choose_by_hash()'s; 0 iff no backend is eligible */
+	enum policy policy;
+	__u32 step; /* of wrr: the weights' greatest common divisor, at least 1 */
+	__u32 most; /* of wrr: the first level */
 	enum lost lost;
 	enum service_flag flags;
 	__u16 zero;
+};
+
+/*
+ * A table is made of lines of the cache. Its first part is either the members
+ * (rr wrr lc wlc lblc lblcr sed nq fo ovf twos), the newest first as in the
+ * kernel's list, or buckets (dh sh mh). The second begins on a line of its own.
+ */
+#define SLOTS_IN_LINE 32
+#define NO_SLOT 0xffff
+
+struct line {
+	__u16 slot[SLOTS_IN_LINE];
 };
 
 /* How a packet is delivered to a backend. */
@@ -128,6 +157,31 @@ struct backend {
 	__u32 lower; /* flows below which it no longer is; 0: three quarters of upper */
 	/* What the slot was given to, until its flows are over and its counters kept. */
 	__u32 given; /* ID; 0: the slot may be given away */
+	__s32 weight; /* 0: takes nothing new, also because it is down, draining or out of reach */
+	__u32 past_weight; /* for Go only: the last weight it had that was not 0 */
+};
+
+/*
+ * What lblc and lblcr remember: where the packets of a service to a destination
+ * go. Which entries there are is up to a least-recently-used map.
+ */
+struct destination {
+	struct address addr;
+	__u32 service; /* struct service's index */
+};
+
+#define PLACES 16 /* the most backends of a destination; the kernel knows no limit */
+
+struct place {
+	__u32 slot;
+	__u32 backend; /* ID; the place is valid iff the slot still has it */
+};
+
+struct locality {
+	__u64 used;     /* jiffies */
+	__u64 modified; /* jiffies: when a place was last added or given up */
+	__u64 count;    /* of places */
+	struct place places[PLACES]; /* the one added last comes first */
 };
 
 /* What a connection ID names, in a service by its index. */

@@ -139,10 +139,12 @@ func TestEveryFaultOfAConfigurationIsNamed(t *testing.T) {
 
 func TestWhatAPlaneCannotDoIsRefusedAndNotTriedForEver(t *testing.T) {
 	config := testConfig(2)
-	config.Services[0].Policy = lb.LeastConn
+	config.Services[0].L4.Fallback, config.Services[0].Policy = true, lb.LeastConn
+	config.Services[1].Policy = lb.NeverQueue
 	planes := planes(DaemonConfig{}, nil, slog.New(slog.DiscardHandler))
 	p := asProblem(validate(config, planes...))
-	if len(p.Errors) != 1 || !strings.Contains(p.Detail, `service "web-l4": plane l4 cannot do this: policy "lc"`) {
+	if len(p.Errors) != 2 || !strings.Contains(p.Detail, `service "web-l4": plane l4 cannot do this: policy "lc"`) ||
+		!strings.Contains(p.Detail, `service "web-l7": plane l7 cannot do this: policy "nq"`) {
 		t.Errorf("%q", p.Errors)
 	}
 	if err := validate(testConfig(2), planes...); err != nil {

@@ -22,7 +22,7 @@ func planes(c DaemonConfig, balancer *netns.Handle, log *slog.Logger) []Plane {
 		{Name: lb.L4, Validate: l4.Validate, Open: func(context.Context) (DataPlane, error) {
 			return plane(openL4(c, balancer, log.With("plane", lb.L4)))
 		}},
-		{Name: lb.L7, Open: func(context.Context) (DataPlane, error) {
+		{Name: lb.L7, Validate: l7.Validate, Open: func(context.Context) (DataPlane, error) {
 			return plane(l7.Open(l7.Options{
 				Socket: filepath.Join(c.Dir, "l7.sock"), LogFile: filepath.Join(c.Dir, "l7.log"),
 				Self: c.Self, Start: balancer.Start, Log: log.With("plane", lb.L7),

@@ -10,7 +10,10 @@ import (
 	"lbctl/internal/lb"
 )
 
-var policies = []lb.Policy{lb.RoundRobin, lb.WeightedRoundRobin, lb.LeastConn, lb.WeightedLeastConn, lb.SourceHash, lb.Maglev}
+var policies = []lb.Policy{
+	lb.RoundRobin, lb.WeightedRoundRobin, lb.LeastConn, lb.WeightedLeastConn, lb.SourceHash, lb.Maglev, lb.ShortestDelay, lb.NeverQueue,
+	lb.Failover, lb.Overflow, lb.TwoChoices, lb.DestinationHash, lb.LocalityLeastConn, lb.LocalityReplicated,
+}
 
 // validate refuses a configuration that contradicts itself, or that holds what
 // its plane cannot do, with every fault it has.

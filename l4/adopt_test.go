@@ -149,7 +149,7 @@ func TestReopenedPlaneClearsWhatACrashLeft(t *testing.T) {
 	half := gone.backend
 	half.Id = 0
 	ok(t, r.objects.Backends.Put(gone.slot, half))
-	table, err := r.fill([]uint32{0, 1})
+	table, err := r.fill(make([]xdpLine, 2))
 	ok(t, err)
 	ok(t, r.objects.Tables.Put(uint32(99), uint32(table.FD())))
 	ok(t, table.Close())
@@ -206,7 +206,7 @@ func TestOpenRefusesMapsOfAnotherLayout(t *testing.T) {
 	t.Run("another size", func(t *testing.T) {
 		r := newRig(t)
 		ok(t, r.Plane.Close())
-		pin := filepath.Join(r.options.PinDir, xdpMapTurns)
+		pin := filepath.Join(r.options.PinDir, xdpMapCursors)
 		ok(t, os.Remove(pin))
 		other, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 16, MaxEntries: 8})
 		ok(t, err)

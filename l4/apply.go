@@ -149,9 +149,6 @@ func (p *Plane) clearService(v *service) error {
 	if err := p.objects.ServiceNames.Put(index, toName(v.name)); err != nil {
 		return fmt.Errorf("write name: %w", err)
 	}
-	if err := p.objects.Turns.Put(index, uint64(0)); err != nil {
-		return fmt.Errorf("clear counter: %w", err)
-	}
 	if err := p.objects.Persistences.Put(index, xdpPersistence{}); err != nil {
 		return fmt.Errorf("clear persistence: %w", err)
 	}

@@ -23,7 +23,13 @@ func TestApplyRefusesWhatItCannotDo(t *testing.T) {
 		change func(*lb.Service)
 		want   string
 	}{
-		{func(s *lb.Service) { s.Policy = lb.LeastConn }, `policy "lc" has no table`},
+		{func(s *lb.Service) { s.Policy = "random" }, `unknown policy "random"`},
+		{func(s *lb.Service) { s.Policy, s.L4.Ports = lb.RoundRobin, true }, "hashes no port"},
+		{func(s *lb.Service) { s.Policy, s.L4 = lb.DestinationHash, lb.L4Options{Fallback: true} }, "has no fallback"},
+		{func(s *lb.Service) { s.Backends[0].Weight = 1 << 31 }, "weight 2147483648: want at most 2147483647"},
+		{func(s *lb.Service) { s.Backends[0].Upper = 1 << 31 }, "upper threshold 2147483648"},
+		{func(s *lb.Service) { s.Backends[0].Upper, s.Backends[0].Lower = 4, 5 }, "lower threshold 5 is above"},
+		{func(s *lb.Service) { s.Backends = backends(4094) }, "with 4094 backends: want at most 4093"},
 		{func(s *lb.Service) { s.Forward = "drr" }, `forward "drr": want dr, nat or tun`},
 		{func(s *lb.Service) { s.VIP.Proto = "sctp" }, `protocol "sctp": want tcp or udp`},
 		{func(s *lb.Service) { s.VIP.Addr = netip.MustParseAddrPort("[2001:2::1]:80") }, "want the family of"},
@@ -175,7 +181,7 @@ func TestRemovedServiceLeavesNothing(t *testing.T) {
 	}
 	r.apply(snapshot(lb.RoundRobin, backend(2), backend(1)))
 	s = r.service("web")
-	if s.Counters.Connections != 3 || s.Backends[1].Counters.Connections != 0 {
+	if s.Counters.Connections != 3 || s.Backends[0].Counters.Connections != 0 {
 		t.Errorf("after it was added again: %+v, want 3 connections, none of them of s1", s)
 	}
 	r.burst([][]byte{syn(11), syn(12)})

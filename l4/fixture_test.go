@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -97,14 +98,15 @@ func (k kind) vip() netip.AddrPort {
 	return netip.AddrPortFrom(k.of(vip.Addr()), vip.Port())
 }
 
-// snapshot has one service of these backends, in the kind's family.
+// snapshot has one service of these backends, in the kind's family and in the
+// order that rr takes them.
 func (k kind) snapshot(policy lb.Policy, backends ...lb.Backend) lb.Snapshot {
 	s := snapshot(policy)
 	v := &s.Services[0]
 	v.VIP = lb.VIP{Addr: k.vip(), Proto: k.proto}
 	for _, b := range backends {
 		b.Addr = netip.AddrPortFrom(k.of(b.Addr.Addr()), b.Addr.Port())
-		v.Backends = append(v.Backends, b)
+		v.Backends = slices.Insert(v.Backends, 0, b)
 	}
 	return s
 }
@@ -137,10 +139,10 @@ func newRig(t testing.TB) *rig {
 	ok(t, ns.Do(func() error {
 		r.ifindex = r.wire("eth0", portMAC, "198.18.2.1/20", "2001:2::201/116")
 		r.eth1 = r.wire("eth1", otherMAC, "198.18.16.1/20", "2001:2::1001/116")
+		for i := 1; i <= 20; i++ {
+			r.neighboursOf(i)
+		}
 		for _, k := range []kind{{six: false}, {six: true}} {
-			for i := 1; i <= 20; i++ {
-				r.neighbour(r.ifindex, k.of(backendAddr(i)), backendMAC(i))
-			}
 			r.neighbour(r.eth1, k.of(farAddr), backendMAC(101))
 		}
 		return nil
@@ -170,6 +172,24 @@ func (r *rig) wire(name string, mac net.HardwareAddr, addrs ...string) int {
 func (r *rig) neighbour(ifindex int, addr netip.Addr, mac net.HardwareAddr) {
 	ok(r, netlink.NeighSet(&netlink.Neigh{
 		LinkIndex: ifindex, IP: addr.AsSlice(), HardwareAddr: mac, State: netlink.NUD_PERMANENT,
+	}))
+}
+
+// neighboursOf makes backend i a neighbour on eth0; it runs inside the namespace.
+func (r *rig) neighboursOf(i int) {
+	for _, k := range []kind{{six: false}, {six: true}} {
+		r.neighbour(r.ifindex, k.of(backendAddr(i)), backendMAC(i))
+	}
+}
+
+// neighbours makes more backends reachable.
+func (r *rig) neighbours(numbers ...int) {
+	r.Helper()
+	ok(r, r.ns.Do(func() error {
+		for _, i := range numbers {
+			r.neighboursOf(i)
+		}
+		return nil
 	}))
 }
 
@@ -205,12 +225,16 @@ func (r *rig) apply(s lb.Snapshot) {
 
 var revision uint64
 
-// snapshot has one service of these backends.
+// snapshot has one service of these backends, in the order that rr takes them:
+// as in the kernel, the one added last comes first. As in scenarios, mh hashes
+// the client's port, too.
 func snapshot(policy lb.Policy, backends ...lb.Backend) lb.Snapshot {
 	revision++
+	backends = slices.Clone(backends)
+	slices.Reverse(backends)
 	return lb.Snapshot{Revision: revision, Services: []lb.Service{{
 		Name: "web", Plane: lb.L4, VIP: lb.VIP{Addr: vip, Proto: lb.TCP},
-		Forward: lb.DirectRouting, Policy: policy, Backends: backends,
+		Forward: lb.DirectRouting, Policy: policy, L4: lb.L4Options{Ports: policy == lb.Maglev}, Backends: backends,
 	}}}
 }
 

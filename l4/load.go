@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"time"
 
 	"github.com/cilium/ebpf"
 )
@@ -92,6 +93,13 @@ func prepare(o Options) (*ebpf.CollectionSpec, error) {
 			}
 		}
 	}
+	day, err := jiffies(24 * time.Hour)
+	if err != nil {
+		return nil, err
+	}
+	if err := spec.Variables[xdpVarLocalityExpiration].Set(uint64(day)); err != nil {
+		return nil, fmt.Errorf("set expiration of localities: %w", err)
+	}
 	return spec, nil
 }
 
@@ -128,6 +136,9 @@ func layout() uint64 {
 		xdpTuple4{},
 		xdpTuple6{},
 		xdpFlow{},
+		xdpLine{},
+		xdpDestination{},
+		xdpLocality{},
 		xdpLoad{},
 		xdpSetting{},
 		xdpPersistence{},

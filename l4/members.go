@@ -12,7 +12,7 @@ import (
 )
 
 // insertMember puts a backend into a slot, or brings its slot up to date, save
-// that it is not barred yet from what it has (see release).
+// that it is not barred yet from what it has or may get (see release).
 func (p *Plane) insertMember(v *service, b lb.Backend, w *wanted) error {
 	m := v.find(b.ID)
 	if m == nil {
@@ -36,6 +36,12 @@ func (p *Plane) insertMember(v *service, b lb.Backend, w *wanted) error {
 	}
 	next.Addr, next.Port = toAddress(b.Addr.Addr()), toPort(b.Addr.Port())
 	next.Upper, next.Lower = b.Upper, b.Lower
+	if w.isMember(b) {
+		next.Weight = int32(b.Weight)
+	}
+	if b.Weight != 0 {
+		next.PastWeight = b.Weight
+	}
 	if h, known := w.hops[b.ID]; known {
 		next.Ifindex, next.Mac = h.ifindex, h.mac
 		p.wrap(&next, w, h)
@@ -121,9 +127,16 @@ func (p *Plane) partMembers(v *service, w *wanted) {
 // release lets go of what is no longer referred to, once no packet is under way
 // that read the reference.
 func (p *Plane) release(want []*wanted) error {
-	barred := p.barred(want)
-	if len(barred)+len(p.state.leaving)+len(p.state.oldTables) > 0 {
+	barred, lowered := p.barred(want)
+	if len(barred)+len(lowered)+len(p.state.leaving)+len(p.state.oldTables) > 0 {
 		if err := p.awaitPackets(); err != nil {
+			return err
+		}
+	}
+	for _, m := range lowered {
+		next := m.backend
+		next.Weight = 0
+		if err := p.writeMember(m, next); err != nil {
 			return err
 		}
 	}
@@ -150,19 +163,22 @@ func (p *Plane) release(want []*wanted) error {
 	return p.retire()
 }
 
-// barred are the backends that may not keep what they have.
-func (p *Plane) barred(want []*wanted) []*member {
-	var out []*member
+// barred are the backends that may not keep what they have, lowered those that
+// take nothing new because no table names them any more.
+func (p *Plane) barred(want []*wanted) (barred, lowered []*member) {
 	for _, w := range want {
 		v := p.state.find(w.Name)
 		for _, b := range w.Backends {
 			m := v.find(b.ID)
 			if !b.Forwards() && m.backend.Flags&xdpBackendFlagFORWARDS != 0 {
-				out = append(out, m)
+				barred = append(barred, m)
+			}
+			if !w.isMember(b) && m.backend.Weight != 0 {
+				lowered = append(lowered, m)
 			}
 		}
 	}
-	return out
+	return barred, lowered
 }
 
 // retire adds the counters of slots that no packet can count in any more to

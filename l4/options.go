@@ -39,11 +39,6 @@ func validateOptions(v lb.Service) error {
 	case o.Persist.Bits6 > 128:
 		return fmt.Errorf("persistence by %d bits of an IPv6 address: want 1 to 128", o.Persist.Bits6)
 	}
-	for _, b := range v.Backends {
-		if b.Lower > b.Upper {
-			return fmt.Errorf("backend %q: its lower threshold %d is above the upper one, %d", b.Name, b.Lower, b.Upper)
-		}
-	}
 	return nil
 }
 
@@ -55,6 +50,12 @@ func optionsOf(v lb.Service) xdpService {
 	}
 	if v.L4.QUIC {
 		out.Flags |= xdpServiceFlagBY_CONNECTION_IDS
+	}
+	if v.L4.Ports {
+		out.Flags |= xdpServiceFlagHASHES_PORTS
+	}
+	if v.L4.Fallback {
+		out.Flags |= xdpServiceFlagFALLS_BACK
 	}
 	return out
 }

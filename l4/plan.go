@@ -4,15 +4,15 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
+	"lbctl/internal/ipvs"
 	"lbctl/internal/lb"
 )
 
 // wanted is one service of a Snapshot, fit for this plane.
 type wanted struct {
 	lb.Service
-	kind    xdpKeyKind
-	flags   xdpServiceFlag
 	forward xdpForward
 	value   xdpService // what its options make of it; the rest is zero
 	persist xdpPersistence
@@ -46,32 +46,24 @@ func plan(s lb.Snapshot) ([]*wanted, error) {
 }
 
 // What this plane can carry out.
-var (
-	keyKinds = map[lb.Policy]xdpKeyKind{
-		lb.RoundRobin:         xdpKeyKindTURN,
-		lb.WeightedRoundRobin: xdpKeyKindTURN,
-		lb.SourceHash:         xdpKeyKindSOURCE,
-		lb.Maglev:             xdpKeyKindCLIENT,
-	}
-	forwards = map[lb.Forward]xdpForward{
-		lb.DirectRouting: xdpForwardDIRECT,
-		lb.NAT:           xdpForwardNAT,
-		lb.Tunnel:        xdpForwardTUNNEL,
-	}
-)
+var forwards = map[lb.Forward]xdpForward{
+	lb.DirectRouting: xdpForwardDIRECT,
+	lb.NAT:           xdpForwardNAT,
+	lb.Tunnel:        xdpForwardTUNNEL,
+}
 
 // keepers are the ways of forwarding that leave packets as they are, in full.
 var keepers = map[xdpForward]string{xdpForwardDIRECT: "direct routing", xdpForwardTUNNEL: "tunnelling"}
 
 // Validate reports what of a service this plane cannot do, nil if it can do it all.
 func Validate(v lb.Service) error {
-	_, known := keyKinds[v.Policy]
+	_, known := policies[v.Policy]
 	_, can := forwards[v.Forward]
 	switch {
 	case len(v.Name) > maxName:
 		return fmt.Errorf("its name has %d bytes: want at most %d", len(v.Name), maxName)
 	case !known:
-		return fmt.Errorf("policy %q has no table: want rr, wrr, sh or mh", v.Policy)
+		return fmt.Errorf("unknown policy %q: want one of %s", v.Policy, strings.Join(ipvs.Names(), ", "))
 	case !can:
 		return fmt.Errorf("forward %q: want dr, nat or tun", v.Forward)
 	}
@@ -87,6 +79,9 @@ func Validate(v lb.Service) error {
 		}
 	}
 	if err := validateQUIC(v); err != nil {
+		return err
+	}
+	if err := validateSchedule(v); err != nil {
 		return err
 	}
 	return validateOptions(v)
@@ -158,20 +153,7 @@ func newWanted(v lb.Service) (*wanted, error) {
 		}
 	}
 	return &wanted{
-		Service: v, kind: keyKinds[v.Policy], forward: forwards[v.Forward],
+		Service: v, forward: forwards[v.Forward],
 		value: optionsOf(v), persist: persist, hops: map[lb.BackendID]hop{},
 	}, nil
-}
-
-// reachable returns the backends as the policy shall see them: one that is up
-// but whose next hop is not known takes nothing new.
-func (w *wanted) reachable() []lb.Backend {
-	out := make([]lb.Backend, len(w.Backends))
-	for i, b := range w.Backends {
-		if _, known := w.hops[b.ID]; !known && b.Eligible() {
-			b.Health = lb.Unknown
-		}
-		out[i] = b
-	}
-	return out
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"lbctl/internal/balance"
+	"lbctl/internal/ipvs"
 	"lbctl/internal/lb"
 )
 
@@ -73,24 +74,59 @@ func (k kind) keys(n int) (packets [][]byte, keys []balance.Key) {
 	return packets, keys
 }
 
-// The same policy makes the same choices in the kernel as in the L7 plane.
-func TestHashPoliciesChooseAsBalanceDoes(t *testing.T) {
-	for _, policy := range []lb.Policy{lb.SourceHash, lb.Maglev} {
+// Through packets as through the rehearsal: each policy chooses as its model.
+func TestHashPoliciesChooseAsTheModelsDo(t *testing.T) {
+	for _, policy := range []lb.Policy{lb.DestinationHash, lb.SourceHash, lb.Maglev} {
 		for _, k := range kinds {
 			t.Run(string(policy)+" "+k.String(), func(t *testing.T) {
 				r := newRig(t)
-				all := append(backends(5), with(backend(6), draining))
-				s := k.snapshot(policy, all...)
+				s := k.snapshot(policy, append(backends(5), with(backend(6), draining))...)
+				v := &s.Services[0]
+				v.L4.Ports = policy == lb.Maglev
 				r.apply(s)
-				picker, err := balance.New(policy, s.Services[0].Backends, nil)
+				model, err := ipvs.New(string(policy), ipvs.Options{Port: v.L4.Ports})
 				ok(t, err)
+				for _, b := range v.Backends[1:] {
+					ok(t, model.Add(toModel(b)))
+				}
 				packets, keys := k.keys(2000)
 				for i, got := range r.burst(packets) {
-					if want, _ := picker.Pick(keys[i]); lb.BackendID(got) != want {
-						t.Fatalf("client %v went to backend %d, want %d", keys[i], got, want)
+					p := ipvs.Packet{Src: netip.AddrPortFrom(keys[i].Src, keys[i].SrcPort), Dst: v.VIP.Addr}
+					if want, _ := model.Schedule(p, 0); want.Addr() != k.of(backendAddr(got)) {
+						t.Fatalf("client %v went to backend %d, want %s", keys[i], got, want)
 					}
 				}
 			})
+		}
+	}
+}
+
+// The choice without memory is the L7 plane's mh, whatever the service's policy.
+func TestChoiceByHashIsThatOfBalance(t *testing.T) {
+	h := rehearse(newRig(t))
+	for _, n := range []int{1, 5, 41} {
+		for _, k := range kinds[:2] {
+			var all []lb.Backend
+			for i := 1; i <= n; i++ {
+				h.neighbours(i)
+				all = append(all, with(backend(i), func(b *lb.Backend) { b.Weight = uint32(i % 4) }))
+			}
+			s := k.snapshot(lb.RoundRobin, append(all, with(backend(n+1), down))...)
+			v := s.Services[0]
+			h.apply(s)
+			table, err := balance.Table(lb.Maglev, v.Backends, hashSize(n))
+			ok(t, err)
+			_, keys := k.keys(1000)
+			for _, key := range keys {
+				h.ask(v.VIP, netip.AddrPortFrom(key.Src, key.SrcPort), v.VIP.Addr, 0, 0)
+				h.steps[len(h.steps)-1].ByHash = 1
+			}
+			for i, got := range h.run() {
+				id := table[balance.Hash(lb.Maglev, keys[i])%uint32(len(table))]
+				if want := h.state.services[0].find(id).slot; got != want {
+					t.Fatalf("%d backends, %s: client %v went to slot %d, want %d", n, k, keys[i], got, want)
+				}
+			}
 		}
 	}
 }

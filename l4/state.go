@@ -34,8 +34,6 @@ type state struct {
 type service struct {
 	value   xdpService
 	name    string
-	known   bool   // whether sum is that of the table
-	sum     uint64 // of the table's content
 	members []*member
 
 	persists bool // clients stick to its backends
@@ -69,7 +67,7 @@ func (s *service) find(id lb.BackendID) *member {
 // readState finds out what stands in the maps.
 func readState(maps *xdpMaps) (*state, error) {
 	s := &state{
-		indices: newPool(maps.Turns.MaxEntries()),
+		indices: newPool(maps.ServiceNames.MaxEntries()),
 		tables:  newPool(maps.Tables.MaxEntries()),
 		slots:   newPool(maps.Backends.MaxEntries()),
 	}
@@ -115,7 +113,7 @@ func (s *state) readServices(maps *xdpMaps) error {
 
 // readService notes the service that a key leads to. A crash may have left keys
 // of one service with different tables: any of them will do until the next
-// Apply, which writes them all anew.
+// Apply, which makes them all lead to one.
 func (s *state) readService(byIndex map[uint32]*service, value xdpService) {
 	if value.Flags&xdpServiceFlagNOBODY != 0 {
 		return

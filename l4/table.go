@@ -1,32 +1,24 @@
 package l4
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"slices"
 
 	"github.com/cilium/ebpf"
 
-	"lbctl/internal/balance"
-	"lbctl/internal/lb"
+	"lbctl/internal/ipvs"
 )
 
 // noTable is an index in the map of tables that no service's table has.
 const noTable = 0
 
-var tableSeed = maphash.MakeSeed()
-
 // change is a table that is to take another's place.
 type change struct {
 	service *service
-	kind    xdpKeyKind
-	options xdpService
-	slots   []uint32
-	sum     uint64
-	index   uint32
-	table   *ebpf.Map
+	content *content
+	next    xdpService // save its options
+	table   *ebpf.Map  // nil: no member, no table
 }
 
 // switchTables gives each service whose table has changed a new one: first all
@@ -36,7 +28,9 @@ func (p *Plane) switchTables(want []*wanted, services []*service, d *destination
 	var changes []*change
 	defer func() {
 		for _, c := range changes {
-			c.table.Close() // the map of maps holds it
+			if c.table != nil {
+				c.table.Close() // the map of maps holds it
+			}
 		}
 	}()
 	for i, w := range want {
@@ -52,66 +46,62 @@ func (p *Plane) switchTables(want []*wanted, services []*service, d *destination
 		return err
 	}
 	for _, c := range changes {
-		p.point(c)
+		if err := p.point(c); err != nil {
+			return err
+		}
+	}
+	for i, w := range want {
+		services[i].setOptions(w.value)
 	}
 	return p.writeKeys(d)
 }
 
 // newTable returns nil if the service has the right table already.
 func (p *Plane) newTable(w *wanted, v *service) (*change, error) {
-	ids, err := balance.Table(w.Policy, w.reachable(), balance.DefaultSize)
+	c := &change{service: v, content: contentOf(w, v)}
+	sum := c.content.sum()
+	if v.value.Sum == sum {
+		return nil, nil
+	}
+	policy, hashes, err := c.content.parts()
 	if err != nil {
 		return nil, err
 	}
-	slotOf := map[lb.BackendID]uint32{}
-	for _, m := range v.members {
-		slotOf[m.id] = m.slot
+	c.next = xdpService{
+		Sum: sum, Index: v.value.Index, Table: noTable, Size: uint32(len(policy)), Hashes: uint32(len(hashes)),
+		Policy: c.content.policy,
 	}
-	c := &change{service: v, kind: w.kind, options: w.value, slots: make([]uint32, len(ids))}
-	for i, id := range ids {
-		c.slots[i] = slotOf[id]
+	if c.next.Policy == xdpPolicyWRR {
+		levels := ipvs.LevelsAfter(0, c.content.ipvs())
+		c.next.Step, c.next.Most = levels.Step, levels.Most
 	}
-	c.sum = tableSum(c.kind, c.slots)
-	if v.known && v.sum == c.sum && v.options() == c.options {
-		return nil, nil
-	}
-	if len(c.slots) == 0 {
+	if len(policy)+len(hashes) == 0 {
 		return c, nil
 	}
-	if c.table, err = p.fill(c.slots); err != nil {
+	if c.table, err = p.fill(toLines(policy, hashes)); err != nil {
 		return nil, err
 	}
 	return c, nil
 }
 
-// options are what of a service is not about its table.
-func (v *service) options() xdpService {
-	o := v.value
-	o.Index, o.Table, o.Size, o.Key = 0, 0, 0, 0
-	return o
+// setOptions changes what of a service is not about its table.
+func (v *service) setOptions(o xdpService) {
+	v.value.Lost, v.value.Flags = o.Lost, o.Flags
 }
 
-func tableSum(kind xdpKeyKind, slots []uint32) uint64 {
-	content := binary.NativeEndian.AppendUint32(nil, uint32(kind))
-	for _, slot := range slots {
-		content = binary.NativeEndian.AppendUint32(content, slot)
-	}
-	return maphash.Bytes(tableSeed, content)
-}
-
-func (p *Plane) fill(slots []uint32) (*ebpf.Map, error) {
+func (p *Plane) fill(lines []xdpLine) (*ebpf.Map, error) {
 	spec := p.objects.table.Copy()
 	spec.Name = "table"
-	spec.MaxEntries = uint32(len(slots))
+	spec.MaxEntries = uint32(len(lines))
 	table, err := ebpf.NewMap(spec)
 	if err != nil {
 		return nil, err
 	}
-	keys := make([]uint32, len(slots))
+	keys := make([]uint32, len(lines))
 	for i := range keys {
 		keys[i] = uint32(i)
 	}
-	if _, err := table.BatchUpdate(keys, slots, nil); err != nil {
+	if _, err := table.BatchUpdate(keys, lines, nil); err != nil {
 		return nil, errors.Join(err, table.Close())
 	}
 	return table, nil
@@ -123,14 +113,13 @@ func (p *Plane) insertTables(changes []*change) error {
 	var keys, fds []uint32
 	for _, c := range changes {
 		if c.table == nil {
-			c.index = noTable
 			continue
 		}
 		index, ok := p.state.tables.take()
 		if !ok {
 			return fmt.Errorf("insert table: more than %d tables", len(p.state.tables.used))
 		}
-		c.index = index
+		c.next.Table = index
 		// Until a service names it, it is as good as old.
 		p.state.oldTables = append(p.state.oldTables, index)
 		keys, fds = append(keys, index), append(fds, uint32(c.table.FD()))
@@ -144,14 +133,17 @@ func (p *Plane) insertTables(changes []*change) error {
 	return nil
 }
 
-// point makes a service's new table its own; its keys are yet to be written.
-func (p *Plane) point(c *change) {
-	v := c.service
-	p.retireTable(v.value.Table)
-	next := c.options
-	next.Index, next.Table, next.Size, next.Key = v.value.Index, c.index, uint32(len(c.slots)), c.kind
-	v.value, v.sum, v.known = next, c.sum, true
-	p.state.oldTables = slices.DeleteFunc(p.state.oldTables, func(t uint32) bool { return t == c.index && t != noTable })
+// point makes a service's new table its own, from where it stood in the old one;
+// its keys are yet to be written.
+func (p *Plane) point(c *change) error {
+	if err := p.carry(c); err != nil {
+		return fmt.Errorf("point service %q to its table: %w", c.service.name, err)
+	}
+	old := c.service.value.Table
+	c.service.value = c.next
+	p.retireTable(old)
+	p.state.oldTables = slices.DeleteFunc(p.state.oldTables, func(t uint32) bool { return t == c.next.Table })
+	return nil
 }
 
 func (p *Plane) retireTable(index uint32) {
@@ -186,12 +178,7 @@ func (p *Plane) deleteTables() error {
 // ended. The kernel waits for just that after a map of maps has been changed
 // (maybe_wait_bpf_programs, kernel/bpf/syscall.c).
 func (p *Plane) awaitPackets() error {
-	table, err := p.fill([]uint32{0})
-	if err != nil {
-		return fmt.Errorf("wait for packets under way: %w", err)
-	}
-	defer table.Close()
-	if err := p.objects.Tables.Put(uint32(noTable), uint32(table.FD())); err != nil {
+	if err := p.objects.Tables.Put(uint32(noTable), uint32(p.objects.EmptyTable.FD())); err != nil {
 		return fmt.Errorf("wait for packets under way: %w", err)
 	}
 	return nil

@@ -25,24 +25,26 @@ type xdpAddress struct {
 }
 
 type xdpBackend struct {
-	_       structs.HostLayout
-	Id      uint32
-	Ifindex uint32
-	Flags   xdpBackendFlag
-	Mac     [6]uint8
-	Forward xdpForward
-	Zero    uint8
-	Service uint32
-	Addr    xdpAddress
-	Port    uint16
-	Mtu     uint16
-	Source  xdpAddress
-	Vary    uint32
-	Gue     uint16
-	Zeros   uint16
-	Upper   uint32
-	Lower   uint32
-	Given   uint32
+	_          structs.HostLayout
+	Id         uint32
+	Ifindex    uint32
+	Flags      xdpBackendFlag
+	Mac        [6]uint8
+	Forward    xdpForward
+	Zero       uint8
+	Service    uint32
+	Addr       xdpAddress
+	Port       uint16
+	Mtu        uint16
+	Source     xdpAddress
+	Vary       uint32
+	Gue        uint16
+	Zeros      uint16
+	Upper      uint32
+	Lower      uint32
+	Given      uint32
+	Weight     int32
+	PastWeight uint32
 }
 
 type xdpBackendFlag uint32
@@ -74,6 +76,12 @@ type xdpCounters struct {
 	Bytes       uint64
 	PacketsOut  uint64
 	BytesOut    uint64
+}
+
+type xdpDestination struct {
+	_       structs.HostLayout
+	Addr    xdpAddress
+	Service uint32
 }
 
 type xdpFlow struct {
@@ -119,18 +127,27 @@ const (
 	xdpForwardTUNNEL xdpForward = 2
 )
 
-type xdpKeyKind uint32
-
-const (
-	xdpKeyKindTURN   xdpKeyKind = 0
-	xdpKeyKindSOURCE xdpKeyKind = 1
-	xdpKeyKindCLIENT xdpKeyKind = 2
-)
+type xdpLine struct {
+	_    structs.HostLayout
+	Slot [32]uint16
+}
 
 type xdpLoad struct {
 	_         structs.HostLayout
 	Flows     uint64
 	Templates uint64
+}
+
+type xdpLocality struct {
+	_        structs.HostLayout
+	Used     uint64
+	Modified uint64
+	Count    uint64
+	Places   [16]struct {
+		_       structs.HostLayout
+		Slot    uint32
+		Backend uint32
+	}
 }
 
 type xdpLost uint8
@@ -154,6 +171,25 @@ type xdpPersistence struct {
 	Bits6   uint8
 	Zero    uint16
 }
+
+type xdpPolicy uint32
+
+const (
+	xdpPolicyRR    xdpPolicy = 0
+	xdpPolicyWRR   xdpPolicy = 1
+	xdpPolicyLC    xdpPolicy = 2
+	xdpPolicyWLC   xdpPolicy = 3
+	xdpPolicyLBLC  xdpPolicy = 4
+	xdpPolicyLBLCR xdpPolicy = 5
+	xdpPolicyDH    xdpPolicy = 6
+	xdpPolicySH    xdpPolicy = 7
+	xdpPolicyMH    xdpPolicy = 8
+	xdpPolicySED   xdpPolicy = 9
+	xdpPolicyNQ    xdpPolicy = 10
+	xdpPolicyFO    xdpPolicy = 11
+	xdpPolicyOVF   xdpPolicy = 12
+	xdpPolicyTWOS  xdpPolicy = 13
+)
 
 type xdpPort struct {
 	_   structs.HostLayout
@@ -190,14 +226,18 @@ type xdpServerKey struct {
 }
 
 type xdpService struct {
-	_     structs.HostLayout
-	Index uint32
-	Table uint32
-	Size  uint32
-	Key   xdpKeyKind
-	Lost  xdpLost
-	Flags xdpServiceFlag
-	Zero  uint16
+	_      structs.HostLayout
+	Sum    uint64
+	Index  uint32
+	Table  uint32
+	Size   uint32
+	Hashes uint32
+	Policy xdpPolicy
+	Step   uint32
+	Most   uint32
+	Lost   xdpLost
+	Flags  xdpServiceFlag
+	Zero   uint16
 }
 
 type xdpServiceFlag uint8
@@ -206,6 +246,8 @@ const (
 	xdpServiceFlagEACH_ANEW         xdpServiceFlag = 1
 	xdpServiceFlagNOBODY            xdpServiceFlag = 2
 	xdpServiceFlagBY_CONNECTION_IDS xdpServiceFlag = 4
+	xdpServiceFlagHASHES_PORTS      xdpServiceFlag = 8
+	xdpServiceFlagFALLS_BACK        xdpServiceFlag = 16
 )
 
 type xdpSetting struct {
@@ -276,38 +318,42 @@ type xdpWords struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	xdpMapAboutMaps    = "about_maps"
-	xdpMapAddresses    = "addresses"
-	xdpMapBackendNames = "backend_names"
-	xdpMapBackends     = "backends"
-	xdpMapFilter       = "filter"
-	xdpMapFlows        = "flows"
-	xdpMapFlows6       = "flows6"
-	xdpMapLoads        = "loads"
-	xdpMapPersistences = "persistences"
-	xdpMapPortClasses  = "port_classes"
-	xdpMapPorts        = "ports"
-	xdpMapPrefixes     = "prefixes"
-	xdpMapRetired      = "retired"
-	xdpMapServers      = "servers"
-	xdpMapServiceNames = "service_names"
-	xdpMapServices     = "services"
-	xdpMapSettings     = "settings"
-	xdpMapShortest     = "shortest"
-	xdpMapTables       = "tables"
-	xdpMapTemplates    = "templates"
-	xdpMapTold         = "told"
-	xdpMapTraffic      = "traffic"
-	xdpMapTurns        = "turns"
-	xdpMapVerdicts     = "verdicts"
-	xdpProgBalance     = "balance"
-	xdpProgBalanceTcx  = "balance_tcx"
-	xdpProgNow         = "now"
-	xdpProgReconsider  = "reconsider"
-	xdpProgSweep       = "sweep"
-	xdpVarFlowKinds    = "flow_kinds"
-	xdpVarNextStates   = "next_states"
-	xdpVarVerdictWords = "verdict_words"
+	xdpMapAboutMaps          = "about_maps"
+	xdpMapAddresses          = "addresses"
+	xdpMapBackendNames       = "backend_names"
+	xdpMapBackends           = "backends"
+	xdpMapCursors            = "cursors"
+	xdpMapEmptyTable         = "empty_table"
+	xdpMapFilter             = "filter"
+	xdpMapFlows              = "flows"
+	xdpMapFlows6             = "flows6"
+	xdpMapLoads              = "loads"
+	xdpMapLocalities         = "localities"
+	xdpMapLocalityCopy       = "locality_copy"
+	xdpMapPersistences       = "persistences"
+	xdpMapPortClasses        = "port_classes"
+	xdpMapPorts              = "ports"
+	xdpMapPrefixes           = "prefixes"
+	xdpMapRetired            = "retired"
+	xdpMapServers            = "servers"
+	xdpMapServiceNames       = "service_names"
+	xdpMapServices           = "services"
+	xdpMapSettings           = "settings"
+	xdpMapShortest           = "shortest"
+	xdpMapTables             = "tables"
+	xdpMapTemplates          = "templates"
+	xdpMapTold               = "told"
+	xdpMapTraffic            = "traffic"
+	xdpMapVerdicts           = "verdicts"
+	xdpProgBalance           = "balance"
+	xdpProgBalanceTcx        = "balance_tcx"
+	xdpProgNow               = "now"
+	xdpProgReconsider        = "reconsider"
+	xdpProgSweep             = "sweep"
+	xdpVarFlowKinds          = "flow_kinds"
+	xdpVarLocalityExpiration = "locality_expiration"
+	xdpVarNextStates         = "next_states"
+	xdpVarVerdictWords       = "verdict_words"
 )
 
 // loadXdp returns the embedded CollectionSpec for xdp.
@@ -367,10 +413,14 @@ type xdpMapSpecs struct {
 	Addresses    *ebpf.MapSpec `ebpf:"addresses"`
 	BackendNames *ebpf.MapSpec `ebpf:"backend_names"`
 	Backends     *ebpf.MapSpec `ebpf:"backends"`
+	Cursors      *ebpf.MapSpec `ebpf:"cursors"`
+	EmptyTable   *ebpf.MapSpec `ebpf:"empty_table"`
 	Filter       *ebpf.MapSpec `ebpf:"filter"`
 	Flows        *ebpf.MapSpec `ebpf:"flows"`
 	Flows6       *ebpf.MapSpec `ebpf:"flows6"`
 	Loads        *ebpf.MapSpec `ebpf:"loads"`
+	Localities   *ebpf.MapSpec `ebpf:"localities"`
+	LocalityCopy *ebpf.MapSpec `ebpf:"locality_copy"`
 	Persistences *ebpf.MapSpec `ebpf:"persistences"`
 	PortClasses  *ebpf.MapSpec `ebpf:"port_classes"`
 	Ports        *ebpf.MapSpec `ebpf:"ports"`
@@ -385,7 +435,6 @@ type xdpMapSpecs struct {
 	Templates    *ebpf.MapSpec `ebpf:"templates"`
 	Told         *ebpf.MapSpec `ebpf:"told"`
 	Traffic      *ebpf.MapSpec `ebpf:"traffic"`
-	Turns        *ebpf.MapSpec `ebpf:"turns"`
 	Verdicts     *ebpf.MapSpec `ebpf:"verdicts"`
 }
 
@@ -393,9 +442,10 @@ type xdpMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type xdpVariableSpecs struct {
-	FlowKinds    *ebpf.VariableSpec `ebpf:"flow_kinds"`
-	NextStates   *ebpf.VariableSpec `ebpf:"next_states"`
-	VerdictWords *ebpf.VariableSpec `ebpf:"verdict_words"`
+	FlowKinds          *ebpf.VariableSpec `ebpf:"flow_kinds"`
+	LocalityExpiration *ebpf.VariableSpec `ebpf:"locality_expiration"`
+	NextStates         *ebpf.VariableSpec `ebpf:"next_states"`
+	VerdictWords       *ebpf.VariableSpec `ebpf:"verdict_words"`
 }
 
 // xdpObjects contains all objects after they have been loaded into the kernel.
@@ -422,10 +472,14 @@ type xdpMaps struct {
 	Addresses    *ebpf.Map `ebpf:"addresses"`
 	BackendNames *ebpf.Map `ebpf:"backend_names"`
 	Backends     *ebpf.Map `ebpf:"backends"`
+	Cursors      *ebpf.Map `ebpf:"cursors"`
+	EmptyTable   *ebpf.Map `ebpf:"empty_table"`
 	Filter       *ebpf.Map `ebpf:"filter"`
 	Flows        *ebpf.Map `ebpf:"flows"`
 	Flows6       *ebpf.Map `ebpf:"flows6"`
 	Loads        *ebpf.Map `ebpf:"loads"`
+	Localities   *ebpf.Map `ebpf:"localities"`
+	LocalityCopy *ebpf.Map `ebpf:"locality_copy"`
 	Persistences *ebpf.Map `ebpf:"persistences"`
 	PortClasses  *ebpf.Map `ebpf:"port_classes"`
 	Ports        *ebpf.Map `ebpf:"ports"`
@@ -440,7 +494,6 @@ type xdpMaps struct {
 	Templates    *ebpf.Map `ebpf:"templates"`
 	Told         *ebpf.Map `ebpf:"told"`
 	Traffic      *ebpf.Map `ebpf:"traffic"`
-	Turns        *ebpf.Map `ebpf:"turns"`
 	Verdicts     *ebpf.Map `ebpf:"verdicts"`
 }
 
@@ -450,10 +503,14 @@ func (m *xdpMaps) Close() error {
 		m.Addresses,
 		m.BackendNames,
 		m.Backends,
+		m.Cursors,
+		m.EmptyTable,
 		m.Filter,
 		m.Flows,
 		m.Flows6,
 		m.Loads,
+		m.Localities,
+		m.LocalityCopy,
 		m.Persistences,
 		m.PortClasses,
 		m.Ports,
@@ -468,7 +525,6 @@ func (m *xdpMaps) Close() error {
 		m.Templates,
 		m.Told,
 		m.Traffic,
-		m.Turns,
 		m.Verdicts,
 	)
 }
@@ -477,9 +533,10 @@ func (m *xdpMaps) Close() error {
 //
 // It can be passed to loadXdpObjects or ebpf.CollectionSpec.LoadAndAssign.
 type xdpVariables struct {
-	FlowKinds    *ebpf.Variable `ebpf:"flow_kinds"`
-	NextStates   *ebpf.Variable `ebpf:"next_states"`
-	VerdictWords *ebpf.Variable `ebpf:"verdict_words"`
+	FlowKinds          *ebpf.Variable `ebpf:"flow_kinds"`
+	LocalityExpiration *ebpf.Variable `ebpf:"locality_expiration"`
+	NextStates         *ebpf.Variable `ebpf:"next_states"`
+	VerdictWords       *ebpf.Variable `ebpf:"verdict_words"`
 }
 
 // xdpPrograms contains all programs after they have been loaded into the kernel.

@@ -100,8 +100,8 @@ const ipvsadmHelp = `Acts on the L4 services of a lab as ipvsadm 1.31 does on IP
       list services and their servers; no arguments do so, too
   @ -L --timeout|--daemon
       list timeouts; there is no synchronisation daemon
-  @ -A|-E -t IP:PORT -s rr|wrr|sh|mh [-b mh-port]
-      add or edit a service; mh needs -b mh-port
+  @ -A|-E -t IP:PORT [-s SCHEDULER] [-b FLAGS]
+      add or edit a service; every scheduler of IPVS, wlc unless said
   @ -D -t IP:PORT
       delete a service
   @ -a|-e -t IP:PORT -r IP[:PORT] [-g] [-w WEIGHT]

@@ -20,7 +20,10 @@ import (
 // more (l4.Validate): IPv6, UDP and nat need addresses on the servers, which a
 // scenario brings and this command does not.
 var l4Abilities = ipvsadm.Plane{
-	Policies:  []lb.Policy{lb.RoundRobin, lb.WeightedRoundRobin, lb.SourceHash, lb.Maglev},
+	Policies: []lb.Policy{
+		lb.RoundRobin, lb.WeightedRoundRobin, lb.LeastConn, lb.WeightedLeastConn, lb.LocalityLeastConn, lb.LocalityReplicated,
+		lb.DestinationHash, lb.SourceHash, lb.Maglev, lb.ShortestDelay, lb.NeverQueue, lb.Failover, lb.Overflow, lb.TwoChoices,
+	},
 	Forwards:  []lb.Forward{lb.DirectRouting},
 	Protocols: []lb.Protocol{lb.TCP},
 }

@@ -134,8 +134,7 @@ func TestIpvsadmRefusesWhatThePlaneCannotDo(t *testing.T) {
 		args, says string
 		code       int
 	}{
-		{"-A -t 198.18.3.1:81", "the l4 plane has no wlc so far; name one of rr, wrr, sh, mh with -s", 255},
-		{"-A -t 198.18.3.1:81 -s mh", "say -b mh-port", 255},
+		{"-A -t 198.18.3.1:81 -s rr -b flag-1", "no scheduler flags flag-1 for rr", 255},
 		{"-A -u 198.18.3.1:53 -s rr", "sets up no UDP so far", 255},
 		{"-A -t 198.18.3.1:81 -s rr -p 60", "no persistence so far", 255},
 		{"-A -f 7 -s rr", "before a firewall can mark them", 255},

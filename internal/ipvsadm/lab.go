@@ -23,8 +23,11 @@ func FromServices(services []lb.Service) []Service {
 		if !s.Six {
 			s.Prefix = 0
 		}
-		if v.Policy == lb.Maglev {
-			s.Flags |= Sched2 // mh-port: it hashes the client's port, too
+		if v.L4.Fallback {
+			s.Flags |= Sched1
+		}
+		if v.L4.Ports {
+			s.Flags |= Sched2
 		}
 		for _, b := range slices.Backward(v.Backends) {
 			s.Dests = append(s.Dests, Dest{Addr: unmap(b.Addr), Forward: forwards[v.Forward], Weight: b.Weight})
@@ -86,6 +89,7 @@ func (s Service) service(current, known, others []lb.Service) lb.Service {
 		v.Backends = nil
 	}
 	v.Plane, v.VIP, v.Policy = lb.L4, s.vip(), lb.Policy(s.Scheduler)
+	v.L4.Fallback, v.L4.Ports = s.Flags&Sched1 != 0, s.Flags&Sched2 != 0
 	if len(s.Dests) == 0 && v.Forward == "" {
 		v.Forward = lb.DirectRouting
 	}

@@ -32,6 +32,8 @@ func TestAConfigurationComesBackFromItsTable(t *testing.T) {
 		service("empty", "10.0.0.1:82", lb.SourceHash, ""),
 		service("any", "10.0.0.1:0", lb.RoundRobin, "", backend("s1", "10.0.0.11:0", 1)),
 	}
+	want[2].L4 = lb.L4Options{Ports: true}
+	want[3].L4 = lb.L4Options{Ports: true, Fallback: true}
 	want[3].Backends = []lb.Backend{}
 	want[4].L4.Also = []lb.Match{{Prefix: netip.MustParsePrefix("10.0.1.0/24"), Proto: lb.TCP}}
 	cache := lb.Service{Name: "cache", Plane: lb.L4, L4: want[4].L4, Backends: []lb.Backend{backend("s1", "10.0.0.11:80", 1)}}
@@ -86,9 +88,10 @@ func TestAPlaneRefusesWhatItCannotDo(t *testing.T) {
 	for _, c := range []struct{ lines, want string }{
 		{"-A -t 10.0.0.1:80 -s rr", ""},
 		{"-A -t 10.0.0.1:80 -s mh -b mh-port", ""},
-		{"-A -t 10.0.0.1:80 -s mh", "say -b mh-port"},
-		{"-A -t 10.0.0.1:80 -s mh -b mh-port,mh-fallback", "no scheduler flags mh-fallback,mh-port"},
-		{"-A -t 10.0.0.1:80 -s sh -b sh-port", "no scheduler flags sh-port"},
+		{"-A -t 10.0.0.1:80 -s mh", ""},
+		{"-A -t 10.0.0.1:80 -s mh -b mh-port,mh-fallback", ""},
+		{"-A -t 10.0.0.1:80 -s sh -b sh-port", ""},
+		{"-A -t 10.0.0.1:80 -s rr -b flag-1", "no scheduler flags flag-1 for rr"},
 		{"-A -t 10.0.0.1:80 -s lc", "has no lc so far; name one of rr, mh, sh"},
 		{"-A -t 10.0.0.1:80 -s nosuch", "Scheduler or persistence engine not found"},
 		{"-A -t 10.0.0.1:80 -s rr -p", "no persistence"},

@@ -46,13 +46,11 @@ func (p Plane) refuseScheduler(s Service) error {
 	if !slices.Contains(p.Policies, lb.Policy(s.Scheduler)) {
 		return Refused("Scheduler or persistence engine not found: the l4 plane has no %s so far; name one of %s with -s", s.Scheduler, list(p.Policies))
 	}
-	switch flags := s.Flags & schedFlags; {
-	case s.Scheduler == string(lb.Maglev) && flags == 0:
-		return Refused("Operation not supported: the l4 plane's mh hashes the client's port, too: say -b mh-port")
-	case s.Scheduler == string(lb.Maglev) && flags == Sched2, flags == 0:
+	hashes := s.Scheduler == string(lb.SourceHash) || s.Scheduler == string(lb.Maglev)
+	if flags := s.Flags & schedFlags; flags == 0 || hashes && flags&^(Sched1|Sched2) == 0 {
 		return nil
 	}
-	return Refused("Operation not supported: the l4 plane has no scheduler flags %s so far", s.schedFlags())
+	return Refused("Operation not supported: the l4 plane has no scheduler flags %s for %s", s.schedFlags(), s.Scheduler)
 }
 
 func (p Plane) refuseFlags(s Service) error {

@@ -10,8 +10,8 @@ import (
 // OptionsSpec is what an L4 service may be told beyond policy and forward, as
 // typed: the flags of ipvsadm and more. Its keys are keys of the service.
 type OptionsSpec struct {
-	Ports      Val[Bool]       `yaml:"ports" default:"(true for mh, else false)" doc:"sh and mh: hash the client's port, too (sh-port, mh-port)."`
-	Fallback   Val[Bool]       `yaml:"fallback" default:"false" doc:"sh and mh: another backend if the key's own takes nothing new (sh-fallback, mh-fallback)."`
+	Ports      Val[Bool]       `yaml:"ports" default:"(true for mh)" doc:"sh and mh: hash the client's port, too (sh-port, mh-port)."`
+	Fallback   Val[Bool]       `yaml:"fallback" default:"(true for sh and mh)" doc:"sh and mh: another backend if the key's own takes nothing new (sh-fallback, mh-fallback); false refuses the client, as IPVS does unless told."`
 	OnePacket  Val[Bool]       `yaml:"one_packet" default:"false" doc:"udp: each datagram is scheduled anew, nothing is remembered."`
 	Persist    PersistSpec     `yaml:"persist" default:"(off)" doc:"All connections of a client go to one backend."`
 	Lost       Val[LostWord]   `yaml:"lost" default:"move" doc:"What becomes of a flow whose backend is gone: move (to another backend, whose reset tells the client), drop (IPVS), expire (IPVS with expire_nodest_conn), reset (both ends are told)."`
@@ -19,7 +19,7 @@ type OptionsSpec struct {
 	TOA        Val[Bool]       `yaml:"toa" default:"false" doc:"fullnat: tell the client's address in a TCP option."`
 	QUIC       Val[Bool]       `yaml:"quic" default:"false" doc:"udp: stick to the connection ID that the backend chose."`
 	SYNCookies Val[CookieWord] `yaml:"syn_cookies" default:"never" doc:"When SYNs are answered in the backend's place: never, auto (while the service is under a flood), always."`
-	SYNLimit   Val[Threshold]  `yaml:"syn_limit" default:"0" doc:"SYNs per second and client address; 0: unlimited."`
+	SYNLimit   Val[SYNs]       `yaml:"syn_limit" default:"0" doc:"SYNs per second and client address; 0: unlimited."`
 }
 
 // PersistSpec is persistence as typed.
@@ -42,37 +42,36 @@ type EncapSpec struct {
 type (
 	LostWord   = Enum[losts]
 	CookieWord = Enum[cookies]
-	Threshold  = Int[thresholdBounds]
+	SYNs       = Int[synBounds]
 	Bits4      = Int[bits4Bounds]
 	Bits6      = Int[bits6Bounds]
 )
 
 type (
-	losts           struct{}
-	cookies         struct{}
-	thresholdBounds struct{}
-	bits4Bounds     struct{}
-	bits6Bounds     struct{}
+	losts       struct{}
+	cookies     struct{}
+	synBounds   struct{}
+	bits4Bounds struct{}
+	bits6Bounds struct{}
 )
 
 func (losts) words() []string   { return []string{"move", "drop", "expire", "reset"} }
 func (cookies) words() []string { return []string{"never", "auto", "always"} }
 
-func (thresholdBounds) bounds() (string, int64, int64) { return "a number", 0, math.MaxUint32 }
-func (bits4Bounds) bounds() (string, int64, int64)     { return "a number of bits", 1, 32 }
-func (bits6Bounds) bounds() (string, int64, int64)     { return "a number of bits", 1, 128 }
+func (synBounds) bounds() (string, int64, int64)   { return "a number", 0, math.MaxUint32 }
+func (bits4Bounds) bounds() (string, int64, int64) { return "a number of bits", 1, 32 }
+func (bits6Bounds) bounds() (string, int64, int64) { return "a number of bits", 1, 128 }
 
 // options resolves what was typed of a service with this policy.
 func (o OptionsSpec) options(policy lb.Policy) lb.L4Options {
 	o = filled(o)
 	out := lb.L4Options{
-		Ports:     bool(o.Ports.Value) || !o.Ports.IsSet() && policy == lb.Maglev,
-		Fallback:  bool(o.Fallback.Value),
 		OnePacket: bool(o.OnePacket.Value),
 		TOA:       bool(o.TOA.Value),
 		QUIC:      bool(o.QUIC.Value),
 		SYNLimit:  uint32(o.SYNLimit.Value),
 	}
+	out.Ports, out.Fallback = hashing(policy, o.Ports, o.Fallback)
 	if o.Lost.Value != "move" {
 		out.Lost = lb.Lost(o.Lost.Value)
 	}

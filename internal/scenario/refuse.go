@@ -26,6 +26,7 @@ func (r *resolver) refuse(s *service) {
 			r.fail(s.spec.Proto.Pos, "", "proto: l7 speaks HTTP/1.1, which needs tcp")
 		}
 		r.refuseManyL7(s)
+		r.refuseL7Choice(s)
 	}
 }
 
@@ -44,19 +45,58 @@ func (r *resolver) refuseManyL7(s *service) {
 	}
 }
 
+// l7Policies are those of internal/balance.
+var l7Policies = []lb.Policy{lb.RoundRobin, lb.WeightedRoundRobin, lb.LeastConn, lb.WeightedLeastConn, lb.SourceHash, lb.Maglev}
+
+func (r *resolver) refuseL7Choice(s *service) {
+	switch {
+	case slices.Contains(l7Policies, s.Policy):
+	case s.Policy == lb.DestinationHash, s.Policy == lb.LocalityLeastConn, s.Policy == lb.LocalityReplicated:
+		r.fail(s.spec.Policy.Pos, "", "policy: %s goes by the address that clients ask for, and an l7 service has just one", s.Policy)
+	default:
+		r.fail(s.spec.Policy.Pos, "", "policy: %s is for l4, where it does as the kernel's scheduler; l7 does rr, wrr, lc, wlc, sh and mh", s.Policy)
+	}
+	for key, at := range map[string]Pos{"ports": s.spec.Ports.Pos, "fallback": s.spec.Fallback.Pos} {
+		if at.IsSet() {
+			r.fail(at, "", "%s is for l4: l7's mh hashes the port, its sh does not, and both send clients on", key)
+		}
+	}
+	for _, w := range s.want {
+		for key, at := range map[string]Pos{"upper": w.spec.Upper.Pos, "lower": w.spec.Lower.Pos} {
+			if at.IsSet() {
+				r.fail(at, "", "%s is for l4: l7 has no thresholds", key)
+			}
+		}
+	}
+}
+
+// refuseHashing notes what only sh and mh can be told.
+func (r *resolver) refuseHashing(s *service) {
+	if s.Policy == lb.SourceHash || s.Policy == lb.Maglev {
+		return
+	}
+	if at := s.spec.Ports.Pos; at.IsSet() {
+		r.fail(at, "", "ports is for sh and mh: %s hashes no port", s.Policy)
+	}
+	if at := s.spec.Fallback.Pos; at.IsSet() {
+		r.fail(at, "", "fallback is for sh and mh: %s does not go on from a backend that takes nothing new", s.Policy)
+	}
+}
+
 func (r *resolver) refuseL4(s *service) {
 	spec := &s.spec
 	if s.Forward == lb.FullNAT {
 		r.fail(spec.Forward.Pos, "", "forward: l4 delivers by dr, nat and tun so far, not by %s", s.Forward)
 	}
-	if s.Policy == lb.LeastConn || s.Policy == lb.WeightedLeastConn {
-		r.fail(spec.Policy.Pos, "", "policy: l4 does rr, wrr, sh and mh: it does not count a backend's connections so far, as %s needs", s.Policy)
-	}
+	r.refuseHashing(s)
 	if at := spec.HTTP.Pos; at.IsSet() {
 		r.fail(at, "", "http is for l7: l4 forwards packets and sees no request")
 	}
 	r.refuseQUIC(s)
 	for _, w := range s.want {
+		if w.spec.Lower.IsSet() && w.spec.Lower.Value > w.spec.Upper.Value {
+			r.fail(w.spec.Lower.Pos, "", "lower: %d is above upper, %d", w.spec.Lower.Value, w.spec.Upper.Value)
+		}
 		if s.Forward == lb.NAT || !w.spec.Port.IsSet() || uint16(w.spec.Port.Value) == s.port {
 			continue
 		}

@@ -25,6 +25,7 @@ func TestTheShortFormMeansWhatAnExpertWouldChoose(t *testing.T) {
 			{
 				Name: "web-l4", Plane: lb.L4, Forward: lb.DirectRouting, Policy: lb.Maglev, Check: "default", Backends: backends,
 				VIP: lb.VIP{Addr: netip.MustParseAddrPort("198.18.3.1:80"), Proto: lb.TCP},
+				L4:  lb.L4Options{Ports: true, Fallback: true},
 			},
 			{
 				Name: "web-l7", Plane: lb.L7, Policy: lb.WeightedRoundRobin, Check: "default", Backends: backends,

@@ -60,6 +60,7 @@ type bounds interface {
 type (
 	Port        = Int[portBounds]
 	Weight      = Int[weightBounds]
+	Threshold   = Int[thresholdBounds]
 	Servers     = Int[serverBounds]
 	Clients     = Int[clientBounds]
 	Connections = Int[connectionBounds]
@@ -74,6 +75,7 @@ type (
 type (
 	portBounds       struct{}
 	weightBounds     struct{}
+	thresholdBounds  struct{}
 	serverBounds     struct{}
 	clientBounds     struct{}
 	connectionBounds struct{}
@@ -85,8 +87,11 @@ type (
 	serverIDBounds   struct{}
 )
 
-func (portBounds) bounds() (string, int64, int64)       { return "a port", 1, math.MaxUint16 }
-func (weightBounds) bounds() (string, int64, int64)     { return "a weight", 0, math.MaxInt32 }
+func (portBounds) bounds() (string, int64, int64)   { return "a port", 1, math.MaxUint16 }
+func (weightBounds) bounds() (string, int64, int64) { return "a weight", 0, math.MaxInt32 }
+func (thresholdBounds) bounds() (string, int64, int64) {
+	return "a number of connections", 0, math.MaxInt32
+}
 func (serverBounds) bounds() (string, int64, int64)     { return "a number of servers", 0, 3000 }
 func (clientBounds) bounds() (string, int64, int64)     { return "a number of clients", 0, 250 }
 func (connectionBounds) bounds() (string, int64, int64) { return "a number of connections", 1, 60000 }
@@ -165,9 +170,11 @@ type (
 	tunnels   struct{}
 )
 
-func (planes) words() []string    { return []string{"l4", "l7"} }
-func (forwards) words() []string  { return []string{"dr", "nat", "tun", "fullnat"} }
-func (policies) words() []string  { return []string{"rr", "wrr", "lc", "wlc", "sh", "mh"} }
+func (planes) words() []string   { return []string{"l4", "l7"} }
+func (forwards) words() []string { return []string{"dr", "nat", "tun", "fullnat"} }
+func (policies) words() []string {
+	return []string{"rr", "wrr", "lc", "wlc", "sh", "mh", "sed", "nq", "fo", "ovf", "twos", "dh", "lblc", "lblcr"}
+}
 func (protocols) words() []string { return []string{"tcp", "udp"} }
 func (kinds) words() []string     { return []string{"http", "tcp"} }
 func (methods) words() []string   { return []string{"GET", "HEAD"} }

@@ -45,6 +45,7 @@ func (r *resolver) services() {
 		if s.Plane == lb.L4 {
 			s.Forward = lb.Forward(orWord(s.spec.Forward, string(lb.DirectRouting)))
 			s.Policy = lb.Policy(orWord(s.spec.Policy, string(lb.Maglev)))
+			s.L4.Ports, s.L4.Fallback = hashing(s.Policy, s.spec.Ports, s.spec.Fallback)
 		} else {
 			s.Policy = lb.Policy(orWord(s.spec.Policy, string(lb.WeightedRoundRobin)))
 			s.HTTP = httpOf(s.spec.HTTP)
@@ -56,6 +57,20 @@ func (r *resolver) services() {
 		r.probePort(s)
 		r.refuse(s)
 	}
+}
+
+// hashing says how sh and mh hash: mh by port unless told otherwise, since one
+// client of a lab must spread over backends, and both on from a backend that
+// takes nothing new.
+func hashing(policy lb.Policy, ports, fallback Val[Bool]) (byPort, on bool) {
+	byPort, on = policy == lb.Maglev, policy == lb.SourceHash || policy == lb.Maglev
+	if ports.IsSet() {
+		byPort = bool(ports.Value)
+	}
+	if fallback.IsSet() {
+		on = bool(fallback.Value)
+	}
+	return byPort, on
 }
 
 func orWord[L lexicon](v Val[Enum[L]], otherwise string) string {

@@ -70,7 +70,9 @@ type ServiceSpec struct {
 	Network  Val[NetworkName]  `yaml:"network" default:"(the one that holds vip, or the balancer's first)" doc:"Network of the balancer that the VIP is on."`
 	Forward  Val[ForwardWord]  `yaml:"forward" default:"(dr on l4)" doc:"How l4 delivers to backends: dr (their MAC address), nat (address and port translated both ways), tun (inside another packet, over routers too)."`
 	Tunnel   TunnelSpec        `yaml:"tunnel" default:"(those below)" doc:"tun only: what is put around packets."`
-	Policy   Val[PolicyWord]   `yaml:"policy" default:"(mh on l4, wrr on l7)" doc:"How a backend is chosen: rr, wrr (round robin, weighted), lc, wlc (least connections, weighted), sh (source address hash), mh (Maglev hash of address and port)."`
+	Policy   Val[PolicyWord]   `yaml:"policy" default:"(mh on l4, wrr on l7)" doc:"How a backend is chosen: rr, wrr (round robin, weighted), lc, wlc (least connections, weighted), sh (source address hash), mh (Maglev hash); on l4 also sed, nq, fo, ovf, twos, dh, lblc, lblcr (see the glossary)."`
+	Ports    Val[Bool]         `yaml:"ports" default:"(true for mh)" doc:"l4 with sh or mh only: hash the client's port beside its address."`
+	Fallback Val[Bool]         `yaml:"fallback" default:"(true for sh and mh)" doc:"l4 with sh or mh only: clients whose backend weighs 0 or is overloaded go to another; false refuses them, as IPVS does unless told."`
 	QUIC     Val[Bool]         `yaml:"quic" default:"false" doc:"l4 only, proto udp: packets go to the backend whose server ID is in their connection ID, also after the client's address has changed."`
 	Check    CheckRef          `yaml:"check" default:"default" doc:"What judges the backends: the name of a check, a check, or none."`
 	Backends List[BackendSpec] `yaml:"backends" default:"(every server)" doc:"Backends: names of servers, or mappings."`
@@ -92,6 +94,8 @@ type BackendSpec struct {
 	Node     Val[NodeName]    `yaml:"node" required:"true" short:"true" doc:"Name of the server."`
 	Port     Val[Port]        `yaml:"port" default:"(the service's; where that has several, the one that the client asked for)" doc:"Port of the backend."`
 	Weight   Val[Weight]      `yaml:"weight" default:"1" doc:"Share of the work; 0 takes nothing new."`
+	Upper    Val[Threshold]   `yaml:"upper" default:"0" doc:"l4 only: connections at which the backend takes nothing new; 0: never."`
+	Lower    Val[Threshold]   `yaml:"lower" default:"(three quarters of upper)" doc:"l4 only: connections below which it does again."`
 	Network  Val[NetworkName] `yaml:"network" default:"(the first that it shares with the balancer)" doc:"Network of the server by which it is reached."`
 	ServerID Val[ServerID]    `yaml:"server_id" default:"(the backend's ID in the status, mod 65536)" doc:"With quic: the number that the backend writes into the connection IDs that it chooses."`
 }

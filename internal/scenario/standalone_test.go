@@ -41,7 +41,7 @@ func TestAStandaloneFileOfFiveLinesHasTheDefaultsOfAnExpert(t *testing.T) {
 		Config: lb.Config{
 			Services: []lb.Service{{
 				Name: "web", Plane: lb.L4, VIP: lb.VIP{Addr: addr("192.0.2.10:80"), Proto: lb.TCP},
-				Forward: lb.DirectRouting, Policy: lb.Maglev, L4: lb.L4Options{Ports: true}, Check: "default",
+				Forward: lb.DirectRouting, Policy: lb.Maglev, L4: lb.L4Options{Ports: true, Fallback: true}, Check: "default",
 				Backends: []lb.Backend{
 					{Name: "10.0.0.11", Addr: addr("10.0.0.11:80"), Weight: 1},
 					{Name: "10.0.0.12:8080", Addr: addr("10.0.0.12:8080"), Weight: 1},

@@ -1,0 +1,29 @@
+package l7
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"lbctl/internal/lb"
+)
+
+// policies are those of internal/balance.
+var policies = []string{"rr", "wrr", "lc", "wlc", "sh", "mh"}
+
+// Validate reports what of a service this plane can never do, nil if it can do it all.
+func Validate(v lb.Service) error {
+	switch {
+	case !slices.Contains(policies, string(v.Policy)):
+		return fmt.Errorf("policy %q is for l4: want one of %s", v.Policy, strings.Join(policies, ", "))
+	case v.L4.Ports || v.L4.Fallback:
+		return errors.New("ports and fallback are for l4")
+	}
+	for _, b := range v.Backends {
+		if b.Upper != 0 || b.Lower != 0 {
+			return fmt.Errorf("backend %q: thresholds are for l4", b.Name)
+		}
+	}
+	return nil
+}
