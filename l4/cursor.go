@@ -21,33 +21,24 @@ func (c cursor) word() uint64 { return uint64(c.level)<<32 | uint64(c.place) }
 // after the same changes. Turns that are taken from now until the service is
 // pointed to that table are not counted.
 func (p *Plane) carry(c *change) error {
-	old := c.service.value
-	var next cursor
-	switch same := old.Table != noTable && old.Policy == c.next.Policy; c.next.Policy {
-	case xdpPolicyRR:
-		if !same {
-			break
-		}
-		was, err := p.cursor(old.Table)
-		if err != nil {
-			return err
-		}
-		before, err := p.slotsIn(old)
-		if err != nil {
-			return err
-		}
-		next.place = placeAfter(before, was.place, c.content.slots)
-	case xdpPolicyWRR:
-		if same {
-			was, err := p.cursor(old.Table)
-			if err != nil {
-				return err
-			}
-			next.level = was.level
-		}
-		next.level = ipvs.LevelsAfter(next.level, c.content.ipvs()).Now
-	default:
+	if c.next.Policy != xdpPolicyRR && c.next.Policy != xdpPolicyWRR {
 		return nil
+	}
+	var was, next cursor
+	var before []uint16
+	if old := c.service.value; old.Table != noTable && old.Policy == c.next.Policy {
+		var err error
+		if was, err = p.cursor(old.Table); err != nil {
+			return err
+		}
+		if before, err = p.slotsIn(old); err != nil {
+			return err
+		}
+	}
+	if c.next.Policy == xdpPolicyRR {
+		next.place = placeAfter(before, was.place, c.content.slots)
+	} else {
+		next.level = levelAfter(before, was.level, c.content)
 	}
 	if err := p.objects.Cursors.Put(c.next.Table, next.word()); err != nil {
 		return fmt.Errorf("write cursor: %w", err)
@@ -64,6 +55,24 @@ func placeAfter(before []uint16, place uint32, after []uint16) uint32 {
 		}
 	}
 	return 0
+}
+
+// levelAfter returns wrr's level once those that stayed have changed and the new
+// ones were added, one after another: a level says from which weights it came.
+func levelAfter(before []uint16, level uint32, c *content) uint32 {
+	stays := make(map[uint16]bool, len(before))
+	for _, slot := range before {
+		stays[slot] = true
+	}
+	added := 0
+	for added < len(c.slots) && !stays[c.slots[added]] {
+		added++
+	}
+	members := c.ipvs()
+	for i := added; i >= 0; i-- {
+		level = ipvs.LevelsAfter(level, members[i:]).Now
+	}
+	return level
 }
 
 func (p *Plane) cursor(table uint32) (cursor, error) {

@@ -3,6 +3,7 @@ package l4
 import (
 	"encoding/binary"
 	"net/netip"
+	"path/filepath"
 
 	"github.com/cilium/ebpf"
 
@@ -25,12 +26,15 @@ func rehearse(r *rig) *rehearsal {
 	spec, err := loadRehearsal()
 	ok(r, err)
 	ok(r, spec.Variables[rehearsalVarLocalityExpiration].Set(uint64(localityTicks)))
-	ours := map[string]*ebpf.Map{
-		rehearsalMapBackends: r.objects.Backends, rehearsalMapLoads: r.objects.Loads, rehearsalMapServices: r.objects.Services,
-		rehearsalMapTables: r.objects.Tables, rehearsalMapCursors: r.objects.Cursors, rehearsalMapLocalities: r.objects.Localities,
-	}
-	for _, unused := range []string{rehearsalMapFlows, rehearsalMapFlows6} {
-		spec.Maps[unused].MaxEntries = 1
+	ours := map[string]*ebpf.Map{}
+	for name, m := range spec.Maps {
+		if name[0] == '.' || name == rehearsalMapSteps {
+			continue
+		}
+		pinned, err := ebpf.LoadPinnedMap(filepath.Join(r.options.PinDir, name), nil)
+		ok(r, err)
+		defer pinned.Close()
+		m.MaxEntries, ours[name] = pinned.MaxEntries(), pinned
 	}
 	h := &rehearsal{rig: r}
 	ok(r, spec.LoadAndAssign(&h.objects, &ebpf.CollectionOptions{MapReplacements: ours}))

@@ -55,7 +55,9 @@ func (t *twin) start(h *rehearsal, number int, random *rand.Rand) {
 		b.ID = lb.BackendID(1000*number + i)
 		t.spare = append(t.spare, b)
 	}
-	t.add()
+	for range 4 { // at once
+		t.add()
+	}
 }
 
 // weight is one of those that matter, and now and then any.
@@ -91,7 +93,9 @@ func take(r *rand.Rand, list *[]lb.Backend) lb.Backend {
 func (t *twin) change() {
 	switch n := len(t.v.Backends); t.random.IntN(8) {
 	case 0, 1:
-		t.add()
+		for range t.random.IntN(3) {
+			t.add()
+		}
 	case 2:
 		if t.leaves && n > 0 {
 			t.remove()
