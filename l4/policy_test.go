@@ -170,3 +170,28 @@ func TestMaglevMovesFewOtherKeys(t *testing.T) {
 		}
 	}
 }
+
+// The program says who is overloaded; what Go writes must not take that back
+// between the thresholds, but without thresholds nobody is.
+func TestApplyKeepsTheOverloadMark(t *testing.T) {
+	r := newRig(t)
+	limits := func(upper, lower, weight uint32) lb.Backend {
+		return with(backend(1), func(b *lb.Backend) { b.Upper, b.Lower, b.Weight = upper, lower, weight })
+	}
+	r.apply(snapshot(lb.RoundRobin, limits(3, 1, 1), backend(2)))
+	for i := 1; i <= 6; i++ {
+		r.burst([][]byte{syn(i)})
+	}
+	r.reopen()
+	r.apply(snapshot(lb.RoundRobin, limits(10, 2, 3), backend(2)))
+	if m := r.state.services[0].find(1); m.backend.Upper != 10 || m.backend.Lower != 2 {
+		t.Errorf("thresholds %d and %d are in the slot, want 10 and 2", m.backend.Upper, m.backend.Lower)
+	}
+	if got := r.burst([][]byte{syn(7), syn(8)}); !slices.Equal(got, []int{2, 2}) {
+		t.Errorf("connections went to %v, want 2 and 2: backend 1 is overloaded", got)
+	}
+	r.apply(snapshot(lb.RoundRobin, backend(1), backend(2)))
+	if got := r.burst([][]byte{syn(9), syn(10)}); !slices.Contains(got, 1) {
+		t.Errorf("connections went to %v, but backend 1 has no threshold any more", got)
+	}
+}
