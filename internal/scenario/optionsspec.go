@@ -19,16 +19,7 @@ type OptionsSpec struct {
 	TOA        Val[Bool]       `yaml:"toa" default:"false" doc:"fullnat: tell the client's address in a TCP option."`
 	QUIC       Val[Bool]       `yaml:"quic" default:"false" doc:"udp: stick to the connection ID that the backend chose."`
 	SYNCookies Val[CookieWord] `yaml:"syn_cookies" default:"never" doc:"When SYNs are answered in the backend's place: never, auto (while the service is under a flood), always."`
-	SYNLimit   Val[SYNs]       `yaml:"syn_limit" default:"0" doc:"SYNs per second and client address; 0: unlimited."`
-}
-
-// PersistSpec is persistence as typed.
-type PersistSpec struct {
-	Pos     Pos
-	Timeout Val[Duration] `yaml:"timeout" required:"true" short:"true" doc:"How long a client without connections keeps its backend."`
-	Bits4   Val[Bits4]    `yaml:"bits4" default:"32" doc:"IPv4 clients that share so many bits are one."`
-	Bits6   Val[Bits6]    `yaml:"bits6" default:"128" doc:"The same for IPv6."`
-	Quiesce Val[Bool]     `yaml:"quiesce" default:"false" doc:"A backend of weight 0 loses its clients, too (expire_quiescent_template)."`
+	SYNLimit   Val[SYNRate]    `yaml:"syn_limit" default:"0" doc:"SYNs per second and client address; 0: unlimited."`
 }
 
 // EncapSpec is an encapsulation as typed, where backends have addresses of their own.
@@ -38,29 +29,19 @@ type EncapSpec struct {
 	Port Val[Port]       `yaml:"port" default:"6080" doc:"gue: UDP port."`
 }
 
-// The words and numbers of options.
+// The words of options.
 type (
-	LostWord   = Enum[losts]
 	CookieWord = Enum[cookies]
-	SYNs       = Int[synBounds]
-	Bits4      = Int[bits4Bounds]
-	Bits6      = Int[bits6Bounds]
+	SYNRate    = Int[synBounds]
 )
 
 type (
-	losts       struct{}
-	cookies     struct{}
-	synBounds   struct{}
-	bits4Bounds struct{}
-	bits6Bounds struct{}
+	cookies   struct{}
+	synBounds struct{}
 )
 
-func (losts) words() []string   { return []string{"move", "drop", "expire", "reset"} }
-func (cookies) words() []string { return []string{"never", "auto", "always"} }
-
-func (synBounds) bounds() (string, int64, int64)   { return "a number", 0, math.MaxUint32 }
-func (bits4Bounds) bounds() (string, int64, int64) { return "a number of bits", 1, 32 }
-func (bits6Bounds) bounds() (string, int64, int64) { return "a number of bits", 1, 128 }
+func (cookies) words() []string                  { return []string{"never", "auto", "always"} }
+func (synBounds) bounds() (string, int64, int64) { return "a number of SYNs", 0, math.MaxUint32 }
 
 // options resolves what was typed of a service with this policy.
 func (o OptionsSpec) options(policy lb.Policy) lb.L4Options {
