@@ -2,7 +2,6 @@ package scenario
 
 import (
 	"math"
-	"time"
 
 	"lbctl/internal/lb"
 )
@@ -48,23 +47,15 @@ func (o OptionsSpec) options(policy lb.Policy) lb.L4Options {
 	o = filled(o)
 	out := lb.L4Options{
 		OnePacket: bool(o.OnePacket.Value),
+		Persist:   o.Persist.persistence(),
+		Lost:      lostOf(o.Lost.Value),
 		TOA:       bool(o.TOA.Value),
 		QUIC:      bool(o.QUIC.Value),
 		SYNLimit:  uint32(o.SYNLimit.Value),
 	}
 	out.Ports, out.Fallback = hashing(policy, o.Ports, o.Fallback)
-	if o.Lost.Value != "move" {
-		out.Lost = lb.Lost(o.Lost.Value)
-	}
 	if o.SYNCookies.Value != "never" {
 		out.SYNCookies = lb.SYNCookies(o.SYNCookies.Value)
-	}
-	if o.Persist.Pos.IsSet() {
-		p := filled(o.Persist)
-		out.Persist = lb.Persistence{
-			Timeout: time.Duration(p.Timeout.Value), Bits4: uint8(p.Bits4.Value),
-			Bits6: uint8(p.Bits6.Value), Quiesce: bool(p.Quiesce.Value),
-		}
 	}
 	if o.Tunnel.Pos.IsSet() {
 		out.Tunnel.Kind = lb.TunnelKind(o.Tunnel.Kind.Value)

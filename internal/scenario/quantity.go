@@ -10,10 +10,11 @@ import (
 	"time"
 )
 
-// Duration is a positive time span, Pause one that may be zero.
+// Duration is a positive time span, Pause one that may be zero, Stay one of a second or more.
 type (
 	Duration = Span[positive]
 	Pause    = Span[orZero]
+	Stay     = Span[aSecond]
 )
 
 // Span is a time span from L's lowest to a day.
@@ -24,10 +25,12 @@ type lowest interface{ lowest() time.Duration }
 type (
 	positive struct{}
 	orZero   struct{}
+	aSecond  struct{}
 )
 
 func (positive) lowest() time.Duration { return time.Millisecond }
 func (orZero) lowest() time.Duration   { return 0 }
+func (aSecond) lowest() time.Duration  { return time.Second }
 
 const (
 	longest         = 24 * time.Hour

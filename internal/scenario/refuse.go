@@ -22,6 +22,11 @@ func (r *resolver) refuse(s *service) {
 		if at := s.spec.Forward.Pos; at.IsSet() {
 			r.fail(at, "", "forward is for l4: l7 makes its own connections to backends")
 		}
+		for _, at := range []Pos{s.spec.Persist.Pos, s.spec.OnePacket.Pos, s.spec.Lost.Pos} {
+			if at.IsSet() {
+				r.fail(at, "", "persist, one_packet and lost are for l4: l7 has requests, not flows of packets")
+			}
+		}
 		if s.VIP.Proto == lb.UDP {
 			r.fail(s.spec.Proto.Pos, "", "proto: l7 speaks HTTP/1.1, which needs tcp")
 		}
@@ -93,6 +98,15 @@ func (r *resolver) refuseL4(s *service) {
 		r.fail(at, "", "http is for l7: l4 forwards packets and sees no request")
 	}
 	r.refuseQUIC(s)
+	if s.L4.OnePacket && s.VIP.Proto != lb.UDP {
+		r.fail(spec.OnePacket.Pos, "", "one_packet: want proto udp, for a TCP connection is more than one packet")
+	}
+	if s.L4.OnePacket && s.Forward == lb.NAT {
+		r.fail(spec.OnePacket.Pos, "", "one_packet: not under nat, where nothing remembered means that no reply can be translated")
+	}
+	if s.L4.Lost == lb.LostResets && s.VIP.Proto != lb.TCP {
+		r.fail(spec.Lost.Pos, "", "lost: reset needs proto tcp, for only TCP has a RST")
+	}
 	for _, w := range s.want {
 		if w.spec.Lower.IsSet() && w.spec.Lower.Value > w.spec.Upper.Value {
 			r.fail(w.spec.Lower.Pos, "", "lower: %d is above upper, %d", w.spec.Lower.Value, w.spec.Upper.Value)

@@ -46,6 +46,7 @@ func (r *resolver) services() {
 			s.Forward = lb.Forward(orWord(s.spec.Forward, string(lb.DirectRouting)))
 			s.Policy = lb.Policy(orWord(s.spec.Policy, string(lb.Maglev)))
 			s.L4.Ports, s.L4.Fallback = hashing(s.Policy, s.spec.Ports, s.spec.Fallback)
+			s.L4.Persist, s.L4.OnePacket, s.L4.Lost = s.spec.Persist.persistence(), bool(s.spec.OnePacket.Value), lostOf(s.spec.Lost.Value)
 		} else {
 			s.Policy = lb.Policy(orWord(s.spec.Policy, string(lb.WeightedRoundRobin)))
 			s.HTTP = httpOf(s.spec.HTTP)

@@ -77,6 +77,10 @@ type ServiceSpec struct {
 	Check    CheckRef          `yaml:"check" default:"default" doc:"What judges the backends: the name of a check, a check, or none."`
 	Backends List[BackendSpec] `yaml:"backends" default:"(every server)" doc:"Backends: names of servers, or mappings."`
 	HTTP     HTTPSpec          `yaml:"http" default:"(those below)" doc:"l7 only: timeouts, retries and connections kept."`
+
+	Persist   PersistSpec   `yaml:"persist" default:"(off)" doc:"l4 only: a client's connections all go to one backend; how long after the last one, or a mapping."`
+	OnePacket Val[Bool]     `yaml:"one_packet" default:"false" doc:"l4 with proto udp only: each datagram goes to a backend of its own, and none is remembered."`
+	Lost      Val[LostWord] `yaml:"lost" default:"move" doc:"l4 only: what becomes of a connection whose backend is disabled, down or gone. move (to another backend, which resets it), drop (its packets are, until it is idle for long), expire (it is forgotten), reset (both ends get a RST)."`
 }
 
 // MatchSpec is what clients may address beside a service's VIP, as typed.
