@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cilium/ebpf"
+
 	"lbctl/internal/lb"
 )
 
@@ -14,6 +16,10 @@ func (r *rig) flows() map[int]xdpFlow {
 	ok(r, eachFlow(r.objects.Flows, func(k xdpTuple4, f xdpFlow) { out[int(toPort(k.Sport))] = f }))
 	ok(r, eachFlow(r.objects.Flows6, func(k xdpTuple6, f xdpFlow) { out[int(toPort(k.Sport))] = f }))
 	return out
+}
+
+func eachFlow[K xdpTuple4 | xdpTuple6](table *ebpf.Map, visit func(K, xdpFlow)) error {
+	return eachEntry(table, func(k K, f xdpFlow) bool { visit(k, f); return true })
 }
 
 // entries counts what is in both flow tables, tombstones included.

@@ -1,6 +1,7 @@
 package l4
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -8,6 +9,8 @@ import (
 	"slices"
 
 	"github.com/cilium/ebpf"
+
+	"lbctl/internal/lb"
 )
 
 // keys are what the program finds services by, as they stand in the maps.
@@ -55,6 +58,19 @@ func (s *state) readKeys(maps *xdpMaps) error {
 		return fmt.Errorf("read services: %w", err)
 	}
 	return nil
+}
+
+// first is the lowest VIP of a service, if it has one.
+func (k *keys) first(v *service) lb.VIP {
+	var found lb.VIP
+	for key, value := range k.vips {
+		vip := fromVIP(key)
+		if value.Flags&xdpServiceFlagNOBODY == 0 && value.Index == v.value.Index &&
+			(!found.Addr.IsValid() || cmp.Or(vip.Addr.Compare(found.Addr), cmp.Compare(vip.Proto, found.Proto)) < 0) {
+			found = vip
+		}
+	}
+	return found
 }
 
 // writeKeys makes each key of d lead to its service as that is now. Other keys

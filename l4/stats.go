@@ -1,7 +1,6 @@
 package l4
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -131,26 +130,6 @@ func (l xdpLoad) levels() (active, inactive uint64) {
 	low := int32(uint32(l.Flows))
 	high := int32((l.Flows - uint64(int64(low))) >> 32)
 	return uint64(max(high, 0)), uint64(max(low, 0))
-}
-
-// eachFlow visits a flow table in batches. Flows that come or go meanwhile
-// may or may not be visited.
-func eachFlow[K xdpTuple4 | xdpTuple6](flows *ebpf.Map, visit func(K, xdpFlow)) error {
-	const batch = 4096
-	keys, values := make([]K, batch), make([]xdpFlow, batch)
-	var cursor ebpf.MapBatchCursor
-	for {
-		n, err := flows.BatchLookup(&cursor, keys, values, nil)
-		for i := range n {
-			visit(keys[i], values[i])
-		}
-		if errors.Is(err, ebpf.ErrKeyNotExist) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
 }
 
 // EnableRunTime makes the kernel account for the time that BPF programs take,
