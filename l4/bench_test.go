@@ -256,3 +256,32 @@ func (r *rig) packets(verdict string) uint64 {
 	r.Fatalf("no verdict %s", verdict)
 	return 0
 }
+
+// BenchmarkSweep gives the time that a sweep takes per entry, of a million flows
+// that live and of as many that expire and are deleted.
+func BenchmarkSweep(b *testing.B) {
+	const flows = 1 << 20
+	r := newRig(b)
+	r.options.MaxFlows = flows
+	r.empty()
+	r.apply(snapshot(lb.Maglev, backends(4)...))
+	packet := from(7, "ACK").bytes()
+	packet[26] = 10
+	fill := kind{proto: lb.TCP}.wrap(b, r.program(hook), packet, changed(packet, r.send(packet).out), flows-1)
+	best := map[string]time.Duration{"live": time.Hour, "expiring": time.Hour, "deleted": time.Hour}
+	sweep := func(what string) {
+		ok(b, r.Sweep())
+		best[what] = min(best[what], r.sweeper.took)
+	}
+	for b.Loop() {
+		r.cost(fill, packet, flows, xdpTx)
+		sweep("live")
+		r.age(DefaultTimeouts.TCP + time.Second)
+		sweep("expiring")
+		sweep("deleted")
+	}
+	for what, took := range best {
+		b.ReportMetric(float64(took)/flows, "ns/"+what)
+	}
+	b.ReportMetric(0, "ns/op")
+}

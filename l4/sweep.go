@@ -23,8 +23,9 @@ const (
 // sweeper runs the program's sweep again and again. See bpf/sweep.h.
 type sweeper struct {
 	watch   watch
-	running sync.Mutex // a sweep is; guards until
+	running sync.Mutex // a sweep is; guards took and until
 
+	took  time.Duration
 	until time.Time // rest
 
 	mu      sync.Mutex // guards what follows
@@ -73,7 +74,8 @@ func (p *Plane) Sweep() error {
 		return fmt.Errorf("sweep: %w", err)
 	}
 	end := time.Now()
-	s.until = end.Add(sweepRest * end.Sub(begin))
+	s.took = end.Sub(begin)
+	s.until = end.Add(sweepRest * s.took)
 	s.mu.Lock()
 	s.last = found
 	s.expired[0] += found.Flows.Expired
