@@ -45,16 +45,18 @@ func (b *builder) prepare() error {
 // and says why. Where nothing can be tried, there will be no lab: the doctor, who
 // is asked next, has the remedy.
 func chooseHook(sc *scenario.Scenario) (told lb.Hook) {
-	balancer := sc.Topology.Balancer()
-	if balancer == nil {
+	balancers := sc.Topology.Balancers()
+	if len(balancers) == 0 {
 		return lb.HookAuto
 	}
-	told = balancer.Hook
+	told = balancers[0].Hook
 	if told != lb.HookAuto {
 		return told
 	}
 	if hook, err := l4.AutoOnVeth(); err == nil {
-		balancer.Hook = hook
+		for _, b := range balancers {
+			b.Hook = hook
+		}
 	}
 	return told
 }

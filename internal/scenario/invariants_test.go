@@ -59,8 +59,14 @@ func checkInvariants(t testing.TB, s *Scenario) {
 			keys[c.Key] = true
 		}
 	}
-	if balancers != 1 {
-		t.Errorf("%d balancers", balancers)
+	if balancers != 1 && (balancers != 2 || s.Failover == Failover{}) {
+		t.Errorf("%d balancers, failover %+v", balancers, s.Failover)
+	}
+	for _, f := range s.Topology.Floating {
+		if other := owner[f.Addr]; other != "" || balancers != 2 {
+			t.Errorf("floating address %s is %q's, of %d balancers", f.Addr, other, balancers)
+		}
+		owner[f.Addr] = "the active balancer"
 	}
 	for _, n := range s.Topology.Nodes {
 		for _, route := range n.Routes {

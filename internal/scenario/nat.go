@@ -28,7 +28,7 @@ func (r *resolver) backendAddr(s *service, n *node, net *network) netip.Addr {
 	}
 	net.taken[addr] = holder{who: "node " + n.Name + " under nat"}
 	link.Addrs = append(link.Addrs, netip.PrefixFrom(addr, addr.BitLen()))
-	n.overBalancer = append(n.overBalancer, Route{Dst: everywhere(s.six), Via: r.balancer.addr(net, s.six), From: addr})
+	n.overBalancer = append(n.overBalancer, Route{Dst: everywhere(s.six), Via: r.overActive(n, net, s.six), From: addr})
 	return addr
 }
 

@@ -18,6 +18,7 @@ func (s *Spec) Resolve() (*Scenario, error) {
 	r := &resolver{source: s.src.fresh(), spec: s}
 	r.networks()
 	r.roster()
+	r.refuseFailover()
 	r.checks()
 	r.services()
 	workloads := r.workloads()
@@ -44,6 +45,7 @@ func (s *Spec) Resolve() (*Scenario, error) {
 		Name:      string(s.Name.Value),
 		Topology:  r.topology(),
 		Config:    r.config(),
+		Failover:  r.failover(),
 		Workloads: workloads,
 		Compare:   compare,
 	}, nil
@@ -57,10 +59,12 @@ type resolver struct {
 	netNamed map[string]*network
 	nodes    []*node
 	named    map[string]*node
-	balancer *node
+	balancer *node // the active one
+	standby  *node // nil: there is none
 	svcs     []*service
 	svcNamed map[string]*service
 	known    map[string]lb.Check // checks by name
+	floating []Floating
 }
 
 // topology collects the result of the second pass.
@@ -72,6 +76,7 @@ func (r *resolver) topology() Topology {
 	for _, n := range r.nodes {
 		t.Nodes = append(t.Nodes, n.Node)
 	}
+	t.Floating = r.floating
 	return t
 }
 

@@ -27,8 +27,8 @@ var shortNames = map[Role]string{RoleClient: "c", RoleBalancer: "lb", RoleServer
 // roleOrder is the order of nodes in a Topology.
 var roleOrder = []Role{RoleClient, RoleBalancer, RoleRouter, RoleServer}
 
-// roster lists the nodes: those that clients and servers make, refined or
-// joined by those of nodes, and a balancer if there is none.
+// roster lists the nodes: those that clients, servers and balancers make,
+// refined or joined by those of nodes.
 func (r *resolver) roster() {
 	declared := map[Role]bool{}
 	for _, e := range r.spec.Nodes.Entries {
@@ -36,9 +36,7 @@ func (r *resolver) roster() {
 	}
 	r.named = map[string]*node{}
 	r.implied(RoleClient, count(r.spec.Clients, declared[RoleClient], 1), r.spec.Clients.Pos)
-	if !declared[RoleBalancer] {
-		r.implied(RoleBalancer, 1, Pos{})
-	}
+	r.implied(RoleBalancer, count(r.spec.Balancers, declared[RoleBalancer], 1), r.spec.Balancers.Pos)
 	r.implied(RoleServer, count(r.spec.Servers, declared[RoleServer], 3), r.spec.Servers.Pos)
 	for _, e := range limited(r, "nodes", r.spec.Nodes.Entries, maxNodes) {
 		r.declare(e)
@@ -92,9 +90,6 @@ func (r *resolver) declare(e Entry[NodeName, NodeSpec]) {
 }
 
 func makerOf(role Role) string {
-	if role == RoleBalancer {
-		return "the default"
-	}
 	return string(role) + "s"
 }
 
@@ -145,17 +140,37 @@ func (r *resolver) joinNetworks(n *node) {
 	}
 }
 
-// checkNode refuses what a node's role has no use for, and a second balancer.
+// hookOf finds where a balancer takes packets. Two do so alike, as the links of
+// the lab are made for the one hook or the other.
+func (r *resolver) hookOf(n *node) {
+	n.Hook = lb.HookAuto
+	if r.balancer != nil && n != r.balancer {
+		n.Hook = r.balancer.Hook
+	}
+	if typed := n.spec.Hook; typed.IsSet() {
+		if n == r.standby && lb.Hook(typed.Value) != n.Hook {
+			r.fail(typed.Pos, "", "hook: %s takes packets by %s, and its standby must do so, too, not by %s", r.balancer.Name, n.Hook, typed.Value)
+		}
+		n.Hook = lb.Hook(typed.Value)
+	}
+}
+
+// checkNode refuses what a node's role has no use for, a third balancer, and a
+// standby that could not take over because it is elsewhere.
 func (r *resolver) checkNode(n *node) {
 	switch {
 	case n.Role != RoleBalancer:
 	case r.balancer == nil:
 		r.balancer = n
+	case r.standby != nil:
+		r.fail(n.at, "", "%s is a third balancer beside %s and %s: a lab has one, or two that take over from each other", n.Name, r.balancer.Name, r.standby.Name)
+	case !slices.Equal(n.nets, r.balancer.nets):
+		r.fail(n.at, "", "networks: standby %s must be on the same ones as %s, in the same order: it takes over what %s has on each link", n.Name, r.balancer.Name, r.balancer.Name)
 	default:
-		r.fail(n.at, "", "%s is a second balancer beside %s: a lab has exactly one so far", n.Name, r.balancer.Name)
+		r.standby = n
 	}
 	if n.Role == RoleBalancer {
-		n.Hook = lb.Hook(orWord(n.spec.Hook, string(lb.HookAuto)))
+		r.hookOf(n)
 	} else if at := n.spec.Hook.Pos; at.IsSet() {
 		r.fail(at, "", "hook is for balancers: %s is a %s", n.Name, n.Role)
 	}

@@ -130,7 +130,7 @@ func (r *resolver) routes() {
 	}
 }
 
-// prefixRoutes lead a node to the prefixes of services: to the balancer itself
+// prefixRoutes lead a node to the prefixes of services: to the active balancer
 // where they share a network, or else the way to its network.
 func (r *resolver) prefixRoutes(n *node) (out []Route) {
 	seen := map[netip.Prefix]bool{}
@@ -141,7 +141,7 @@ func (r *resolver) prefixRoutes(n *node) (out []Route) {
 			}
 			seen[p] = true
 			if n.on(s.net) {
-				out = append(out, Route{Dst: p, Via: r.balancer.addr(s.net, s.six)})
+				out = append(out, Route{Dst: p, Via: r.overActive(n, s.net, s.six)})
 				continue
 			}
 			to := s.net.subnet(s.six)

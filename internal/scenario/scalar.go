@@ -63,6 +63,7 @@ type (
 	Threshold   = Int[thresholdBounds]
 	Servers     = Int[serverBounds]
 	Clients     = Int[clientBounds]
+	Balancers   = Int[balancerBounds]
 	Connections = Int[connectionBounds]
 	Rounds      = Int[roundBounds]
 	Results     = Int[resultBounds]
@@ -78,6 +79,7 @@ type (
 	thresholdBounds  struct{}
 	serverBounds     struct{}
 	clientBounds     struct{}
+	balancerBounds   struct{}
 	connectionBounds struct{}
 	roundBounds      struct{}
 	resultBounds     struct{}
@@ -94,6 +96,7 @@ func (thresholdBounds) bounds() (string, int64, int64) {
 }
 func (serverBounds) bounds() (string, int64, int64)     { return "a number of servers", 0, 3000 }
 func (clientBounds) bounds() (string, int64, int64)     { return "a number of clients", 0, 250 }
+func (balancerBounds) bounds() (string, int64, int64)   { return "a number of balancers", 1, 2 }
 func (connectionBounds) bounds() (string, int64, int64) { return "a number of connections", 1, 60000 }
 func (roundBounds) bounds() (string, int64, int64)      { return "a number of rounds", 1, 100 }
 func (resultBounds) bounds() (string, int64, int64)     { return "a number of results in a row", 1, 100 }

@@ -13,6 +13,7 @@ type Scenario struct {
 	Name      string     `json:"name"`
 	Topology  Topology   `json:"topology"`
 	Config    lb.Config  `json:"config"`
+	Failover  Failover   `json:"failover,omitzero"` // of a lab with two balancers
 	Workloads []Workload `json:"workloads"`
 	Compare   Compare    `json:"compare"`
 }
@@ -39,30 +40,40 @@ type Compare struct {
 
 // Topology is the network of a lab: what lab.Up creates.
 type Topology struct {
-	Lab      string    `json:"lab"`
-	Networks []Network `json:"networks"`
-	Nodes    []Node    `json:"nodes"`
+	Lab      string     `json:"lab"`
+	Networks []Network  `json:"networks"`
+	Nodes    []Node     `json:"nodes"`
+	Floating []Floating `json:"floating,omitempty"` // with two balancers only
 
 	// TunnelSources is at most one prefix of each family, out of which the
-	// balancer takes outer sources for the flows of tun by IPIP.
+	// balancers take outer sources for the flows of tun by IPIP.
 	TunnelSources []netip.Prefix `json:"tunnel_sources,omitempty"`
 }
 
-// Balancer returns the node that forwards. Every Topology that was resolved has one.
-func (t Topology) Balancer() *Node {
+// Floating is an address that the active one of two balancers holds on the link
+// of that name: a VIP, or the next hop of what is routed over it. It is on no Link of
+// a Node, because which balancer has it changes while the lab is up.
+type Floating struct {
+	Link string     `json:"link"`
+	Addr netip.Addr `json:"addr"`
+}
+
+// Balancers returns the nodes that forward: one, or the first active one and its
+// standby, with the same hook.
+func (t Topology) Balancers() (out []*Node) {
 	for i := range t.Nodes {
 		if t.Nodes[i].Role == RoleBalancer {
-			return &t.Nodes[i]
+			out = append(out, &t.Nodes[i])
 		}
 	}
-	return nil
+	return out
 }
 
 // Offloads reports whether links leave checksums and segmentation to whoever
 // sends a packet on in the end. XDP would forget that something is left to do.
 func (t Topology) Offloads() bool {
-	b := t.Balancer()
-	return b != nil && b.Hook == lb.HookTCX
+	b := t.Balancers()
+	return len(b) > 0 && b[0].Hook == lb.HookTCX
 }
 
 // Network is one Ethernet segment.
@@ -103,7 +114,7 @@ type Link struct {
 	Network string `json:"network"`
 	Name    string `json:"name"` // eth0, eth1, … in the order of the node's networks
 	MAC     string `json:"mac"`  // derived from the first address, so that it survives a rebuild
-	// IPv4 first; the VIPs of a balancer, as /32 and /128, last. IPv6 ones are
+	// IPv4 first; the VIPs of an only balancer, as /32 and /128, last. IPv6 ones are
 	// added without duplicate detection (IFA_F_NODAD), a /128 with a preferred
 	// lifetime of 0: else the kernel takes the VIP as source of the balancer's own
 	// connections, since its longer prefix matches better (RFC 6724, rule 8).

@@ -218,7 +218,7 @@ func TestEveryKeyHasADescriptionAndADefaultThatParses(t *testing.T) {
 		}
 	}
 	eachSection(look)
-	if sections < 13 {
+	if sections < 14 {
 		t.Errorf("only %d sections were visited", sections)
 	}
 	eachSectionOf[StandaloneSpec](look)

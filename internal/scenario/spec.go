@@ -11,9 +11,11 @@ type Spec struct {
 	IPv6      Val[Bool]                     `yaml:"ipv6" default:"false" doc:"Give every network an IPv6 subnet beside its IPv4 one."`
 	Clients   Val[Clients]                  `yaml:"clients" default:"(1, or 0 if nodes declares a client)" doc:"Make clients c1, c2 and so on."`
 	Servers   Val[Servers]                  `yaml:"servers" default:"(3, or 0 if nodes declares a server)" doc:"Make servers s1, s2 and so on."`
+	Balancers Val[Balancers]                `yaml:"balancers" default:"(1, or 0 if nodes declares a balancer)" doc:"Make balancers lb1 and lb2. Of two, one is active and the other its standby."`
 	Networks  Map[NetworkName, NetworkSpec] `yaml:"networks" default:"(one, lan)" doc:"Networks by name."`
-	Nodes     Map[NodeName, NodeSpec]       `yaml:"nodes" default:"(a balancer lb1)" doc:"Nodes by name. An entry for c1 or s1 that clients or servers makes refines it, any other adds a node."`
+	Nodes     Map[NodeName, NodeSpec]       `yaml:"nodes" default:"(none)" doc:"Nodes by name. An entry for c1, s1 or lb1 that clients, servers or balancers makes refines it, any other adds a node."`
 	Services  Map[NodeName, ServiceSpec]    `yaml:"services" required:"true" doc:"Services by name."`
+	Failover  FailoverSpec                  `yaml:"failover" default:"(those below)" doc:"With two balancers: how the standby takes over."`
 	Checks    Map[NodeName, CheckSpec]      `yaml:"checks" default:"(none)" doc:"Checks by name. One named default replaces the default check."`
 	Workloads Map[NodeName, WorkloadSpec]   `yaml:"workloads" default:"(keepalive: 64 connections; connect: the same with keepalive: false)" doc:"Kinds of load by name."`
 	Compare   CompareSpec                   `yaml:"compare" default:"(nothing is compared)" doc:"Services to measure side by side."`
@@ -110,6 +112,16 @@ type TunnelSpec struct {
 	Kind Val[TunnelWord] `yaml:"kind" default:"ipip" short:"true" doc:"ipip (an IP header: 20 bytes, 40 of IPv6) or gue (UDP and an IP header: 28 or 48 bytes)."`
 	Port Val[Port]       `yaml:"port" default:"(6080)" doc:"gue only: UDP port of the servers."`
 	IPv6 Val[Bool]       `yaml:"ipv6" default:"(as the VIP)" doc:"Reach backends by their IPv6 addresses, whatever the VIP's family."`
+}
+
+// FailoverSpec is how a standby balancer takes over, as typed.
+type FailoverSpec struct {
+	Pos      Pos
+	Takeover Val[TakeoverWord] `yaml:"takeover" default:"manual" doc:"manual (by lbctl failover) or auto (also once three adverts of the active balancer are missing)."`
+	Advert   Val[Duration]     `yaml:"advert" default:"1s" doc:"Between two adverts of the active balancer."`
+	Sync     Val[SyncWord]     `yaml:"sync" default:"established" doc:"From when on the standby is told of a l4 flow: established (more than a SYN was seen), opening (its first packet), off (never)."`
+	Batch    Val[Duration]     `yaml:"batch" default:"100ms" doc:"Longest that a flow waits for others to be sent with it."`
+	Refresh  Val[Duration]     `yaml:"refresh" default:"10s" doc:"Between two tellings of a flow that goes on as it is."`
 }
 
 // HTTPSpec is how l7 treats connections, as typed.

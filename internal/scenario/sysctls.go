@@ -35,6 +35,12 @@ func (r *resolver) sysctls() {
 		// went, with the VIP as source. The larger of all and the link counts.
 		set("net.ipv4.conf.all.rp_filter", "0")
 		each("net.ipv4.conf.", ".rp_filter", "0")
+		if n.Role == RoleBalancer && r.standby != nil {
+			set("net.ipv4.ip_nonlocal_bind", "1") // l7 listens at VIPs that the other balancer holds
+			if six {
+				set("net.ipv6.ip_nonlocal_bind", "1")
+			}
+		}
 		switch n.Role {
 		case RoleRouter:
 			set("net.ipv4.conf.all.send_redirects", "0") // or clients learn ways around the topology

@@ -54,12 +54,17 @@ func appendNew[T comparable](list []T, item T) []T {
 	return append(list, item)
 }
 
-// outerSources are what the balancer's outer headers may bear: its own addresses
-// and its pool.
+// outerSources are what outer headers may bear: the balancers' own addresses and
+// their pool.
 func (r *resolver) outerSources(six bool) (out []netip.Prefix) {
-	for _, net := range r.balancer.nets {
-		if own := r.balancer.addr(net, six); own.IsValid() {
-			out = append(out, netip.PrefixFrom(own, own.BitLen()))
+	for _, b := range []*node{r.balancer, r.standby} {
+		if b == nil {
+			continue
+		}
+		for _, net := range b.nets {
+			if own := b.addr(net, six); own.IsValid() {
+				out = append(out, netip.PrefixFrom(own, own.BitLen()))
+			}
 		}
 	}
 	for _, pool := range r.tunnelSources() {
@@ -72,14 +77,14 @@ func (r *resolver) outerSources(six bool) (out []netip.Prefix) {
 
 // poolAt is where the balancers' block ends in addresses that are a pool for
 // outer sources: 16 of them, 198.18.2.240/28 and 2001:2::2f0/124. They are on the
-// balancer's own network, where it is reached, so no router's reverse path filter
+// balancers' own network, where they are reached, so no router's reverse path filter
 // minds them.
 const (
 	poolAt   = 240
 	poolBits = 4
 )
 
-// tunnelSources are the balancer's pools. There is none where the balancer is on
+// tunnelSources are the balancers' pools. There is none where they are on
 // several networks, the network is small or somebody has one of the addresses.
 func (r *resolver) tunnelSources() (out []netip.Prefix) {
 	if len(r.balancer.nets) != 1 {

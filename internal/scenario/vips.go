@@ -38,7 +38,7 @@ func (r *resolver) chooseVIP(s *service) {
 }
 
 // finishLinks orders each link's addresses, puts the VIPs on the balancer's
-// links and derives the MAC addresses.
+// links, or makes them floating if there are two, and derives the MAC addresses.
 func (r *resolver) finishLinks() {
 	for _, n := range r.nodes {
 		for i := range n.Links {
@@ -47,8 +47,14 @@ func (r *resolver) finishLinks() {
 			if len(l.Addrs) > 0 {
 				l.MAC = mac(l.Addrs[0].Addr())
 			}
-			if n == r.balancer {
+			switch {
+			case n != r.balancer:
+			case r.standby == nil:
 				l.Addrs = append(l.Addrs, r.vipsOn(n.nets[i])...)
+			default:
+				for _, vip := range r.vipsOn(n.nets[i]) {
+					r.floating = append(r.floating, Floating{l.Name, vip.Addr()})
+				}
 			}
 		}
 	}
