@@ -23,6 +23,7 @@ var floors = map[string]int{
 	"lbctl/l7":                2,
 	"lbctl/healthcheck":       2,
 	"lbctl/internal/lab":      2,
+	"lbctl/internal/takeover": 2,
 	"lbctl/internal/traffic":  2,
 	"lbctl/ctl":               3,
 	"lbctl/internal/report":   3,
@@ -48,7 +49,7 @@ var fences = []struct {
 	{"github.com/urfave/cli", "the command line is a shell around the client", []string{"lbctl/ctl/cli"}},
 	{"github.com/gorilla/mux", "HTTP is how one talks to the controller, nowhere else", []string{"lbctl/ctl"}},
 	{"github.com/goccy/go-yaml", "a scenario is parsed in one place; output goes through the CLI's printer", []string{"lbctl/internal/scenario", "lbctl/ctl/cli"}},
-	{"github.com/vishvananda/netlink", "only those who build links or follow neighbours", []string{"lbctl/internal/netns", "lbctl/internal/lab", "lbctl/l4"}},
+	{"github.com/vishvananda/netlink", "only those who build links or follow neighbours", []string{"lbctl/internal/netns", "lbctl/internal/lab", "lbctl/internal/takeover", "lbctl/l4"}},
 }
 
 type listed struct {
