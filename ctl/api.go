@@ -46,6 +46,7 @@ func (a *api) routes() []route {
 		{"GET", "/v1/config", "the desired configuration; its ETag goes with If-Match", a.config},
 		{"PUT", "/v1/config", "replace the desired configuration; answers with the changes", a.configure},
 		{"PATCH", "/v1/services/{service}/backends/{backend}", "set a backend's admin state or weight", a.setBackend},
+		{"POST", "/v1/failover", "make the other of two balancers active", a.failover},
 		{"GET", "/v1/events", "events as lines of JSON; ?since=N after that one, ?follow=false ends with the last", a.eventStream},
 		{"POST", "/v1/wait", "wait until the planes have applied a revision and checks have judged", a.wait},
 		{"POST", "/v1/shutdown", "end the daemon; forwarding goes on", a.end},

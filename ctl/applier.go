@@ -15,6 +15,7 @@ const applyTimeout = 30 * time.Second
 // Plane is a plane that the Controller may have to open.
 type Plane struct {
 	Name lb.Plane
+	Node string // the balancer that it is on; empty if the lab has one
 	// Open loads the plane or adopts the one that runs. It is tried again while it fails.
 	Open func(context.Context) (DataPlane, error)
 	// Validate reports what of a service the plane can never do; may be nil. Without
@@ -36,10 +37,18 @@ type applier struct {
 	reading chan struct{} // capacity 1: a call of open.Stats
 }
 
+// String returns "l4", or "l4 on lb2" where there are two.
+func (p Plane) String() string {
+	if p.Node == "" {
+		return string(p.Name)
+	}
+	return string(p.Name) + " on " + p.Node
+}
+
 func newApplier(p Plane, event func(Event), changed func()) *applier {
 	return &applier{
 		plane: p, mailbox: make(chan lb.Snapshot, 1), event: event, changed: changed,
-		status:  PlaneStatus{Name: p.Name, State: PlaneIdle, Since: time.Now()},
+		status:  PlaneStatus{Name: p.Name, Node: p.Node, State: PlaneIdle, Since: time.Now()},
 		reading: make(chan struct{}, 1),
 	}
 }
@@ -110,16 +119,16 @@ func (a *applier) try(ctx context.Context, s lb.Snapshot) error {
 	if open == nil {
 		opened, err := a.plane.Open(ctx)
 		if err != nil {
-			return fmt.Errorf("plane %s: open: %w", a.plane.Name, err)
+			return fmt.Errorf("plane %s: open: %w", a.plane, err)
 		}
 		open = opened
 		a.mu.Lock()
 		a.open = opened
 		a.mu.Unlock()
-		a.event(Event{Kind: EventPlane, Plane: a.plane.Name, Revision: s.Revision, Message: fmt.Sprintf("plane %s is open", a.plane.Name)})
+		a.event(Event{Kind: EventPlane, Plane: a.plane.Name, Node: a.plane.Node, Revision: s.Revision, Message: fmt.Sprintf("plane %s is open", a.plane)})
 	}
 	if err := open.Apply(ctx, s); err != nil {
-		return fmt.Errorf("plane %s: %w", a.plane.Name, err)
+		return fmt.Errorf("plane %s: %w", a.plane, err)
 	}
 	return nil
 }
@@ -136,8 +145,8 @@ func (a *applier) succeeded(revision uint64) {
 	a.mu.Unlock()
 	if streak > 0 {
 		a.event(Event{
-			Kind: EventApplyRecovered, Plane: a.plane.Name, Revision: revision, Failures: streak,
-			Message: fmt.Sprintf("plane %s has revision %d after %d failed attempts", a.plane.Name, revision, streak),
+			Kind: EventApplyRecovered, Plane: a.plane.Name, Node: a.plane.Node, Revision: revision, Failures: streak,
+			Message: fmt.Sprintf("plane %s has revision %d after %d failed attempts", a.plane, revision, streak),
 		})
 	}
 	a.changed()
@@ -154,7 +163,7 @@ func (a *applier) failed(revision uint64, err error) int {
 	a.mu.Unlock()
 	if streak == 1 {
 		a.event(Event{
-			Kind: EventApplyFailed, Plane: a.plane.Name, Revision: revision, Failures: streak,
+			Kind: EventApplyFailed, Plane: a.plane.Name, Node: a.plane.Node, Revision: revision, Failures: streak,
 			Error: err.Error(), Message: fmt.Sprintf("%s; what was applied before stays", err),
 		})
 	}
@@ -196,7 +205,7 @@ func (a *applier) stats(ctx context.Context) (stats lb.Stats, ok bool, err error
 	select {
 	case a.reading <- struct{}{}:
 	case <-ctx.Done():
-		return lb.Stats{}, true, fmt.Errorf("read counters of plane %s: an earlier reading has not come back", a.plane.Name)
+		return lb.Stats{}, true, fmt.Errorf("read counters of plane %s: an earlier reading has not come back", a.plane)
 	}
 	type answer struct {
 		stats lb.Stats
@@ -212,7 +221,7 @@ func (a *applier) stats(ctx context.Context) (stats lb.Stats, ok bool, err error
 	case got := <-answers:
 		return got.stats, true, got.err
 	case <-ctx.Done():
-		return lb.Stats{}, true, fmt.Errorf("read counters of plane %s: %w", a.plane.Name, ctx.Err())
+		return lb.Stats{}, true, fmt.Errorf("read counters of plane %s: %w", a.plane, ctx.Err())
 	}
 }
 
@@ -228,7 +237,7 @@ func (a *applier) close() error {
 		return nil
 	}
 	if err := open.Close(); err != nil {
-		return fmt.Errorf("close plane %s: %w", a.plane.Name, err)
+		return fmt.Errorf("close plane %s: %w", a.plane, err)
 	}
 	return nil
 }

@@ -116,6 +116,11 @@ func (c *Client) Wait(ctx context.Context, w WaitRequest) (s Status, err error) 
 	return s, c.callWithin(ctx, cmp.Or(w.Timeout, waitTimeout), http.MethodPost, "/v1/wait", w, &s)
 }
 
+// Failover makes another of two balancers active.
+func (c *Client) Failover(ctx context.Context, r FailoverRequest) (result FailoverResult, err error) {
+	return result, c.callWithin(ctx, failoverTimeout, http.MethodPost, "/v1/failover", r, &result)
+}
+
 // Shutdown ends the daemon. Forwarding goes on.
 func (c *Client) Shutdown(ctx context.Context) error {
 	return c.call(ctx, http.MethodPost, "/v1/shutdown", nil, nil)

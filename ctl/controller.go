@@ -24,6 +24,7 @@ type Options struct {
 	Dial      healthcheck.Dial // for probes
 	Planes    []Plane
 	Log       *slog.Logger // nil: slog.Default
+	pair      *pair        // nil: there is one balancer; the Controller closes it
 }
 
 // whose daemon it is.
@@ -94,6 +95,9 @@ func New(o Options) (*Controller, error) {
 	for _, a := range c.appliers {
 		c.wg.Go(func() { a.run(c.ctx) })
 	}
+	if o.pair != nil {
+		o.pair.watch(c.events.add)
+	}
 	c.wg.Go(c.run)
 	return c, nil
 }
@@ -120,6 +124,9 @@ func (c *Controller) Close() error {
 	var errs []error
 	for _, a := range c.appliers {
 		errs = append(errs, a.close())
+	}
+	if c.options.pair != nil {
+		errs = append(errs, c.options.pair.Close())
 	}
 	return errors.Join(errs...)
 }

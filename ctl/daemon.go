@@ -36,16 +36,34 @@ func RunDaemon(ctx context.Context, c DaemonConfig) error {
 	if err != nil {
 		return err
 	}
-	balancer, err := netns.Open(c.BalancerNetNS)
-	if err != nil {
-		return fmt.Errorf("open the balancer's namespace: %w", err)
-	}
-	defer balancer.Close()
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
-	return runDaemon(ctx, c, Options{
-		Lab: c.Lab, StateFile: c.state(), Log: log,
-		Dial: balancer.DialContext, Planes: planes(c, balancer, log),
-	}, api)
+	o := Options{Lab: c.Lab, StateFile: c.state(), Log: log}
+	var spaces []*netns.Handle
+	for _, b := range c.balancers() {
+		ns, err := netns.Open(b.NetNS)
+		if err != nil {
+			return fmt.Errorf("open the balancer's namespace: %w", err)
+		}
+		defer ns.Close()
+		spaces = append(spaces, ns)
+		o.Planes = append(o.Planes, planes(c, b, ns, log)...)
+	}
+	o.Dial = spaces[0].DialContext
+	if err := c.forgetOthers(); err != nil {
+		log.Warn("let go of a balancer that the lab has no more", "error", err)
+	}
+	if c.Standby != nil {
+		hub, err := netns.Open(c.HubNetNS)
+		if err != nil {
+			return fmt.Errorf("open the hub's namespace: %w", err)
+		}
+		defer hub.Close()
+		if o.pair, err = newPair(c, spaces, hub, log); err != nil {
+			return fmt.Errorf("set up two balancers: %w", err)
+		}
+		o.Dial = o.pair.DialContext
+	}
+	return runDaemon(ctx, c, o, api)
 }
 
 // runDaemon serves a Controller at the socket and, unless it is nil, at api.

@@ -7,9 +7,11 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"lbctl/internal/lb"
+	"lbctl/internal/takeover"
 )
 
 // DaemonConfig is all that a daemon must be told. StartDaemon leaves it in
@@ -17,6 +19,7 @@ import (
 type DaemonConfig struct {
 	Lab           string   `json:"lab"`
 	Dir           string   `json:"dir"`                 // the lab's run directory, absolute
+	Node          string   `json:"node,omitempty"`      // the balancer's name; empty if it has none
 	BalancerNetNS string   `json:"balancer_netns"`      // path; probes are sent and both planes forward there
 	Interfaces    []string `json:"interfaces"`          // of the balancer, for L4
 	Hook          lb.Hook  `json:"hook,omitempty"`      // of L4 on them; empty: lb.HookAuto
@@ -29,6 +32,34 @@ type DaemonConfig struct {
 
 	API   string `json:"api,omitempty"`   // also serve the API at this TCP address of StartDaemon's caller
 	Token string `json:"token,omitempty"` // bearer token for API; required with it
+
+	Standby *StandbyConfig `json:"standby,omitempty"` // nil: there is one balancer
+}
+
+// StandbyConfig is the balancer that can take over from the first one. Its
+// interfaces are named as the first one's, and its l4 plane takes packets alike.
+type StandbyConfig struct {
+	Node     string          `json:"node"`
+	NetNS    string          `json:"netns"`    // path
+	Ports    []string        `json:"ports"`    // the other ends of its interfaces, in the hub
+	Floating []takeover.Addr `json:"floating"` // what the active one holds
+}
+
+// balancer is one of a lab's one or two.
+type balancer struct {
+	Node       string
+	NetNS      string
+	Interfaces []string
+	Ports      []string
+}
+
+// balancers returns the first one, and its standby if there is one.
+func (c DaemonConfig) balancers() []balancer {
+	all := []balancer{{c.Node, c.BalancerNetNS, c.Interfaces, c.Ports}}
+	if s := c.Standby; s != nil {
+		all = append(all, balancer{s.Node, s.NetNS, c.Interfaces, s.Ports})
+	}
+	return all
 }
 
 // maxSocketPath is sizeof(sockaddr_un.sun_path) less its final zero.
@@ -40,6 +71,48 @@ func (c DaemonConfig) lock() string   { return filepath.Join(c.Dir, "daemon.lock
 func (c DaemonConfig) log() string    { return filepath.Join(c.Dir, "daemon.log") }
 func (c DaemonConfig) socket() string { return filepath.Join(c.Dir, "daemon.sock") }
 func (c DaemonConfig) state() string  { return filepath.Join(c.Dir, "state.json") }
+
+// pairFile is where two balancers are written down.
+func (c DaemonConfig) pairFile() string { return filepath.Join(c.Dir, "balancers.json") }
+
+// The places of a balancer's planes. They go by its name, since which one comes
+// first may change.
+func (c DaemonConfig) pins(b balancer) string { return filepath.Join(c.Dir, "bpf", b.Node) }
+
+func (c DaemonConfig) l7Socket(b balancer) string {
+	return filepath.Join(c.Dir, suffixed("l7", b.Node)+".sock")
+}
+
+// l7Log is l7.log in a lab with one balancer.
+func (c DaemonConfig) l7Log(b balancer) string {
+	if c.Standby == nil {
+		return filepath.Join(c.Dir, "l7.log")
+	}
+	return filepath.Join(c.Dir, suffixed("l7", b.Node)+".log")
+}
+
+// forgetOthers lets go of the l4 planes of balancers that the lab has no more.
+func (c DaemonConfig) forgetOthers() error {
+	pins := filepath.Join(c.Dir, "bpf")
+	entries, err := os.ReadDir(pins)
+	if err != nil || c.Node == "" {
+		return nil // nothing was pinned, or not by name
+	}
+	var errs []error
+	for _, e := range entries {
+		if !slices.ContainsFunc(c.balancers(), func(b balancer) bool { return b.Node == e.Name() }) {
+			errs = append(errs, os.RemoveAll(filepath.Join(pins, e.Name())))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func suffixed(name, node string) string {
+	if node == "" {
+		return name
+	}
+	return name + "-" + node
+}
 
 // LoadDaemonConfig reads what StartDaemon wrote.
 func LoadDaemonConfig(path string) (DaemonConfig, error) {
@@ -62,12 +135,24 @@ func (c DaemonConfig) Validate() error {
 		return errors.New("daemon config: lab has no name")
 	case !filepath.IsAbs(c.Dir), !filepath.IsAbs(c.Self):
 		return fmt.Errorf("daemon config: dir %q and self %q must be absolute paths", c.Dir, c.Self)
-	case len(c.socket()) > maxSocketPath:
-		return fmt.Errorf("daemon config: socket %s is longer than the %d bytes that a unix socket's path may have", c.socket(), maxSocketPath)
+	case len(c.longestSocket()) > maxSocketPath:
+		return fmt.Errorf("daemon config: socket %s is longer than the %d bytes that a unix socket's path may have", c.longestSocket(), maxSocketPath)
+	case c.Standby != nil && (c.Node == "" || c.Standby.Node == "" || c.Node == c.Standby.Node || c.HubNetNS == ""):
+		return errors.New("daemon config: two balancers need two names and a hub")
 	case c.API != "" && c.Token == "":
 		return errors.New("daemon config: an API on TCP needs a token")
 	}
 	return nil
+}
+
+func (c DaemonConfig) longestSocket() string {
+	longest := c.socket()
+	for _, b := range c.balancers() {
+		if s := c.l7Socket(b); len(s) > len(longest) {
+			longest = s
+		}
+	}
+	return longest
 }
 
 func (c DaemonConfig) encode() []byte {

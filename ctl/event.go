@@ -32,6 +32,7 @@ type Event struct {
 	Message    string         `json:"message"` // one line for people
 	Revision   uint64         `json:"revision,omitempty"`
 	Plane      lb.Plane       `json:"plane,omitempty"`
+	Node       string         `json:"node,omitempty"` // a balancer, where there are two
 	Service    string         `json:"service,omitempty"`
 	Backend    string         `json:"backend,omitempty"`
 	Transition *lb.Transition `json:"transition,omitempty"`

@@ -90,6 +90,18 @@ func (a *api) wait(w http.ResponseWriter, r *http.Request) error {
 	return write(w, a.controller.Status(r.Context()))
 }
 
+func (a *api) failover(w http.ResponseWriter, r *http.Request) error {
+	var req FailoverRequest
+	if err := read(w, r, &req); err != nil {
+		return err
+	}
+	result, err := a.controller.Failover(r.Context(), req)
+	if err != nil {
+		return err
+	}
+	return write(w, result)
+}
+
 func (a *api) end(w http.ResponseWriter, _ *http.Request) error {
 	w.WriteHeader(http.StatusAccepted)
 	a.shutdown()

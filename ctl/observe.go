@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -37,7 +38,7 @@ func (c *Controller) Version() Version {
 func (c *Controller) Stats(ctx context.Context) Stats {
 	ctx, cancel := context.WithTimeout(ctx, statsTimeout)
 	defer cancel()
-	answers := make([]*PlaneStats, len(c.appliers))
+	answers := make([]*answer, len(c.appliers))
 	var asked sync.WaitGroup
 	for i, a := range c.appliers {
 		asked.Go(func() {
@@ -45,7 +46,7 @@ func (c *Controller) Stats(ctx context.Context) Stats {
 			if !open {
 				return
 			}
-			answers[i] = &PlaneStats{Plane: a.plane.Name, Stats: got}
+			answers[i] = &answer{node: a.plane.Node, PlaneStats: PlaneStats{Plane: a.plane.Name, Stats: got}}
 			if err != nil {
 				answers[i].Error = err.Error()
 			}
@@ -53,12 +54,46 @@ func (c *Controller) Stats(ctx context.Context) Stats {
 	}
 	asked.Wait()
 	stats := Stats{At: time.Now(), Planes: []PlaneStats{}}
-	for _, p := range answers {
-		if p != nil {
-			stats.Planes = append(stats.Planes, *p)
+	for _, p := range c.activeFirst(answers) {
+		i := slices.IndexFunc(stats.Planes, func(s PlaneStats) bool { return s.Plane == p.Plane })
+		if i < 0 {
+			stats.Planes = append(stats.Planes, p.PlaneStats)
+		} else if p.Error == "" { // what a standby cannot tell is not missed
+			stats.Planes[i].Stats = merge(stats.Planes[i].Stats, p.Stats)
+		}
+		if p.node != "" && p.Plane == lb.L4 {
+			if stats.flows == nil {
+				stats.flows = map[string]uint64{}
+			}
+			stats.flows[p.node] = p.Flows
 		}
 	}
 	return stats
+}
+
+// answer is what one plane says of itself.
+type answer struct {
+	PlaneStats
+	node string
+}
+
+// activeFirst leaves out planes that are not open, and puts those of the active
+// balancer before those of its standby.
+func (c *Controller) activeFirst(answers []*answer) []*answer {
+	answers = slices.DeleteFunc(answers, func(a *answer) bool { return a == nil })
+	if c.options.pair != nil {
+		active := c.options.pair.current().name
+		slices.SortStableFunc(answers, func(a, b *answer) int {
+			switch {
+			case a.node == active && b.node != active:
+				return -1
+			case b.node == active && a.node != active:
+				return 1
+			}
+			return 0
+		})
+	}
+	return answers
 }
 
 // Status returns what is wanted, what the planes have and what was found.
@@ -75,6 +110,12 @@ func (c *Controller) Status(ctx context.Context) Status {
 		status.Planes[i].StatsError = counted.Error
 	}
 	c.addProbes(status.Services)
+	if c.options.pair != nil {
+		status.Balancers = c.options.pair.status()
+		for i := range status.Balancers {
+			status.Balancers[i].Flows = stats.flows[status.Balancers[i].Node]
+		}
+	}
 	return status
 }
 
@@ -170,7 +211,7 @@ func (c *Controller) missing(w WaitRequest) []string {
 		if p.Applied >= v.revision {
 			continue
 		}
-		what := fmt.Sprintf("plane %s has revision %d of %d", p.Name, p.Applied, v.revision)
+		what := fmt.Sprintf("plane %s has revision %d of %d", Plane{Name: p.Name, Node: p.Node}, p.Applied, v.revision)
 		if p.State == PlaneFailing {
 			what += fmt.Sprintf(" (%d failed attempts: %s)", p.Retries, p.LastError)
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"path/filepath"
 
 	"lbctl/internal/lb"
 	"lbctl/internal/netns"
@@ -12,37 +11,45 @@ import (
 	"lbctl/l7"
 )
 
-// planes are the two planes of a lab. Each is opened when the first service of
+// planes are the two planes of a balancer. Each is opened when the first service of
 // its own appears: an XDP program on the interface costs every packet something
 // and takes segmentation offload from the peer, which a lab of L7 services only
 // should not pay, and a proxy that has nothing to do is a process too many in a
 // measurement. Once opened, a plane is opened again after every restart.
-func planes(c DaemonConfig, balancer *netns.Handle, log *slog.Logger) []Plane {
+func planes(c DaemonConfig, b balancer, ns *netns.Handle, log *slog.Logger) []Plane {
+	node, validate := "", l4.Validate
+	if c.Standby != nil {
+		node = b.Node
+		log = log.With("node", node)
+		if node == c.Standby.Node {
+			validate = nil // once is enough
+		}
+	}
 	return []Plane{
-		{Name: lb.L4, Validate: l4.Validate, Open: func(context.Context) (DataPlane, error) {
-			return plane(openL4(c, balancer, log.With("plane", lb.L4)))
+		{Name: lb.L4, Node: node, Validate: validate, Open: func(context.Context) (DataPlane, error) {
+			return plane(openL4(c, b, ns, log.With("plane", lb.L4)))
 		}},
-		{Name: lb.L7, Validate: l7.Validate, Open: func(context.Context) (DataPlane, error) {
+		{Name: lb.L7, Node: node, Validate: l7.Validate, Open: func(context.Context) (DataPlane, error) {
 			return plane(l7.Open(l7.Options{
-				Socket: filepath.Join(c.Dir, "l7.sock"), LogFile: filepath.Join(c.Dir, "l7.log"),
-				Self: c.Self, Start: balancer.Start, Log: log.With("plane", lb.L7),
+				Socket: c.l7Socket(b), LogFile: c.l7Log(b),
+				Self: c.Self, Start: ns.Start, Log: log.With("plane", lb.L7),
 			}))
 		}},
 	}
 }
 
-func openL4(c DaemonConfig, balancer *netns.Handle, log *slog.Logger) (*l4.Plane, error) {
+func openL4(c DaemonConfig, b balancer, ns *netns.Handle, log *slog.Logger) (*l4.Plane, error) {
 	options := l4.Options{
-		NetNS: balancer, Interfaces: c.Interfaces, PinDir: filepath.Join(c.Dir, "bpf"),
+		NetNS: ns, Interfaces: b.Interfaces, PinDir: c.pins(b),
 		Hook: c.Hook, MaxFlows: c.MaxFlows, TunnelSources: c.TunnelSources, Log: log,
 	}
-	if len(c.Ports) > 0 {
+	if len(b.Ports) > 0 {
 		hub, err := netns.Open(c.HubNetNS)
 		if err != nil {
 			return nil, fmt.Errorf("open the hub's namespace: %w", err)
 		}
 		defer hub.Close()
-		for _, port := range c.Ports {
+		for _, port := range b.Ports {
 			options.Peers = append(options.Peers, l4.Peer{NetNS: hub, Interface: port})
 		}
 	}

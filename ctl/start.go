@@ -68,6 +68,19 @@ func runsAs(c DaemonConfig, v Version) bool {
 	return err == nil && os.SameFile(running, self)
 }
 
+// StopDaemon ends a lab's daemon, if one runs, and waits until it has ended.
+// Forwarding goes on.
+func StopDaemon(ctx context.Context, c DaemonConfig) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	client := Dial(c.socket())
+	defer client.Close()
+	if _, err := client.Version(ctx); err != nil {
+		return nil
+	}
+	return replace(ctx, c, client)
+}
+
 // replace ends the daemon that answers and waits until its lock is free.
 func replace(ctx context.Context, c DaemonConfig, client *Client) error {
 	if err := client.Shutdown(ctx); err != nil {

@@ -18,6 +18,26 @@ type Status struct {
 	Revision  uint64          `json:"revision"`
 	Planes    []PlaneStatus   `json:"planes"`
 	Services  []ServiceStatus `json:"services"`
+
+	Balancers []BalancerStatus `json:"balancers,omitempty"` // where there are two, the active one first
+}
+
+// BalancerRole is what one of two balancers does.
+type BalancerRole string
+
+// The roles.
+const (
+	Active  BalancerRole = "active"  // has the floating addresses
+	Standby BalancerRole = "standby" // would take over
+)
+
+// BalancerStatus is one of two balancers.
+type BalancerStatus struct {
+	Node      string       `json:"node"`
+	Role      BalancerRole `json:"role"`
+	Since     time.Time    `json:"since"` // both have their roles
+	Connected bool         `json:"connected"`
+	Flows     uint64       `json:"flows"` // entries in its l4 plane's flow table
 }
 
 // PlaneState is how a plane stands to the newest revision.
@@ -34,6 +54,7 @@ const (
 // PlaneStatus is what a plane should forward, what it forwards, and its failures.
 type PlaneStatus struct {
 	Name        lb.Plane        `json:"name"`
+	Node        string          `json:"node,omitempty"` // the balancer that it is on, where there are two
 	State       PlaneState      `json:"state"`
 	Desired     uint64          `json:"desired"`         // revision
 	Applied     uint64          `json:"applied"`         // revision

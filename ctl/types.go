@@ -100,7 +100,9 @@ type PlaneStats struct {
 // Stats are the counters of the planes that are open.
 type Stats struct {
 	At     time.Time    `json:"at"`
-	Planes []PlaneStats `json:"planes"`
+	Planes []PlaneStats `json:"planes"` // of two balancers the totals are added up, levels are the active one's
+
+	flows map[string]uint64 // by balancer, where there are two
 }
 
 // Plane returns the counters of one plane; ok is false if it is not open.

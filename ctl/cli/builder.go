@@ -129,6 +129,9 @@ func (b *builder) reconcile(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	if err := b.part(ctx); err != nil {
+		return 0, err
+	}
 	l, built, err := lab.Up(ctx, b.options, b.scenario.Topology)
 	if err != nil {
 		return 0, fmt.Errorf("bring up lab %s: %w; 'lbctl down %s' removes what there is", b.scenario.Name, err, b.scenario.Name)
@@ -168,6 +171,16 @@ func (b *builder) shrink(ctx context.Context) ([]ctl.Change, error) {
 	b.printConfigured(configured)
 	_, err = client.Wait(ctx, ctl.WaitRequest{Revision: configured.Revision, Timeout: b.timeout})
 	return configured.Changes, deadlineCode(err)
+}
+
+// part ends the daemon of a lab whose standby is to go: it would put floating
+// addresses back while they become the only balancer's own.
+func (b *builder) part(ctx context.Context) error {
+	l, err := lab.Open(b.options, b.scenario.Name)
+	if err != nil || len(l.Topology().Floating) == 0 || b.config.Standby != nil {
+		return nil
+	}
+	return ctl.StopDaemon(ctx, b.config)
 }
 
 // common returns the services and backends of now that wanted has too, as they are now.

@@ -111,9 +111,10 @@ func processGroups(ctx context.Context, l *session) map[string][]int {
 	return groups
 }
 
-// proxyProcesses are those that live on the balancer: the L7 plane's own, since
+// proxyProcesses are those that live on the balancers: the L7 plane's own, since
 // nothing else is started there.
 func proxyProcesses(l *session) []int {
+	spaces := map[uint64]bool{}
 	for _, n := range l.lab.Topology().Nodes {
 		if n.Role != scenario.RoleBalancer {
 			continue
@@ -123,10 +124,10 @@ func proxyProcesses(l *session) []int {
 			return nil
 		}
 		defer node.Close()
-		pids, _ := netns.Processes(map[uint64]bool{node.Inode(): true})
-		return pids
+		spaces[node.Inode()] = true
 	}
-	return nil
+	pids, _ := netns.Processes(spaces)
+	return pids
 }
 
 func planeStats(ctx context.Context, l *session) (map[lb.Plane]lb.Stats, error) {

@@ -11,6 +11,7 @@ import (
 	"lbctl/internal/lab"
 	"lbctl/internal/lb"
 	"lbctl/internal/scenario"
+	"lbctl/internal/takeover"
 	"lbctl/l4"
 )
 
@@ -31,6 +32,11 @@ func (b *builder) prepare() error {
 		if n.Role != scenario.RoleBalancer {
 			continue
 		}
+		if b.config.Node != "" {
+			b.config.Standby = b.standby(n)
+			continue
+		}
+		b.config.Node = n.Name
 		b.config.BalancerNetNS = filepath.Join(dir, "netns", n.Name)
 		for _, link := range n.Links {
 			b.config.Interfaces = append(b.config.Interfaces, link.Name)
@@ -59,6 +65,17 @@ func chooseHook(sc *scenario.Scenario) (told lb.Hook) {
 		}
 	}
 	return told
+}
+
+func (b *builder) standby(n scenario.Node) *ctl.StandbyConfig {
+	s := &ctl.StandbyConfig{Node: n.Name, NetNS: filepath.Join(b.config.Dir, "netns", n.Name)}
+	for _, link := range n.Links {
+		s.Ports = append(s.Ports, lab.PortName(n.Name, link.Name))
+	}
+	for _, f := range b.scenario.Topology.Floating {
+		s.Floating = append(s.Floating, takeover.Addr(f))
+	}
+	return s
 }
 
 func (b *builder) token() (string, error) {

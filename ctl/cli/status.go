@@ -53,6 +53,7 @@ func statusTable(t *tableWriter, st ctl.Status) {
 	for _, p := range st.Planes {
 		planeLine(t, p)
 	}
+	balancerTable(t, st.Balancers)
 	for _, svc := range st.Services {
 		t.line("")
 		serviceTable(t, svc)
@@ -68,9 +69,10 @@ func whose(st ctl.Status) string {
 }
 
 func planeLine(t *tableWriter, p ctl.PlaneStatus) {
-	text := fmt.Sprintf("plane %s: %s, revision %d", p.Name, p.State, p.Applied)
+	name := ctl.Plane{Name: p.Name, Node: p.Node}
+	text := fmt.Sprintf("plane %s: %s, revision %d", name, p.State, p.Applied)
 	if p.State == ctl.PlaneIdle {
-		text = fmt.Sprintf("plane %s: idle, no service has asked for it", p.Name)
+		text = fmt.Sprintf("plane %s: idle, no service has asked for it", name)
 	}
 	if p.State == ctl.PlaneFailing {
 		text += fmt.Sprintf(" of %d, %d failures in a row: %s", p.Desired, p.Retries, p.LastError)
@@ -79,10 +81,10 @@ func planeLine(t *tableWriter, p ctl.PlaneStatus) {
 	}
 	t.line("%s", text)
 	for _, h := range p.Hooks {
-		t.line("plane %s: takes packets of %s at %s: %s", p.Name, h.Interface, h.Hook, h.Reason)
+		t.line("plane %s: takes packets of %s at %s: %s", name, h.Interface, h.Hook, h.Reason)
 	}
 	if p.StatsError != "" {
-		t.line("plane %s: %s", p.Name, p.StatsError)
+		t.line("plane %s: %s", name, p.StatsError)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"lbctl/internal/lab"
 	"lbctl/internal/lb"
+	"lbctl/internal/scenario"
 )
 
 // completeWith offers words for a verb's argument, and its flags once a dash is
@@ -69,6 +70,19 @@ func (s *shell) backendNames(c *cli.Context) (names []string) {
 					names = append(names, word)
 				}
 			}
+		}
+	}
+	return names
+}
+
+func (s *shell) balancerNames(c *cli.Context) (names []string) {
+	l, err := s.openLab(c)
+	if err != nil {
+		return nil
+	}
+	for _, n := range l.lab.Topology().Nodes {
+		if n.Role == scenario.RoleBalancer {
+			names = append(names, n.Name)
 		}
 	}
 	return names

@@ -17,9 +17,23 @@ services:
   web-l7: {plane: l7}
 `
 
+const killedPair = `
+name: killed
+balancers: 2
+servers: 2
+services:
+  web-l4: {plane: l4, forward: nat}
+  web-l7: {plane: l7}
+`
+
 func TestUpKilledAtAnyMomentLeavesNothingAfterDown(t *testing.T) {
+	t.Run("one balancer", func(t *testing.T) { killUp(t, killed) })
+	t.Run("two balancers", func(t *testing.T) { killUp(t, killedPair) })
+}
+
+func killUp(t *testing.T, text string) {
 	w := newWorkshop(t)
-	file := w.scenario("killed.yaml", killed)
+	file := w.scenario("killed.yaml", text)
 	before := footprint(t, w.run)
 
 	began := time.Now()

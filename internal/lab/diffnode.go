@@ -111,7 +111,7 @@ func (d *differ) sysctls(n scenario.Node, state *nodeState, implied []scenario.S
 func (d *differ) addrs(n scenario.Node, state *nodeState, made map[string]bool) {
 	wanted := addrsOf(n)
 	for _, earlier := range d.earlierNodes(n.Name) {
-		for link, addrs := range addrsOf(earlier) {
+		for link, addrs := range d.withFloating(earlier) {
 			for _, addr := range addrs {
 				have := slices.Contains(state.addrs[link], addr) && !made[link]
 				if !have || slices.Contains(wanted[link], addr) {
@@ -134,6 +134,22 @@ func (d *differ) addrs(n scenario.Node, state *nodeState, made map[string]bool) 
 			})
 		}
 	}
+}
+
+// withFloating are the addresses that a node may have had earlier. What floats
+// between two balancers is the daemon's to move; once there is one, whatever it
+// had is as any address.
+func (d *differ) withFloating(earlier scenario.Node) map[string][]netip.Prefix {
+	addrs := addrsOf(earlier)
+	if earlier.Role != scenario.RoleBalancer || len(d.want.Floating) > 0 {
+		return addrs
+	}
+	for _, t := range d.earlier {
+		for _, f := range t.Floating {
+			addrs[f.Link] = append(slices.Clip(addrs[f.Link]), netip.PrefixFrom(f.Addr, f.Addr.BitLen()))
+		}
+	}
+	return addrs
 }
 
 func addrsOf(n scenario.Node) map[string][]netip.Prefix {
