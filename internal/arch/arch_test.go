@@ -23,6 +23,7 @@ var floors = map[string]int{
 	"lbctl/l7":                2,
 	"lbctl/healthcheck":       2,
 	"lbctl/internal/lab":      2,
+	"lbctl/internal/flowsync": 2,
 	"lbctl/internal/takeover": 2,
 	"lbctl/internal/traffic":  2,
 	"lbctl/ctl":               3,
