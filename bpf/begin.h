@@ -123,6 +123,7 @@ static __always_inline __u32 remember_at(struct packet *p, struct backend *backe
 
 	switch (remember(p, &key, flow, &owner, backend, decided_slot(decision))) {
 	case REMEMBERED:
+		tell_of_request(p, owner);
 		return decision;
 	case TAKEN:
 		return backend_of(owner) ? to_slot(slot_of(owner), KNOWN_FLOW) : FORGOTTEN;

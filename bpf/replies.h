@@ -9,7 +9,9 @@
 #ifndef LBCTL_REPLIES_H
 #define LBCTL_REPLIES_H
 
+#include "apart.h"
 #include "flow.h"
+#include "news.h"
 
 /* The port of the backend that a request goes to. */
 static __always_inline __be16 port_of(struct backend *backend, struct packet *p)
@@ -157,28 +159,44 @@ static __always_inline void forget_replies(struct packet *p, __u64 requests)
 		become(flow, owner, TOMBSTONE);
 }
 
-/* Notes a reply in both entries. */
-static __always_inline void note_reply(struct flow *replies, __u64 owner, struct packet *p)
+/* A reply that tells of its flow more than that it lived at this very jiffy: noted in both entries. */
+static __always_inline __u32 heed_ip(void *ctx, enum hook hook, __u8 six)
 {
-	__u8 flags = flags_of(p);
-	__u32 now = clock();
+	struct packet p = { .ctx = ctx, .hook = hook, .six = six };
 	union tuple key;
-	struct flow *requests;
-	__u64 theirs;
+	struct flow *replies, *requests;
+	__u64 owner, theirs;
 
-	if (replies->last_seen == now && next_state(OF_BACKEND, flags, state_of(owner)) == state_of(owner))
-		return;
-	replies->last_seen = now;
-	advance(replies, owner, OF_BACKEND, flags);
-	key_of_requests(p, replies, &key);
-	requests = lookup(p, &key);
+	if (parse_ip(&p) != SOUND || parse_transport(&p) != SOUND)
+		return 0;
+	replies = find_flow(&p, &key);
+	if (!replies)
+		return 0;
+	owner = owner_in(replies);
+	if (!is_live(owner) || kind_of(owner) != REPLIES)
+		return 0;
+	replies->last_seen = clock();
+	advance(replies, owner, OF_BACKEND, flags_of(&p));
+	key_of_requests(&p, replies, &key);
+	requests = lookup(&p, &key);
 	if (!requests)
-		return;
+		return 0;
 	theirs = owner_in(requests);
 	if (id_of(theirs) != id_of(owner) || kind_of(theirs) != REQUESTS)
-		return;
-	requests->last_seen = now;
-	advance(requests, theirs, OF_BACKEND, flags);
+		return 0;
+	requests->last_seen = clock();
+	owner = advance(requests, theirs, OF_BACKEND, flags_of(&p));
+	if (owner != theirs)
+		tell_of_reply(&p, replies, owner);
+	return 0;
+}
+
+APART(heed)
+
+static __always_inline void note_reply(struct flow *replies, __u64 owner, struct packet *p)
+{
+	if (replies->last_seen != clock() || next_state(OF_BACKEND, flags_of(p), state_of(owner)) != state_of(owner))
+		CALL_APART(heed, p->ctx, p->hook, p->six);
 }
 
 #endif

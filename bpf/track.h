@@ -6,6 +6,7 @@
 #define LBCTL_TRACK_H
 
 #include "apart.h"
+#include "news.h"
 #include "replies.h"
 
 /* A packet that tells more of its flow than that it lives: another state, or where replies are to go. */
@@ -28,8 +29,10 @@ static __always_inline __u32 note_ip(void *ctx, enum hook hook, __u8 six)
 	if (!backend)
 		return 0;
 	sight = sight_of(backend);
-	if (next_state(sight, flags_of(&p), state_of(owner)) != state_of(owner))
+	if (next_state(sight, flags_of(&p), state_of(owner)) != state_of(owner)) {
 		owner = advance(flow, owner, sight, flags_of(&p));
+		tell_of_request(&p, owner);
+	}
 	return expect_replies(&p, backend, owner);
 }
 

@@ -295,6 +295,27 @@ struct template {
 struct setting {
 	__u32 timeouts[FLOW_STATES]; /* jiffies without a packet after which a flow is over */
 	__u32 skew;                  /* jiffies by which the program's clock is ahead: for tests */
+	__u32 told;                  /* a bit for each enum flow_state: flows that come into it are news */
+};
+
+/* A flow has begun, or its owner changed. IPv4 addresses are ::ffff:a.b.c.d. */
+struct news {
+	struct tuple6 tuple;
+	__u64 owner;
+};
+
+/* A flow of a balancer beside this one. What is 0 or absent there is 0 here. */
+struct adoption {
+	struct tuple6 tuple;
+	__u64 owner; /* of REQUESTS; by this balancer's IDs and slots */
+	struct address peer;
+	__u32 delta;
+	__u32 idle; /* jiffies since its last packet */
+	/* Under NAT: where replies go, until a request shows it. */
+	__u32 ifindex; /* 0: not known */
+	__u8 mac[6];
+	__be16 pport;
+	__u32 adopted; /* out: 0 if it has no backend here or there is no room */
 };
 
 /* What a sweep found, of each table. */

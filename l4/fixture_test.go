@@ -129,12 +129,18 @@ type rig struct {
 
 func newRig(t testing.TB) *rig {
 	t.Helper()
+	return newRigNamed(t, "")
+}
+
+// newRigNamed is for a test with more than one.
+func newRigNamed(t testing.TB, name string) *rig {
+	t.Helper()
 	ns, err := netns.New()
 	ok(t, err)
 	t.Cleanup(func() { ok(t, ns.Close()) })
 	r := &rig{TB: t, ns: ns, options: Options{
 		NetNS: ns, Interfaces: []string{"eth0", "eth1"}, Hook: hook, MaxFlows: 1 << 15, SweepInterval: -1,
-		PinDir: filepath.Join(bpffs, strings.NewReplacer("/", "_", ".", "_", "#", "_").Replace(t.Name())),
+		PinDir: filepath.Join(bpffs, strings.NewReplacer("/", "_", ".", "_", "#", "_").Replace(t.Name()+name)),
 	}}
 	ok(t, ns.Do(func() error {
 		r.ifindex = r.wire("eth0", portMAC, "198.18.2.1/20", "2001:2::201/116")

@@ -60,12 +60,30 @@ func (s *state) readKeys(maps *xdpMaps) error {
 	return nil
 }
 
-// first is the lowest VIP of a service, if it has one.
-func (k *keys) first(v *service) lb.VIP {
+// called is what a service is called by between balancers, in flows of that
+// protocol: its lowest VIP, or else the lowest address that it has as part of a
+// prefix or with several ports, with port 0. It depends on the keys alone.
+func (k *keys) called(v *service, proto lb.Protocol) lb.VIP {
+	if vip := k.first(v, proto); vip.Addr.IsValid() {
+		return vip
+	}
+	var lowest netip.Addr
+	for key, value := range k.prefixes {
+		addr := fromAddress(key.Addr)
+		if key.Class != xdpClassALL_PORTS && value.Flags&xdpServiceFlagNOBODY == 0 && value.Index == v.value.Index &&
+			(!lowest.IsValid() || addr.Less(lowest)) {
+			lowest = addr
+		}
+	}
+	return lb.VIP{Addr: netip.AddrPortFrom(lowest, 0), Proto: proto}
+}
+
+// first is the lowest VIP that a service has of these protocols, if it has one.
+func (k *keys) first(v *service, protos ...lb.Protocol) lb.VIP {
 	var found lb.VIP
 	for key, value := range k.vips {
 		vip := fromVIP(key)
-		if value.Flags&xdpServiceFlagNOBODY == 0 && value.Index == v.value.Index &&
+		if value.Flags&xdpServiceFlagNOBODY == 0 && value.Index == v.value.Index && slices.Contains(protos, vip.Proto) &&
 			(!found.Addr.IsValid() || cmp.Or(vip.Addr.Compare(found.Addr), cmp.Compare(vip.Proto, found.Proto)) < 0) {
 			found = vip
 		}

@@ -71,7 +71,7 @@ func (p *Plane) newLister() (*lister, error) {
 	}
 	l := &lister{owners: map[uint32]owner{}}
 	for _, v := range p.state.services {
-		asked := p.state.keys.first(v)
+		asked := p.state.keys.first(v, lb.TCP, lb.UDP)
 		for _, m := range v.members {
 			at := netip.AddrPortFrom(fromAddress(m.backend.Addr), toPort(m.backend.Port))
 			l.owners[m.slot] = owner{uint32(m.id), at, v.name, asked}

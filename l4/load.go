@@ -144,6 +144,7 @@ func layout() uint64 {
 		xdpPersistence{},
 		xdpClients{},
 		xdpTemplate{},
+		xdpNews{},
 		xdpCounters{},
 		xdpPort{},
 		xdpName{},

@@ -17,6 +17,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
+	"github.com/cilium/ebpf/ringbuf"
 
 	"lbctl/internal/lb"
 	"lbctl/internal/netns"
@@ -60,6 +61,7 @@ type Plane struct {
 	applying sync.Mutex // held by Apply alone, over waiting for neighbours
 	watch    watch
 	sweeper  sweeper
+	ring     *ringbuf.Reader // of news; nil until they are read
 
 	mu    sync.Mutex // guards state and all writing to maps
 	state *state
@@ -133,6 +135,10 @@ func (p *Plane) Close() error {
 		errs = append(errs, l.Close())
 	}
 	p.links = nil
+	if p.ring != nil {
+		errs = append(errs, p.ring.Close())
+		p.ring = nil
+	}
 	if p.hops != nil {
 		p.hops.close()
 		p.hops = nil

@@ -192,6 +192,7 @@ type rehearsalSetting struct {
 	_        structs.HostLayout
 	Timeouts [7]uint32
 	Skew     uint32
+	Told     uint32
 }
 
 type rehearsalStep struct {
@@ -270,6 +271,8 @@ const (
 	rehearsalMapLoads              = "loads"
 	rehearsalMapLocalities         = "localities"
 	rehearsalMapLocalityCopy       = "locality_copy"
+	rehearsalMapNewsLost           = "news_lost"
+	rehearsalMapNewsRing           = "news_ring"
 	rehearsalMapPersistences       = "persistences"
 	rehearsalMapPortClasses        = "port_classes"
 	rehearsalMapPorts              = "ports"
@@ -354,6 +357,8 @@ type rehearsalMapSpecs struct {
 	Loads        *ebpf.MapSpec `ebpf:"loads"`
 	Localities   *ebpf.MapSpec `ebpf:"localities"`
 	LocalityCopy *ebpf.MapSpec `ebpf:"locality_copy"`
+	NewsLost     *ebpf.MapSpec `ebpf:"news_lost"`
+	NewsRing     *ebpf.MapSpec `ebpf:"news_ring"`
 	Persistences *ebpf.MapSpec `ebpf:"persistences"`
 	PortClasses  *ebpf.MapSpec `ebpf:"port_classes"`
 	Ports        *ebpf.MapSpec `ebpf:"ports"`
@@ -414,6 +419,8 @@ type rehearsalMaps struct {
 	Loads        *ebpf.Map `ebpf:"loads"`
 	Localities   *ebpf.Map `ebpf:"localities"`
 	LocalityCopy *ebpf.Map `ebpf:"locality_copy"`
+	NewsLost     *ebpf.Map `ebpf:"news_lost"`
+	NewsRing     *ebpf.Map `ebpf:"news_ring"`
 	Persistences *ebpf.Map `ebpf:"persistences"`
 	PortClasses  *ebpf.Map `ebpf:"port_classes"`
 	Ports        *ebpf.Map `ebpf:"ports"`
@@ -446,6 +453,8 @@ func (m *rehearsalMaps) Close() error {
 		m.Loads,
 		m.Localities,
 		m.LocalityCopy,
+		m.NewsLost,
+		m.NewsRing,
 		m.Persistences,
 		m.PortClasses,
 		m.Ports,

@@ -24,6 +24,19 @@ type xdpAddress struct {
 	Word [4]uint32
 }
 
+type xdpAdoption struct {
+	_       structs.HostLayout
+	Tuple   xdpTuple6
+	Owner   uint64
+	Peer    xdpAddress
+	Delta   uint32
+	Idle    uint32
+	Ifindex uint32
+	Mac     [6]uint8
+	Pport   uint16
+	Adopted uint32
+}
+
 type xdpBackend struct {
 	_          structs.HostLayout
 	Id         uint32
@@ -164,6 +177,12 @@ type xdpName struct {
 	Text [64]uint8
 }
 
+type xdpNews struct {
+	_     structs.HostLayout
+	Tuple xdpTuple6
+	Owner uint64
+}
+
 type xdpPersistence struct {
 	_       structs.HostLayout
 	Timeout uint32
@@ -254,6 +273,7 @@ type xdpSetting struct {
 	_        structs.HostLayout
 	Timeouts [7]uint32
 	Skew     uint32
+	Told     uint32
 }
 
 type xdpTallies struct {
@@ -330,6 +350,8 @@ const (
 	xdpMapLoads              = "loads"
 	xdpMapLocalities         = "localities"
 	xdpMapLocalityCopy       = "locality_copy"
+	xdpMapNewsLost           = "news_lost"
+	xdpMapNewsRing           = "news_ring"
 	xdpMapPersistences       = "persistences"
 	xdpMapPortClasses        = "port_classes"
 	xdpMapPorts              = "ports"
@@ -345,6 +367,7 @@ const (
 	xdpMapTold               = "told"
 	xdpMapTraffic            = "traffic"
 	xdpMapVerdicts           = "verdicts"
+	xdpProgAdopt             = "adopt"
 	xdpProgBalance           = "balance"
 	xdpProgBalanceTcx        = "balance_tcx"
 	xdpProgNow               = "now"
@@ -398,6 +421,7 @@ type xdpSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type xdpProgramSpecs struct {
+	Adopt      *ebpf.ProgramSpec `ebpf:"adopt"`
 	Balance    *ebpf.ProgramSpec `ebpf:"balance"`
 	BalanceTcx *ebpf.ProgramSpec `ebpf:"balance_tcx"`
 	Now        *ebpf.ProgramSpec `ebpf:"now"`
@@ -421,6 +445,8 @@ type xdpMapSpecs struct {
 	Loads        *ebpf.MapSpec `ebpf:"loads"`
 	Localities   *ebpf.MapSpec `ebpf:"localities"`
 	LocalityCopy *ebpf.MapSpec `ebpf:"locality_copy"`
+	NewsLost     *ebpf.MapSpec `ebpf:"news_lost"`
+	NewsRing     *ebpf.MapSpec `ebpf:"news_ring"`
 	Persistences *ebpf.MapSpec `ebpf:"persistences"`
 	PortClasses  *ebpf.MapSpec `ebpf:"port_classes"`
 	Ports        *ebpf.MapSpec `ebpf:"ports"`
@@ -480,6 +506,8 @@ type xdpMaps struct {
 	Loads        *ebpf.Map `ebpf:"loads"`
 	Localities   *ebpf.Map `ebpf:"localities"`
 	LocalityCopy *ebpf.Map `ebpf:"locality_copy"`
+	NewsLost     *ebpf.Map `ebpf:"news_lost"`
+	NewsRing     *ebpf.Map `ebpf:"news_ring"`
 	Persistences *ebpf.Map `ebpf:"persistences"`
 	PortClasses  *ebpf.Map `ebpf:"port_classes"`
 	Ports        *ebpf.Map `ebpf:"ports"`
@@ -511,6 +539,8 @@ func (m *xdpMaps) Close() error {
 		m.Loads,
 		m.Localities,
 		m.LocalityCopy,
+		m.NewsLost,
+		m.NewsRing,
 		m.Persistences,
 		m.PortClasses,
 		m.Ports,
@@ -543,6 +573,7 @@ type xdpVariables struct {
 //
 // It can be passed to loadXdpObjects or ebpf.CollectionSpec.LoadAndAssign.
 type xdpPrograms struct {
+	Adopt      *ebpf.Program `ebpf:"adopt"`
 	Balance    *ebpf.Program `ebpf:"balance"`
 	BalanceTcx *ebpf.Program `ebpf:"balance_tcx"`
 	Now        *ebpf.Program `ebpf:"now"`
@@ -552,6 +583,7 @@ type xdpPrograms struct {
 
 func (p *xdpPrograms) Close() error {
 	return _XdpClose(
+		p.Adopt,
 		p.Balance,
 		p.BalanceTcx,
 		p.Now,

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * Flows that a balancer beside this one has, made ours before their packets
+ * come. They are changed and accounted for as if packets had come, and not told on.
+ *
+ * Who has seen a packet last knows best: what is told of a flow that has had
+ * one here since is ignored.
+ */
+#ifndef LBCTL_ADOPT_H
+#define LBCTL_ADOPT_H
+
+#include "replies.h"
+
+/* The key of a table of that family. IPv4 addresses are mapped ones in a tuple6. */
+static __always_inline void key_of(struct tuple6 *tuple, __u8 six, union tuple *key)
+{
+	if (six)
+		key->v6 = *tuple;
+	else
+		key->v4 = (struct tuple4){
+			.src = tuple->src.word[3],
+			.dst = tuple->dst.word[3],
+			.sport = tuple->sport,
+			.dport = tuple->dport,
+			.proto = tuple->proto,
+		};
+}
+
+/* Makes an entry this one. False if there is no room for it. */
+static __always_inline int put(struct packet *p, union tuple *key, struct flow *fresh)
+{
+	struct flow *flow = lookup(p, key);
+	__u64 found;
+
+	if (!flow) {
+		if (insert(p, key, fresh))
+			return 1;
+		flow = lookup(p, key);
+		if (!flow)
+			return 0;
+	}
+	found = owner_in(flow);
+	if (is_live(found) && (__s32)(flow->last_seen - fresh->last_seen) > 0)
+		return 1;
+	flow->last_seen = fresh->last_seen; /* first: the sweeper must not find the new owner idle */
+	if (kind_of(fresh->owner) == REPLIES) {
+		flow->vip = fresh->vip;
+		flow->vport = fresh->vport;
+		flow->ifindex = fresh->ifindex;
+		__builtin_memcpy(flow->mac, fresh->mac, ETH_ALEN);
+	}
+	flow->delta = fresh->delta;
+	flow->peer = fresh->peer;
+	flow->pport = fresh->pport;
+	return found == fresh->owner || become(flow, found, fresh->owner) == found;
+}
+
+/* Under NAT replies are expected, too, unless it is not known where they would go. */
+static __always_inline int put_replies(struct packet *p, struct adoption *a, struct backend *backend, struct flow *fresh)
+{
+	struct tuple6 tuple = {
+		.src = backend->addr,
+		.dst = a->tuple.src,
+		.sport = backend->port ? backend->port : a->tuple.dport,
+		.dport = a->tuple.sport,
+		.proto = a->tuple.proto,
+	};
+	struct flow replies = *fresh;
+	union tuple key;
+
+	if (backend->forward != NAT || !a->ifindex)
+		return 1;
+	replies.owner |= REPLIES;
+	replies.vip = a->tuple.dst;
+	replies.vport = a->tuple.dport;
+	replies.ifindex = a->ifindex;
+	__builtin_memcpy(replies.mac, a->mac, ETH_ALEN);
+	key_of(&tuple, p->six, &key);
+	return put(p, &key, &replies);
+}
+
+static __always_inline int adopt_as(struct adoption *a, __u8 six)
+{
+	struct packet p = { .six = six };
+	struct flow fresh = {
+		.owner = a->owner,
+		.last_seen = clock() - a->idle,
+		.delta = a->delta,
+		.peer = a->peer,
+		.pport = a->pport,
+	};
+	struct backend *backend = backend_of(a->owner);
+	union tuple key;
+
+	if (!backend)
+		return 0;
+	key_of(&a->tuple, six, &key);
+	return put_replies(&p, a, backend, &fresh) && put(&p, &key, &fresh);
+}
+
+#endif

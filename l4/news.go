@@ -1,0 +1,222 @@
+package l4
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"time"
+
+	"github.com/cilium/ebpf/ringbuf"
+	"golang.org/x/sys/unix"
+
+	"lbctl/internal/lb"
+)
+
+// Tell says of which flows News are: those that come into one of these states.
+// Before it is called, and without states, there are none.
+func (p *Plane) Tell(states ...lb.FlowState) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.hops == nil {
+		return fmt.Errorf("tell of flows: l4 plane: %w", os.ErrClosed)
+	}
+	var s xdpSetting
+	if err := p.objects.Settings.Lookup(uint32(0), &s); err != nil {
+		return fmt.Errorf("tell of flows: %w", err)
+	}
+	s.Told = 0
+	for _, state := range states {
+		s.Told |= 1 << stateNumbers[state]
+	}
+	if err := p.objects.Settings.Put(uint32(0), s); err != nil {
+		return fmt.Errorf("tell of flows: %w", err)
+	}
+	return nil
+}
+
+// News visits the flows that have changed since it was called last, as they are
+// or were right after; of one that has changed twice, both may be told. Lost is
+// how many changes found no room since the plane was loaded: Walk makes them
+// good. It must not be called twice at a time.
+func (p *Plane) News(visit func(lb.ToldFlow)) (lost uint64, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.hops == nil {
+		return 0, fmt.Errorf("read news: l4 plane: %w", os.ErrClosed)
+	}
+	if p.ring == nil {
+		if p.ring, err = ringbuf.NewReader(p.objects.NewsRing); err != nil {
+			return 0, fmt.Errorf("read news: %w", err)
+		}
+	}
+	teller, err := p.teller()
+	if err != nil {
+		return 0, err
+	}
+	var record ringbuf.Record
+	for {
+		p.ring.SetDeadline(time.Now()) // what is there, and no more
+		err := p.ring.ReadInto(&record)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			break
+		}
+		if err != nil {
+			return 0, fmt.Errorf("read news: %w", err)
+		}
+		var news xdpNews
+		if _, err := binary.Decode(record.RawSample, binary.NativeEndian, &news); err != nil {
+			return 0, fmt.Errorf("read news: %w", err)
+		}
+		if f, ok := teller.flow(news.Tuple, xdpFlow{Owner: news.Owner, LastSeen: teller.now}); ok {
+			visit(f)
+		}
+	}
+	if err := p.objects.NewsLost.Lookup(uint32(0), &lost); err != nil {
+		return 0, fmt.Errorf("read news: %w", err)
+	}
+	return lost, nil
+}
+
+// Walk visits all flows that have had a packet within that time and are in a
+// state that is told of.
+func (p *Plane) Walk(within time.Duration, visit func(lb.ToldFlow)) error {
+	p.mu.Lock()
+	if p.hops == nil {
+		p.mu.Unlock()
+		return fmt.Errorf("walk flows: l4 plane: %w", os.ErrClosed)
+	}
+	teller, err := p.teller()
+	p.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	ticks, err := jiffies(min(within, maxTimeout))
+	if err != nil {
+		return err
+	}
+	each := func(tuple xdpTuple6, f xdpFlow) bool {
+		if f.kind() != xdpFlowKindREQUESTS || teller.told>>f.state()&1 == 0 || int32(teller.now-f.LastSeen) > int32(ticks) {
+			return true
+		}
+		if flow, ok := teller.flow(tuple, f); ok && flow.Left > 0 {
+			visit(flow)
+		}
+		return true
+	}
+	err = errors.Join(
+		eachEntry(p.objects.Flows, func(k xdpTuple4, f xdpFlow) bool { return each(k.six(), f) }),
+		eachEntry(p.objects.Flows6, each))
+	if err != nil {
+		return fmt.Errorf("walk flows: %w", err)
+	}
+	return nil
+}
+
+// six is the tuple with mapped addresses.
+func (k xdpTuple4) six() xdpTuple6 {
+	mapped := func(word uint32) xdpAddress {
+		return xdpAddress{Word: [4]uint32{2: mappedWord, 3: word}}
+	}
+	return xdpTuple6{Src: mapped(k.Src), Dst: mapped(k.Dst), Sport: k.Sport, Dport: k.Dport, Proto: k.Proto}
+}
+
+// mappedWord is the third word of ::ffff:a.b.c.d.
+var mappedWord = toAddress(netip.AddrFrom4([4]byte{})).Word[2]
+
+// teller knows what the numbers in an entry stand for.
+type teller struct {
+	slots    map[spoken]slotName
+	timeouts [xdpFlowStateFLOW_STATES]uint32
+	told     uint32
+	now      uint32
+	tick     time.Duration
+}
+
+// spoken is a slot in flows of one protocol.
+type spoken struct {
+	slot  uint32
+	proto lb.Protocol
+}
+
+// slotName is what a slot is to others.
+type slotName struct {
+	id      uint32
+	service lb.VIP
+	backend netip.AddrPort
+	forward lb.Forward
+}
+
+// teller is made of what stands in the maps now. mu is held.
+func (p *Plane) teller() (*teller, error) {
+	t := &teller{slots: map[spoken]slotName{}}
+	var s xdpSetting
+	if err := p.objects.Settings.Lookup(uint32(0), &s); err != nil {
+		return nil, fmt.Errorf("read timeouts: %w", err)
+	}
+	t.timeouts, t.told = s.Timeouts, s.Told
+	var err error
+	if t.tick, err = jiffy(); err != nil {
+		return nil, err
+	}
+	if err := runWith(p.objects.Now, &t.now); err != nil {
+		return nil, fmt.Errorf("read jiffies: %w", err)
+	}
+	for _, v := range p.state.services {
+		for _, proto := range []lb.Protocol{lb.TCP, lb.UDP} {
+			service := p.state.keys.called(v, proto)
+			for _, m := range v.members {
+				t.slots[spoken{m.slot, proto}] = slotName{
+					id: m.backend.Id, service: service, forward: forwardWord(m.backend.Forward),
+					backend: netip.AddrPortFrom(fromAddress(m.backend.Addr), toPort(m.backend.Port)),
+				}
+			}
+		}
+	}
+	return t, nil
+}
+
+// flow says in words what an entry of REQUESTS is. It is false if the backend is gone.
+func (t *teller) flow(tuple xdpTuple6, f xdpFlow) (lb.ToldFlow, bool) {
+	proto, state := lb.TCP, f.state()
+	if tuple.Proto == unix.IPPROTO_UDP {
+		proto = lb.UDP
+	}
+	slot, known := t.slots[spoken{f.slot(), proto}]
+	if !known || slot.id != f.id() || state >= xdpFlowStateFLOW_STATES {
+		return lb.ToldFlow{}, false
+	}
+	flow := lb.ToldFlow{
+		Proto:   proto,
+		Client:  netip.AddrPortFrom(fromAddress(tuple.Src), toPort(tuple.Sport)),
+		VIP:     netip.AddrPortFrom(fromAddress(tuple.Dst), toPort(tuple.Dport)),
+		Service: slot.service, Backend: slot.backend, Forward: slot.forward,
+		State: lb.FlowState(stateWords[state]), Delta: f.Delta,
+		Left: time.Duration(int32(t.timeouts[state]-(t.now-f.LastSeen))) * t.tick,
+	}
+	if flow.Backend.Port() == 0 { // the one that the client asked for
+		flow.Backend = netip.AddrPortFrom(flow.Backend.Addr(), flow.VIP.Port())
+	}
+	if f.Pport != 0 {
+		flow.Peer = netip.AddrPortFrom(fromAddress(f.Peer), toPort(f.Pport))
+	}
+	return flow, true
+}
+
+func forwardWord(f xdpForward) lb.Forward {
+	for word, number := range forwards {
+		if number == f {
+			return word
+		}
+	}
+	return ""
+}
+
+var stateNumbers = func() map[lb.FlowState]xdpFlowState {
+	numbers := map[lb.FlowState]xdpFlowState{}
+	for number, word := range stateWords {
+		numbers[lb.FlowState(word)] = xdpFlowState(number)
+	}
+	return numbers
+}()
