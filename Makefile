@@ -11,7 +11,7 @@ SCENARIO ?= scenarios/l4-vs-l7.yaml
 PACKAGES := gcc libc6-dev clang-19 llvm-19 libbpf-dev linux-libc-dev bash docker.io docker-compose iptables \
 	qemu-system-x86 busybox-static cpio kmod ipvsadm iproute2 curl ethtool bpftool dash
 
-.PHONY: build run test unit e2e guest verify-matrix lint generate image setup clean help
+.PHONY: build run test unit e2e guest verify-matrix bench-failover lint generate image setup clean help
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile | expand -t 15
@@ -35,6 +35,9 @@ guest: ## our models against the kernel's own IPVS, in a guest (QEMU)
 
 verify-matrix: ## every BPF program through the verifier, with instructions processed, size and time
 	go test -count=1 -v -run '^TestVerifyMatrix$$' ./l4
+
+bench-failover: ## connections broken by a failover between two balancers, by policy and sync
+	go test -count=1 -timeout 15m -run '^$$' -bench Failover -benchtime 1x ./internal/e2e
 
 lint: ## gofumpt, vet, staticcheck, govulncheck; generated code is up to date
 	@test -z "$$($(TOOL) gofumpt -l $$(git ls-files '*.go'))" || { echo 'not gofumpt-ed:'; $(TOOL) gofumpt -l $$(git ls-files '*.go'); exit 1; }

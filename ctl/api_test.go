@@ -141,7 +141,7 @@ func TestWhatAPlaneCannotDoIsRefusedAndNotTriedForEver(t *testing.T) {
 	config := testConfig(2)
 	config.Services[0].L4.Fallback, config.Services[0].Policy = true, lb.LeastConn
 	config.Services[1].Policy = lb.NeverQueue
-	planes := planes(DaemonConfig{}, balancer{}, nil, slog.New(slog.DiscardHandler))
+	planes := planes(DaemonConfig{}, balancer{}, nil, nil, slog.New(slog.DiscardHandler))
 	p := asProblem(validate(config, planes...))
 	if len(p.Errors) != 2 || !strings.Contains(p.Detail, `service "web-l4": plane l4 cannot do this: policy "lc"`) ||
 		!strings.Contains(p.Detail, `service "web-l7": plane l7 cannot do this: policy "nq"`) {
@@ -172,7 +172,7 @@ func TestWhatClientsMayAddressIsJudgedAsAWhole(t *testing.T) {
 	} {
 		config := testConfig(2)
 		row.edit(&config.Services[0], &config.Services[1])
-		err := validate(config, planes(DaemonConfig{}, balancer{}, nil, slog.New(slog.DiscardHandler))...)
+		err := validate(config, planes(DaemonConfig{}, balancer{}, nil, nil, slog.New(slog.DiscardHandler))...)
 		if row.want == "" && err != nil || row.want != "" && (err == nil || !strings.Contains(err.Error(), row.want)) {
 			t.Errorf("%s: %v, want %q", name, err, row.want)
 		}

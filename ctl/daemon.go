@@ -46,7 +46,6 @@ func RunDaemon(ctx context.Context, c DaemonConfig) error {
 		}
 		defer ns.Close()
 		spaces = append(spaces, ns)
-		o.Planes = append(o.Planes, planes(c, b, ns, log)...)
 	}
 	o.Dial = spaces[0].DialContext
 	if err := c.forgetOthers(); err != nil {
@@ -62,6 +61,9 @@ func RunDaemon(ctx context.Context, c DaemonConfig) error {
 			return fmt.Errorf("set up two balancers: %w", err)
 		}
 		o.Dial = o.pair.DialContext
+	}
+	for i, b := range c.balancers() {
+		o.Planes = append(o.Planes, planes(c, b, spaces[i], o.pair, log)...)
 	}
 	return runDaemon(ctx, c, o, api)
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"lbctl/internal/flowsync"
 	"lbctl/internal/lb"
 	"lbctl/internal/takeover"
 )
@@ -43,6 +44,9 @@ type StandbyConfig struct {
 	NetNS    string          `json:"netns"`    // path
 	Ports    []string        `json:"ports"`    // the other ends of its interfaces, in the hub
 	Floating []takeover.Addr `json:"floating"` // what the active one holds
+
+	Sync  *flowsync.Policy `json:"sync,omitempty"` // nil: the standby is told of no flow
+	Addrs [2]netip.Addr    `json:"addrs"`          // of both balancers, by which they speak to each other
 }
 
 // balancer is one of a lab's one or two.

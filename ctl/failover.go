@@ -87,6 +87,7 @@ func (p *pair) move(ctx context.Context, from, to *half, reason string) error {
 	alive := from.connected.Load()
 	var errs []error
 	if alive {
+		handOver(ctx, from, to)
 		errs = append(errs, from.host.Drop(held))
 	}
 	p.active.Store(int32(slices.Index(p.nodes, to)))

@@ -54,6 +54,7 @@ func (c *Controller) Stats(ctx context.Context) Stats {
 	}
 	asked.Wait()
 	stats := Stats{At: time.Now(), Planes: []PlaneStats{}}
+	flows := map[string]uint64{} // by balancer
 	for _, p := range c.activeFirst(answers) {
 		i := slices.IndexFunc(stats.Planes, func(s PlaneStats) bool { return s.Plane == p.Plane })
 		if i < 0 {
@@ -62,10 +63,13 @@ func (c *Controller) Stats(ctx context.Context) Stats {
 			stats.Planes[i].Stats = merge(stats.Planes[i].Stats, p.Stats)
 		}
 		if p.node != "" && p.Plane == lb.L4 {
-			if stats.flows == nil {
-				stats.flows = map[string]uint64{}
-			}
-			stats.flows[p.node] = p.Flows
+			flows[p.node] = p.Flows
+		}
+	}
+	if c.options.pair != nil {
+		stats.Balancers = c.options.pair.status()
+		for i := range stats.Balancers {
+			stats.Balancers[i].Flows = flows[stats.Balancers[i].Node]
 		}
 	}
 	return stats
@@ -110,12 +114,7 @@ func (c *Controller) Status(ctx context.Context) Status {
 		status.Planes[i].StatsError = counted.Error
 	}
 	c.addProbes(status.Services)
-	if c.options.pair != nil {
-		status.Balancers = c.options.pair.status()
-		for i := range status.Balancers {
-			status.Balancers[i].Flows = stats.flows[status.Balancers[i].Node]
-		}
-	}
+	status.Balancers = stats.Balancers
 	return status
 }
 

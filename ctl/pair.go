@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"lbctl/internal/flowsync"
 	"lbctl/internal/netns"
 	"lbctl/internal/takeover"
 )
@@ -45,8 +47,10 @@ type half struct {
 	name      string
 	ns        *netns.Handle
 	host      *takeover.Host
+	addr      netip.Addr
 	ports     []string // in the hub
 	connected atomic.Bool
+	link      atomic.Pointer[flowsync.Link] // nil: it neither tells nor is told of flows
 }
 
 // newPair makes the lab's addresses be where the record says: on the balancer
@@ -58,7 +62,7 @@ func newPair(c DaemonConfig, spaces []*netns.Handle, hub *netns.Handle, log *slo
 		if err != nil {
 			return nil, errors.Join(err, p.Close())
 		}
-		p.nodes = append(p.nodes, &half{name: b.Node, ns: spaces[i], host: host, ports: b.Ports})
+		p.nodes = append(p.nodes, &half{name: b.Node, ns: spaces[i], addr: c.Standby.Addrs[i], host: host, ports: b.Ports})
 	}
 	record, err := loadPair(p.file)
 	if err != nil {
@@ -133,6 +137,7 @@ func (p *pair) look() {
 		}
 		if n.connected.Swap(connected) != connected {
 			p.noteConnected(n, connected)
+			p.resync()
 		}
 	}
 }
@@ -216,7 +221,12 @@ func (p *pair) status() []BalancerStatus {
 		if n == active {
 			role = Active
 		}
-		out = append(out, BalancerStatus{Node: n.name, Role: role, Since: since, Connected: n.connected.Load()})
+		b := BalancerStatus{Node: n.name, Role: role, Since: since, Connected: n.connected.Load()}
+		if link := n.link.Load(); link != nil {
+			stats := link.Stats()
+			b.Sync = &stats
+		}
+		out = append(out, b)
 	}
 	return out
 }

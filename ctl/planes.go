@@ -11,12 +11,12 @@ import (
 	"lbctl/l7"
 )
 
-// planes are the two planes of a balancer. Each is opened when the first service of
+// planes are the two planes of a balancer, one of a pair unless that is nil. Each is opened when the first service of
 // its own appears: an XDP program on the interface costs every packet something
 // and takes segmentation offload from the peer, which a lab of L7 services only
 // should not pay, and a proxy that has nothing to do is a process too many in a
 // measurement. Once opened, a plane is opened again after every restart.
-func planes(c DaemonConfig, b balancer, ns *netns.Handle, log *slog.Logger) []Plane {
+func planes(c DaemonConfig, b balancer, ns *netns.Handle, pair *pair, log *slog.Logger) []Plane {
 	node, validate := "", l4.Validate
 	if c.Standby != nil {
 		node = b.Node
@@ -27,7 +27,11 @@ func planes(c DaemonConfig, b balancer, ns *netns.Handle, log *slog.Logger) []Pl
 	}
 	return []Plane{
 		{Name: lb.L4, Node: node, Validate: validate, Open: func(context.Context) (DataPlane, error) {
-			return plane(openL4(c, b, ns, log.With("plane", lb.L4)))
+			p, err := openL4(c, b, ns, log.With("plane", lb.L4))
+			if err == nil && pair != nil {
+				return pair.join(b.Node, p), nil
+			}
+			return plane(p, err)
 		}},
 		{Name: lb.L7, Node: node, Validate: l7.Validate, Open: func(context.Context) (DataPlane, error) {
 			return plane(l7.Open(l7.Options{

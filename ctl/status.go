@@ -37,7 +37,9 @@ type BalancerStatus struct {
 	Role      BalancerRole `json:"role"`
 	Since     time.Time    `json:"since"` // both have their roles
 	Connected bool         `json:"connected"`
-	Flows     uint64       `json:"flows"` // entries in its l4 plane's flow table
+	Flows     uint64       `json:"flows"` // that its l4 plane remembers
+
+	Sync *lb.SyncStats `json:"sync,omitempty"` // what it has told the other one, and heard; nil: nothing is told
 }
 
 // PlaneState is how a plane stands to the newest revision.

@@ -102,7 +102,7 @@ type Stats struct {
 	At     time.Time    `json:"at"`
 	Planes []PlaneStats `json:"planes"` // of two balancers the totals are added up, levels are the active one's
 
-	flows map[string]uint64 // by balancer, where there are two
+	Balancers []BalancerStatus `json:"balancers,omitempty"` // where there are two, the active one first
 }
 
 // Plane returns the counters of one plane; ok is false if it is not open.

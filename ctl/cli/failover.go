@@ -55,12 +55,16 @@ func balancerTable(t *tableWriter, balancers []ctl.BalancerStatus) {
 		return
 	}
 	t.line("")
-	t.head("  BALANCER", "ROLE", "FOR", "LINK", "FLOWS")
+	t.head("  BALANCER", "ROLE", "FOR", "LINK", "FLOWS", "TOLD", "HEARD")
 	for _, b := range balancers {
 		link := cell{"connected", green}
 		if !b.Connected {
 			link = cell{"cut off", red}
 		}
-		t.row("  "+b.Node, string(b.Role), short(time.Since(b.Since)), link, fmt.Sprint(b.Flows))
+		told, heard := "sync is off", ""
+		if b.Sync != nil {
+			told, heard = fmt.Sprint(b.Sync.FlowsSent), fmt.Sprint(b.Sync.Adopted)
+		}
+		t.row("  "+b.Node, string(b.Role), short(time.Since(b.Since)), link, b.Flows, told, heard)
 	}
 }

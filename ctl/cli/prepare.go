@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"lbctl/ctl"
+	"lbctl/internal/flowsync"
 	"lbctl/internal/lab"
 	"lbctl/internal/lb"
 	"lbctl/internal/scenario"
@@ -71,6 +72,17 @@ func (b *builder) standby(n scenario.Node) *ctl.StandbyConfig {
 	s := &ctl.StandbyConfig{Node: n.Name, NetNS: filepath.Join(b.config.Dir, "netns", n.Name)}
 	for _, link := range n.Links {
 		s.Ports = append(s.Ports, lab.PortName(n.Name, link.Name))
+	}
+	if f := b.scenario.Failover; f.Sync != scenario.SyncOff {
+		s.Sync = &flowsync.Policy{Opening: f.Sync == scenario.SyncOpening, Batch: f.Batch, Refresh: f.Refresh}
+	}
+	for _, node := range b.scenario.Topology.Nodes {
+		switch node.Name {
+		case b.config.Node:
+			s.Addrs[0] = node.Links[0].Addrs[0].Addr()
+		case s.Node:
+			s.Addrs[1] = node.Links[0].Addrs[0].Addr()
+		}
 	}
 	for _, f := range b.scenario.Topology.Floating {
 		s.Floating = append(s.Floating, takeover.Addr(f))

@@ -29,7 +29,7 @@ var short = []string{"--rounds", "1", "--duration", "300ms", "--warmup", "100ms"
 // running is a command under way.
 type running struct {
 	*exec.Cmd
-	t        *testing.T
+	t        testing.TB
 	out, err said
 	ended    chan struct{}
 }

@@ -75,13 +75,13 @@ func cleaner(base string) (clean func(), err error) {
 // workshop is one test's own run folder and working folder. Whatever lab is left
 // in it is taken down when the test ends.
 type workshop struct {
-	t      *testing.T
+	t      testing.TB
 	run    string // LBCTL_RUN
 	dir    string // working folder: scenarios, results
 	binary string
 }
 
-func newWorkshop(t *testing.T) *workshop {
+func newWorkshop(t testing.TB) *workshop {
 	t.Helper()
 	top, err := os.MkdirTemp(base, "run-")
 	if err != nil {

@@ -64,3 +64,20 @@ type RunTime struct {
 	Total time.Duration `json:"total"`
 	Runs  uint64        `json:"runs"`
 }
+
+// SyncStats is what a balancer has told another one of its flows, and heard of
+// that one's, since the daemon began.
+type SyncStats struct {
+	MessagesSent     uint64 `json:"messages_sent"`
+	BytesSent        uint64 `json:"bytes_sent"`
+	FlowsSent        uint64 `json:"flows_sent"`
+	MessagesReceived uint64 `json:"messages_received"`
+	BytesReceived    uint64 `json:"bytes_received"`
+	FlowsReceived    uint64 `json:"flows_received"`
+	Adopted          uint64 `json:"adopted"`   // of those received
+	Unknown          uint64 `json:"unknown"`   // of a service or backend that is not here
+	Refused          uint64 `json:"refused"`   // for want of room
+	Malformed        uint64 `json:"malformed"` // messages
+	Lost             uint64 `json:"lost"`      // changes that came faster than they were read; all is told again then
+	Failed           uint64 `json:"failed"`    // flows that could not be sent
+}
