@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"lbctl/internal/flowsync"
 	"lbctl/internal/lb"
@@ -47,6 +48,8 @@ type StandbyConfig struct {
 
 	Sync  *flowsync.Policy `json:"sync,omitempty"` // nil: the standby is told of no flow
 	Addrs [2]netip.Addr    `json:"addrs"`          // of both balancers, by which they speak to each other
+
+	Advert time.Duration `json:"advert,omitempty"` // between two adverts of the active one, whose silence makes the other take over; 0: only a person decides
 }
 
 // balancer is one of a lab's one or two.

@@ -45,6 +45,19 @@ func (c *Controller) Failover(ctx context.Context, r FailoverRequest) (FailoverR
 
 func (p *pair) failover(ctx context.Context, r FailoverRequest) (FailoverResult, error) {
 	began := time.Now()
+	result, err := p.begin(ctx, r)
+	if err == nil && result.To == "" {
+		from := p.nodes[p.index(result.From)]
+		result.To = p.other(from).name
+		err = p.await(ctx, from)
+	}
+	result.Took = time.Since(began)
+	return result, err
+}
+
+// begin does all that is asked for but waiting: To is empty if the standby is to
+// find out by itself.
+func (p *pair) begin(ctx context.Context, r FailoverRequest) (FailoverResult, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	from := p.current()
@@ -68,11 +81,14 @@ func (p *pair) failover(ctx context.Context, r FailoverRequest) (FailoverResult,
 			return FailoverResult{}, fmt.Errorf("cut %s off: %w", from.name, err)
 		}
 		p.look()
+		if p.herald != nil {
+			return FailoverResult{From: from.name}, nil
+		}
 	}
 	if err := p.move(ctx, from, to, reason); err != nil {
 		return FailoverResult{}, err
 	}
-	return FailoverResult{From: from.name, To: to.name, Took: time.Since(began)}, nil
+	return FailoverResult{From: from.name, To: to.name}, nil
 }
 
 // move makes to the active balancer. While from lives it is the first to know,
@@ -98,6 +114,6 @@ func (p *pair) move(ctx context.Context, from, to *half, reason string) error {
 		errs = append(errs, from.host.Drop(held))
 	}
 	p.event(Event{Kind: EventFailover, Node: to.name, Message: fmt.Sprintf("balancer %s took over from %s: %s", to.name, from.name, reason)})
-	p.takeover.fire()
+	p.moved.fire()
 	return errors.Join(errs...)
 }

@@ -35,11 +35,12 @@ type pair struct {
 	done   chan struct{} // closed by Close
 	ended  sync.WaitGroup
 
-	mu       sync.Mutex // guards hosts and what follows: one change at a time
-	record   pairRecord
-	repeat   int          // announcements still to make
-	active   atomic.Int32 // index into nodes
-	takeover broadcast    // another is active
+	mu     sync.Mutex // guards hosts and what follows: one change at a time
+	record pairRecord
+	repeat int          // announcements still to make
+	active atomic.Int32 // index into nodes
+	moved  broadcast    // another is active
+	herald *herald      // nil: the standby does not decide for itself
 }
 
 // half is one balancer of a pair.
@@ -71,6 +72,11 @@ func newPair(c DaemonConfig, spaces []*netns.Handle, hub *netns.Handle, log *slo
 	p.record = record
 	p.active.Store(int32(max(0, p.index(record.Active))))
 	p.look()
+	if p.config.Advert > 0 {
+		if p.herald, err = newHerald(p, p.config.Advert); err != nil {
+			return nil, errors.Join(err, p.Close())
+		}
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if err := p.settle(); err != nil {
@@ -82,6 +88,10 @@ func newPair(c DaemonConfig, spaces []*netns.Handle, hub *netns.Handle, log *slo
 // watch keeps addresses where they belong until Close.
 func (p *pair) watch(event func(Event)) {
 	p.event = event
+	if p.herald != nil {
+		p.herald.begin()
+		p.ended.Go(p.herald.run)
+	}
 	p.ended.Go(func() {
 		look, settle := time.NewTicker(watchConnected), time.NewTicker(watchAddresses)
 		defer look.Stop()
@@ -107,6 +117,9 @@ func (p *pair) watch(event func(Event)) {
 func (p *pair) Close() error {
 	close(p.done)
 	p.ended.Wait()
+	if p.herald != nil {
+		p.herald.close()
+	}
 	for _, n := range p.nodes {
 		n.host.Close()
 	}

@@ -76,6 +76,9 @@ func (b *builder) standby(n scenario.Node) *ctl.StandbyConfig {
 	if f := b.scenario.Failover; f.Sync != scenario.SyncOff {
 		s.Sync = &flowsync.Policy{Opening: f.Sync == scenario.SyncOpening, Batch: f.Batch, Refresh: f.Refresh}
 	}
+	if f := b.scenario.Failover; f.Takeover == scenario.TakeoverAuto {
+		s.Advert = f.Advert
+	}
 	for _, node := range b.scenario.Topology.Nodes {
 		switch node.Name {
 		case b.config.Node:

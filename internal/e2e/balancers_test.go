@@ -12,6 +12,8 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"lbctl/ctl"
+	"lbctl/internal/lab"
+	"lbctl/internal/takeover"
 )
 
 const twoBalancers = `
@@ -139,6 +141,39 @@ func TestACrashedBalancerIsReplacedAndComesBackAsStandby(t *testing.T) {
 	}
 	w.lbctl("failover")
 	l.askAll(t, "after the way back")
+}
+
+// The standby hears the active balancer's adverts (VRRP) and takes over when
+// three are missing, also without being asked.
+func TestAStandbyTakesOverByItself(t *testing.T) {
+	w := newWorkshop(t)
+	auto := strings.Replace(twoBalancers, "balancers: 2", "balancers: 2\nfailover: {takeover: auto, advert: 200ms}", 1)
+	file := w.scenario("pair.yaml", auto)
+	w.lbctl("up", file)
+	l := w.open("pair")
+	time.Sleep(2 * time.Second) // ten adverts
+	if got := l.active(t); got != "lb1" {
+		t.Fatalf("%s is active though lb1 lives", got)
+	}
+	if out := w.lbctl("failover", "--crash"); !strings.Contains(out, "lb2 took over from lb1") {
+		t.Errorf("failover says %q", out)
+	}
+	l.askAll(t, "after the crash")
+	w.lbctl("up", file)
+	eventually(t, 10*time.Second, "lb1 is connected", func() bool { return l.status(t).Balancers[1].Connected })
+	hub, err := l.Hub()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer hub.Close()
+	if err := takeover.Cut(hub, []string{lab.PortName("lb2", "eth0")}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 20*time.Second, "lb1 has taken over unasked", func() bool { return l.status(t).Balancers[0].Node == "lb1" })
+	l.askAll(t, "after the second crash")
+	if got := l.active(t); got != "lb1" {
+		t.Errorf("%s is active", got)
+	}
 }
 
 func TestAKilledDaemonFindsTheActiveBalancerAgain(t *testing.T) {

@@ -49,10 +49,19 @@ func (r *resolver) failover() Failover {
 	}
 }
 
+// Adverts tell their interval in hundredths of a second, in twelve bits (RFC 9568).
+const (
+	minAdvert = 10 * time.Millisecond
+	maxAdvert = 40 * time.Second
+)
+
 // refuseFailover notes that there is nothing that could fail over.
 func (r *resolver) refuseFailover() {
 	if at := r.spec.Failover.Pos; at.IsSet() && r.standby == nil {
 		r.fail(at, "", "failover needs two balancers, as with balancers: 2")
+	}
+	if advert := r.spec.Failover.Advert; advert.IsSet() && (time.Duration(advert.Value) < minAdvert || time.Duration(advert.Value) > maxAdvert) {
+		r.fail(advert.Pos, "", "advert: want from %s to %s, as VRRP has room for, not %s", minAdvert, maxAdvert, time.Duration(advert.Value))
 	}
 }
 
