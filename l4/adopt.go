@@ -30,25 +30,19 @@ func (p *Plane) Adopt(flows []lb.ToldFlow) (Adopted, error) {
 	if err != nil {
 		return out, fmt.Errorf("adopt flows: %w", err)
 	}
-	owners := map[slotName]uint64{}
-	for spoken, name := range teller.slots {
-		owner := uint64(name.id)<<32 | uint64(spoken.slot)<<16
-		name.id = 0
-		owners[name] = owner
-	}
 	ports, err := p.ports()
 	if err != nil {
 		return out, fmt.Errorf("adopt flows: %w", err)
 	}
 	ways := newWaysBack(p.hops, ports)
 	for _, f := range flows {
-		name := slotName{service: f.Service, backend: f.Backend, forward: f.Forward}
-		owner, known := owners[name]
+		name := slotName{f.Service, f.Backend, f.Forward}
+		owner, known := teller.owners[name]
 		if !known && f.Backend.Port() == f.VIP.Port() {
 			name.backend = netip.AddrPortFrom(f.Backend.Addr(), 0)
-			owner, known = owners[name]
+			owner, known = teller.owners[name]
 		}
-		if !known || owner>>32 == 0 {
+		if !known {
 			out.Unknown++
 			continue
 		}

@@ -39,6 +39,7 @@ func (p *Plane) Apply(ctx context.Context, s lb.Snapshot) error {
 
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.names = nil
 	if err := p.write(want, d); err != nil {
 		return fmt.Errorf("apply revision %d: %w", s.Revision, errors.Join(err, unresolved))
 	}

@@ -51,16 +51,16 @@ func (p *Plane) News(visit func(lb.ToldFlow)) (lost uint64, err error) {
 			return 0, fmt.Errorf("read news: %w", err)
 		}
 	}
-	teller, err := p.teller()
-	if err != nil {
-		return 0, err
-	}
+	var teller *teller // while there is nothing to tell, nothing is looked up
 	var record ringbuf.Record
 	for {
 		p.ring.SetDeadline(time.Now()) // what is there, and no more
 		err := p.ring.ReadInto(&record)
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			break
+		}
+		if err == nil && teller == nil {
+			teller, err = p.teller()
 		}
 		if err != nil {
 			return 0, fmt.Errorf("read news: %w", err)
@@ -127,11 +127,18 @@ var mappedWord = toAddress(netip.AddrFrom4([4]byte{})).Word[2]
 
 // teller knows what the numbers in an entry stand for.
 type teller struct {
-	slots    map[spoken]slotName
+	*names
 	timeouts [xdpFlowStateFLOW_STATES]uint32
 	told     uint32
 	now      uint32
 	tick     time.Duration
+}
+
+// names are what slots are to others, and the way back: owner words without state.
+type names struct {
+	slots  map[spoken]slotName
+	ids    map[uint32]uint32 // by slot
+	owners map[slotName]uint64
 }
 
 // spoken is a slot in flows of one protocol.
@@ -142,7 +149,6 @@ type spoken struct {
 
 // slotName is what a slot is to others.
 type slotName struct {
-	id      uint32
 	service lb.VIP
 	backend netip.AddrPort
 	forward lb.Forward
@@ -150,7 +156,10 @@ type slotName struct {
 
 // teller is made of what stands in the maps now. mu is held.
 func (p *Plane) teller() (*teller, error) {
-	t := &teller{slots: map[spoken]slotName{}}
+	if p.names == nil {
+		p.names = p.state.names()
+	}
+	t := &teller{names: p.names}
 	var s xdpSetting
 	if err := p.objects.Settings.Lookup(uint32(0), &s); err != nil {
 		return nil, fmt.Errorf("read timeouts: %w", err)
@@ -163,18 +172,28 @@ func (p *Plane) teller() (*teller, error) {
 	if err := runWith(p.objects.Now, &t.now); err != nil {
 		return nil, fmt.Errorf("read jiffies: %w", err)
 	}
-	for _, v := range p.state.services {
+	return t, nil
+}
+
+func (s *state) names() *names {
+	n := &names{slots: map[spoken]slotName{}, ids: map[uint32]uint32{}, owners: map[slotName]uint64{}}
+	for _, v := range s.services {
 		for _, proto := range []lb.Protocol{lb.TCP, lb.UDP} {
-			service := p.state.keys.called(v, proto)
+			service := s.keys.called(v, proto)
 			for _, m := range v.members {
-				t.slots[spoken{m.slot, proto}] = slotName{
-					id: m.backend.Id, service: service, forward: forwardWord(m.backend.Forward),
+				if m.backend.Id == 0 {
+					continue
+				}
+				name := slotName{
+					service: service, forward: forwardWord(m.backend.Forward),
 					backend: netip.AddrPortFrom(fromAddress(m.backend.Addr), toPort(m.backend.Port)),
 				}
+				n.slots[spoken{m.slot, proto}], n.ids[m.slot] = name, m.backend.Id
+				n.owners[name] = uint64(m.backend.Id)<<32 | uint64(m.slot)<<16
 			}
 		}
 	}
-	return t, nil
+	return n
 }
 
 // flow says in words what an entry of REQUESTS is. It is false if the backend is gone.
@@ -184,7 +203,7 @@ func (t *teller) flow(tuple xdpTuple6, f xdpFlow) (lb.ToldFlow, bool) {
 		proto = lb.UDP
 	}
 	slot, known := t.slots[spoken{f.slot(), proto}]
-	if !known || slot.id != f.id() || state >= xdpFlowStateFLOW_STATES {
+	if !known || t.ids[f.slot()] != f.id() || state >= xdpFlowStateFLOW_STATES {
 		return lb.ToldFlow{}, false
 	}
 	flow := lb.ToldFlow{

@@ -63,8 +63,9 @@ type Plane struct {
 	sweeper  sweeper
 	ring     *ringbuf.Reader // of news; nil until they are read
 
-	mu    sync.Mutex // guards state and all writing to maps
+	mu    sync.Mutex // guards state, names and all writing to maps
 	state *state
+	names *names // of what stands in the slots; nil: not looked up since the last Apply
 }
 
 // Open loads the programs and pins them, or adopts what is pinned in PinDir, and

@@ -99,7 +99,7 @@ const ipvsadmHelp = `Acts on the L4 services of a lab as ipvsadm 1.31 does on IP
   @ [-L|-l] [-n] [-t|-u IP:PORT] [--stats|--rate|--thresholds|--persistent-conn|--tun-info] [--exact] [--nosort]
       list services and their servers; no arguments do so, too
   @ -L --timeout|--daemon
-      list timeouts; there is no synchronisation daemon
+      list timeouts, or what two balancers synchronise by
   @ -A|-E -t IP:PORT [-s SCHEDULER] [-b FLAGS]
       add or edit a service; every scheduler of IPVS, wlc unless said
   @ -D -t IP:PORT

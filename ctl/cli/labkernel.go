@@ -11,6 +11,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"lbctl/ctl"
+	"lbctl/internal/flowsync"
 	"lbctl/internal/ipvsadm"
 	"lbctl/internal/lb"
 	"lbctl/l4"
@@ -97,7 +98,7 @@ func (k *labKernel) Do(c ipvsadm.Command) error {
 	case ipvsadm.SetTimeouts:
 		return ipvsadm.Refused("Operation not supported: the l4 plane's timeouts are fixed so far")
 	case ipvsadm.StartDaemon:
-		return ipvsadm.Refused("Operation not supported: the l4 plane synchronises no connections so far")
+		return ipvsadm.Refused("Operation not supported: two balancers of a lab synchronise as failover in its scenario says")
 	}
 	if k.table == nil {
 		if err := k.load(); err != nil {
@@ -275,10 +276,28 @@ func (k *labKernel) running(c ipvsadm.Command) (*ipvsadm.Table, error) {
 	if err != nil {
 		return nil, err
 	}
+	table.Daemons = k.daemons(st)
 	services := servicesOf(st, c.Op == ipvsadm.List)
 	table.Services = ipvsadm.FromServices(services)
 	ipvsadm.Count(table.Services, services, before, now)
 	return table, nil
+}
+
+// daemons are those that would synchronise as the lab's active balancer does: it
+// tells and is told. What takes the group's place is the other one's address.
+func (k *labKernel) daemons(st ctl.Status) []ipvsadm.Daemon {
+	if len(st.Balancers) == 0 || st.Balancers[0].Sync == nil {
+		return nil
+	}
+	d := ipvsadm.Daemon{Interface: "eth0", Port: flowsync.Port, MaxLen: flowsync.MaxMessage}
+	for _, n := range k.session.lab.Topology().Nodes {
+		if n.Name == st.Balancers[1].Node {
+			d.Group = n.Links[0].Addrs[0].Addr().String()
+		}
+	}
+	backup := d
+	backup.Backup = true
+	return []ipvsadm.Daemon{d, backup}
 }
 
 func (k *labKernel) sample(ctx context.Context) (ipvsadm.Sample, error) {

@@ -109,7 +109,6 @@ type talkers struct {
 	addr   string
 	wg     sync.WaitGroup
 	broken atomic.Int64
-	mu     sync.Mutex
 	all    []*talker
 }
 

@@ -145,7 +145,7 @@ func TestIpvsadmRefusesWhatThePlaneCannotDo(t *testing.T) {
 		{"-Lc", "does not list its flows so far", 1},
 		{"-Z", "counters only grow", 255},
 		{"--set 1 2 3", "timeouts are fixed so far", 255},
-		{"--start-daemon master", "synchronises no connections so far", 255},
+		{"--start-daemon master", "synchronise as failover in its scenario says", 255},
 		{"-Ln -t 198.18.3.9:80", "No such service", 1},
 		{"-A -t nonsense", "illegal virtual server address[:port] specified", 2},
 	} {

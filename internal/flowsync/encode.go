@@ -17,7 +17,7 @@ type message struct {
 }
 
 func newMessage(syncID byte) *message {
-	return &message{syncID: syncID, bytes: make([]byte, headerSize, maxMessage)}
+	return &message{syncID: syncID, bytes: make([]byte, headerSize, MaxMessage)}
 }
 
 // add appends a flow. It returns false, and changes nothing, if the message is full.
@@ -27,7 +27,7 @@ func (m *message) add(f lb.ToldFlow) (bool, error) {
 		return false, err
 	}
 	padded := (len(m.bytes) + 3) &^ 3
-	if m.flows == maxFlows || padded+len(entry) > maxMessage {
+	if m.flows == maxFlows || padded+len(entry) > MaxMessage {
 		return false, nil
 	}
 	m.bytes = append(append(m.bytes, make([]byte, padded-len(m.bytes))...), entry...)

@@ -9,6 +9,10 @@ import (
 // Port is where messages go to (IP_VS_SYNC_PORT).
 const Port = 8848
 
+// MaxMessage is how many bytes a message has at most: the UDP payload of an
+// Ethernet frame over IPv4.
+const MaxMessage = 1472
+
 // Sizes and words of ip_vs_sync.c.
 const (
 	headerSize = 8  // struct ip_vs_sync_mesg
@@ -19,8 +23,7 @@ const (
 	typeInet6       = 1 // STYPE_F_INET6
 	sizeMask        = 0x0fff
 
-	maxFlows   = 255  // in a message: its count is a byte
-	maxMessage = 1472 // UDP payload of one Ethernet frame over IPv4
+	maxFlows = 255 // in a message: its count is a byte
 
 	protoTCP = 6
 	protoUDP = 17

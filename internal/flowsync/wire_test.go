@@ -88,7 +88,7 @@ func TestAMessageFitsAFrameAndCountsItsFlows(t *testing.T) {
 	}
 	b := m.finish()
 	_, flows, err := Parse(b)
-	if err != nil || len(flows) != n || len(b) > maxMessage || n < 20 {
+	if err != nil || len(flows) != n || len(b) > MaxMessage || n < 20 {
 		t.Errorf("%d flows in %d bytes, parsed %d, %v", n, len(b), len(flows), err)
 	}
 }

@@ -186,3 +186,20 @@ func TestPortsAreReadLikeTheCLibraryDoes(t *testing.T) {
 		t.Errorf("port 80 is written %q", got)
 	}
 }
+
+// The words are those of print_daemon() in ipvsadm.c.
+func TestDaemonsAreListedAsIpvsadmDoes(t *testing.T) {
+	table := &Table{Daemons: []Daemon{
+		{Interface: "eth0", SyncID: 3, MaxLen: 1472, Group: "224.0.0.81", Port: 8848, TTL: 1},
+		{Backup: true, Interface: "eth1"},
+	}}
+	var out strings.Builder
+	if err := table.List(&out, Command{Op: List, Options: options(OptDaemon)}, Names{}); err != nil {
+		t.Fatal(err)
+	}
+	want := "master sync daemon (mcast=eth0, syncid=3, maxlen=1472, group=224.0.0.81, port=8848, ttl=1)\n" +
+		"backup sync daemon (mcast=eth1, syncid=0)\n"
+	if out.String() != want {
+		t.Errorf("got\n%swant\n%s", out.String(), want)
+	}
+}

@@ -21,7 +21,8 @@ func (t *Table) List(w io.Writer, c Command, names Names) error {
 		p.service(t.Services[at])
 	case o.Has(OptTimeout):
 		p.printf("Timeout (tcp tcpfin udp): %d %d %d\n", int32(t.Timeouts.TCP), int32(t.Timeouts.TCPFin), int32(t.Timeouts.UDP))
-	case o.Has(OptDaemon): // there is none to tell of
+	case o.Has(OptDaemon):
+		p.daemons(t.Daemons)
 	default:
 		if !p.rules {
 			p.printf("IP Virtual Server version 1.2.1 (size=%d)\n", t.Size)
@@ -42,6 +43,30 @@ type printer struct {
 	names   Names
 	options Options
 	rules   bool
+}
+
+// daemons prints each as print_daemon() does: what is 0 or absent is left out.
+func (p *printer) daemons(daemons []Daemon) {
+	for _, d := range daemons {
+		state := "master"
+		if d.Backup {
+			state = "backup"
+		}
+		p.printf("%s sync daemon (mcast=%s, syncid=%d", state, d.Interface, d.SyncID)
+		if d.MaxLen != 0 {
+			p.printf(", maxlen=%d", d.MaxLen)
+		}
+		if d.Group != "" {
+			p.printf(", group=%s", d.Group)
+		}
+		if d.Port != 0 {
+			p.printf(", port=%d", d.Port)
+		}
+		if d.TTL != 0 {
+			p.printf(", ttl=%d", d.TTL)
+		}
+		p.printf(")\n")
+	}
 }
 
 func (p *printer) printf(format string, args ...any) { fmt.Fprintf(p, format, args...) }

@@ -157,6 +157,7 @@ type Table struct {
 	Services []Service
 	Conns    []Conn
 	Timeouts Timeouts
+	Daemons  []Daemon // of connection synchronisation
 	// Refuse, unless nil, is asked before a service becomes what it is given;
 	// an error leaves the table as it was.
 	Refuse func(Service) error
