@@ -160,6 +160,7 @@ func inForce(p *traffic.Plan, st ctl.Status) {
 				at += fmt.Sprintf(", at %s of %s", h.Hook, h.Interface)
 			}
 			p.Conditions.Notes = append(p.Conditions.Notes, "the balancer runs "+at+", in every round, whichever plane is measured")
+			break // of two balancers both have it
 		}
 	}
 }
