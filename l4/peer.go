@@ -65,6 +65,7 @@ func (p *Plane) attachPeer(peer Peer, pass *ebpf.Program) (string, error) {
 	if _, veth := l.(*netlink.Veth); !veth {
 		return "", errors.New("it is no veth")
 	}
-	pin := pinOf(peerKind, l.Attrs().Index)
+	// The index is one in the peer's own namespace, and others may have it, too.
+	pin := fmt.Sprintf("%s-%x", pinOf(peerKind, l.Attrs().Index), peer.NetNS.Cookie())
 	return pin, p.attachPinned(peer.NetNS, lb.HookNative, pass, l.Attrs().Index, pin)
 }
