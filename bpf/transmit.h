@@ -50,7 +50,7 @@ static __always_inline int transmit(struct packet *p, __u32 ifindex, __u8 *mac)
 		return XDP_ABORTED;
 	__builtin_memcpy(p->eth->h_source, port->mac, ETH_ALEN);
 	__builtin_memcpy(p->eth->h_dest, mac, ETH_ALEN);
-	return send(p->ctx, p->hook, ifindex);
+	return redirect(p->hook, ifindex, port);
 }
 
 #endif

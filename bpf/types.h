@@ -348,6 +348,7 @@ struct counters {
 struct port {
 	__u8 mac[6];
 	__u16 mtu;
+	__u32 across; /* a veth whose other end is in another namespace: 1 */
 };
 
 /*

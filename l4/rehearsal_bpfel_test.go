@@ -140,9 +140,10 @@ type rehearsalPersistence struct {
 }
 
 type rehearsalPort struct {
-	_   structs.HostLayout
-	Mac [6]uint8
-	Mtu uint16
+	_      structs.HostLayout
+	Mac    [6]uint8
+	Mtu    uint16
+	Across uint32
 }
 
 type rehearsalPrefix struct {

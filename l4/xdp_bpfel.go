@@ -211,9 +211,10 @@ const (
 )
 
 type xdpPort struct {
-	_   structs.HostLayout
-	Mac [6]uint8
-	Mtu uint16
+	_      structs.HostLayout
+	Mac    [6]uint8
+	Mtu    uint16
+	Across uint32
 }
 
 type xdpPrefix struct {
