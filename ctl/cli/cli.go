@@ -37,7 +37,7 @@ func Main(ctx context.Context, args []string, in io.Reader, out, errOut io.Write
 	if s.completeValue(app, args) {
 		return exitOK
 	}
-	if filepath.Base(args[0]) == ipvsadmName {
+	if calledIpvsadm(args) {
 		s.program = args[0]
 	}
 	args = ipvsadmArgs(app, args)

@@ -15,7 +15,7 @@ import (
 // The scripts in testdata run lbctl as a command, without a lab.
 func TestMain(m *testing.M) {
 	main := func() { os.Exit(Main(context.Background(), os.Args, os.Stdin, os.Stdout, os.Stderr)) }
-	testscript.Main(m, map[string]func(){"lbctl": main, ipvsadmName: main})
+	testscript.Main(m, map[string]func(){"lbctl": main, ipvsadmName: main, ipvsadmSave: main, ipvsadmRestore: main})
 }
 
 func TestScripts(t *testing.T) {

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -17,11 +16,11 @@ import (
 const ipvsadmName = "ipvsadm"
 
 // ipvsadmArgs makes room for command lines that lbctl's own rules for flags do
-// not fit: called by the name of ipvsadm, all words are ipvsadm's; behind the
+// not fit: called by one of ipvsadm's names, all words are ipvsadm's; behind the
 // verbs that speak as it does, all but --lab, --socket and --dir right there, and
 // the verbs of l4's own, which ipvsadm takes for no words of its.
 func ipvsadmArgs(app *cli.App, args []string) []string {
-	if filepath.Base(args[0]) == ipvsadmName {
+	if calledIpvsadm(args) {
 		return slices.Concat([]string{"lbctl", ipvsadmName, "--"}, args[1:])
 	}
 	at := verbIndex(app, args)
@@ -61,14 +60,20 @@ func (s *shell) ipvsadmVerb(name, usage string) *cli.Command {
 			if len(args) > 0 && args[0] == "--" { // set by ipvsadmArgs
 				args = args[1:]
 			}
-			program := cmp.Or(s.program, "lbctl "+name)
+			program, in, ok := cmp.Or(s.program, "lbctl "+name), s.in, true
+			if isIpvsadmScript(program) {
+				if args, in, ok = s.ipvsadmScript(program, args); !ok {
+					return withCode(exitFailed, errSilent)
+				}
+				program = ipvsadmName
+			}
 			kernel, err := s.newLabKernel(c)
 			if err != nil {
 				return err
 			}
 			defer kernel.close()
 			code := ipvsadm.Call{
-				Program: program, Args: args, Names: kernel.names, In: s.in, Out: s.out, Err: s.err,
+				Program: program, Args: args, Names: kernel.names, In: in, Out: s.out, Err: s.err,
 				Help:    strings.ReplaceAll(ipvsadmHelp, "@", program),
 				Version: fmt.Sprintf("ipvsadm v1.31 as lbctl %s speaks it (IPVS v1.2.1)\n", ctl.BuildVersion()),
 			}.Run(kernel)
@@ -94,22 +99,24 @@ func readPorts() (ipvsadm.Ports, error) {
 	return ports, nil
 }
 
-const ipvsadmHelp = `Acts on the L4 services of a lab as ipvsadm 1.31 does on IPVS.
+const ipvsadmHelp = `Acts on L4 services, of a lab or of 'lbctl l4 run', as ipvsadm 1.31 does on IPVS.
 
-  @ [-L|-l] [-n] [-t|-u IP:PORT] [--stats|--rate|--thresholds|--persistent-conn|--tun-info] [--exact] [--nosort]
+  @ [-L|-l] [-n] [-t|-u IP:PORT|-f MARK [-6]] [--stats|--rate|--thresholds|--persistent-conn|--tun-info] [--exact] [--nosort]
       list services and their servers; no arguments do so, too
   @ -L --timeout|--daemon
       list timeouts, or what two balancers synchronise by
-  @ -A|-E -t IP:PORT [-s SCHEDULER] [-b FLAGS]
-      add or edit a service; every scheduler of IPVS, wlc unless said
-  @ -D -t IP:PORT
+  @ -A|-E -t|-u IP:PORT|-f MARK [-6] [-s SCHEDULER] [-b sh-port,sh-fallback|mh-port,mh-fallback] [-p [SECONDS]] [-M NETMASK] [-o]
+      add or edit a service; the scheduler is wlc unless you name another
+  @ -D -t|-u IP:PORT|-f MARK
       delete a service
-  @ -a|-e -t IP:PORT -r IP[:PORT] [-g] [-w WEIGHT]
+  @ -a|-e -t|-u IP:PORT|-f MARK -r IP[:PORT] [-g|-m|-i [--tun-type ipip|gue --tun-port PORT]] [-w WEIGHT] [-x UPPER] [-y LOWER]
       add or edit a server
-  @ -d -t IP:PORT -r IP[:PORT]
+  @ -d -t|-u IP:PORT|-f MARK -r IP[:PORT]
       delete a server
   @ -C
       delete all L4 services
+  @ -Z [-t|-u IP:PORT|-f MARK]
+      let the counters of these listings begin anew
   @ -S [-n]
       print the commands that make what there is
   @ -R

@@ -1,10 +1,12 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,30 +18,6 @@ import (
 	"lbctl/internal/lb"
 	"lbctl/l4"
 )
-
-// l4Abilities is what `lbctl ipvsadm` can set up today. The plane itself can do
-// more (l4.Validate): IPv6, UDP and nat need addresses on the servers, which a
-// scenario brings and this command does not.
-var l4Abilities = ipvsadm.Plane{
-	Policies: []lb.Policy{
-		lb.RoundRobin, lb.WeightedRoundRobin, lb.LeastConn, lb.WeightedLeastConn, lb.LocalityLeastConn, lb.LocalityReplicated,
-		lb.DestinationHash, lb.SourceHash, lb.Maglev, lb.ShortestDelay, lb.NeverQueue, lb.Failover, lb.Overflow, lb.TwoChoices,
-	},
-	Forwards:  []lb.Forward{lb.DirectRouting},
-	Protocols: []lb.Protocol{lb.TCP},
-}
-
-// abilities are l4Abilities, and on a standalone balancer the plane's own: there
-// the servers are as their owner has set them up.
-func (l *session) abilities() ipvsadm.Plane {
-	can := l4Abilities
-	if l.lab == nil {
-		can.Forwards = []lb.Forward{lb.DirectRouting, lb.NAT}
-		can.Protocols = []lb.Protocol{lb.TCP, lb.UDP}
-		can.IPv6 = true
-	}
-	return can
-}
 
 const (
 	applyTimeout = 3 * time.Second // bounds the wait for a change to reach the planes
@@ -54,8 +32,10 @@ type labKernel struct {
 	context *cli.Context
 	names   ipvsadm.Names
 	session *session // nil until a command needs it
+	flows   int      // that the plane remembers of a family; 0: not known
 
-	config  lb.Config // that table stands for
+	config  lb.Config    // that table stands for
+	known   []lb.Service // of the scenario
 	etag    string
 	table   *ipvsadm.Table // nil: not loaded
 	pending []ipvsadm.Command
@@ -93,8 +73,6 @@ func (k *labKernel) lab() (*session, error) {
 // Do makes a change in the table.
 func (k *labKernel) Do(c ipvsadm.Command) error {
 	switch c.Op {
-	case ipvsadm.Zero:
-		return ipvsadm.Refused("Operation not supported: a lab's counters only grow, because others measure by their differences")
 	case ipvsadm.SetTimeouts:
 		return ipvsadm.Refused("Operation not supported: the l4 plane's timeouts are fixed so far")
 	case ipvsadm.StartDaemon:
@@ -108,6 +86,9 @@ func (k *labKernel) Do(c ipvsadm.Command) error {
 	if err := k.table.Do(c); err != nil {
 		return err
 	}
+	if c.Op == ipvsadm.Zero {
+		return k.zero(c)
+	}
 	k.pending = append(k.pending, c)
 	return nil
 }
@@ -120,7 +101,11 @@ func (k *labKernel) load() error {
 	if k.config, k.etag, err = l.client.Config(k.context.Context); err != nil {
 		return err
 	}
-	k.table = &ipvsadm.Table{Services: ipvsadm.FromServices(k.config.Services), Refuse: l.abilities().Refuse}
+	if sc, err := l.scenario(); err == nil { // without one, new services have names of their own
+		k.known = sc.Config.Services
+	}
+	plane := ipvsadm.Plane{Validate: l4.Validate, Known: slices.Concat(k.config.Services, k.known)}
+	k.table = &ipvsadm.Table{Services: ipvsadm.FromServices(k.config.Services), Refuse: plane.Refuse}
 	return nil
 }
 
@@ -148,12 +133,8 @@ func (k *labKernel) Commit() error {
 }
 
 func (k *labKernel) configure() (ctl.Configured, error) {
-	var known []lb.Service
-	if sc, err := k.session.scenario(); err == nil { // without one, new services have names of their own
-		known = sc.Config.Services
-	}
 	config := k.config
-	config.Services = ipvsadm.Services(k.table.Services, k.config.Services, known)
+	config.Services = ipvsadm.Services(k.table.Services, k.config.Services, k.known)
 	config.Services = keepChecks(config)
 	return k.session.client.ConfigureIf(k.context.Context, k.etag, config)
 }
@@ -175,6 +156,9 @@ func (k *labKernel) settle(configured ctl.Configured) error {
 	ctx, client := k.context.Context, k.session.client
 	st, err := k.session.status(ctx)
 	if err != nil {
+		return err
+	}
+	if err := k.session.forgetZero(st); err != nil {
 		return err
 	}
 	edits := k.pending
@@ -209,10 +193,8 @@ func (k *labKernel) settle(configured ctl.Configured) error {
 }
 
 func backendOf(st ctl.Status, c ipvsadm.Command) (service string, b ctl.BackendStatus, ok bool) {
-	addr := c.Service
 	for _, svc := range st.Services {
-		vip := svc.VIP.Addr
-		if svc.Plane != lb.L4 || vip.Addr().Unmap() != addr.Addr || vip.Port() != addr.Port || (svc.VIP.Proto == lb.UDP) != (addr.Proto == ipvsadm.UDP) {
+		if svc.Plane != lb.L4 || ipvsadm.KeyOf(lb.Service{VIP: svc.VIP, L4: svc.L4}) != c.Service.Key {
 			continue
 		}
 		b, ok = find(svc.Backends, func(b ctl.BackendStatus) bool { return b.Addr == c.Dest.Addr })
@@ -237,11 +219,12 @@ func (k *labKernel) List(w io.Writer, c ipvsadm.Command) error {
 	if err != nil {
 		return err
 	}
-	if l.lab != nil {
-		if config, err := ctl.LoadDaemonConfig(l.lab.Path("daemon.json")); err == nil && config.MaxFlows > 0 {
+	if table.Size = k.flows; table.Size == 0 && l.lab != nil {
+		if config, err := ctl.LoadDaemonConfig(l.lab.Path("daemon.json")); err == nil {
 			table.Size = config.MaxFlows
 		}
 	}
+	table.Size = cmp.Or(table.Size, l4.DefaultMaxFlows)
 	return table.List(w, c, k.names)
 }
 
@@ -249,7 +232,6 @@ func (k *labKernel) List(w io.Writer, c ipvsadm.Command) error {
 func (k *labKernel) running(c ipvsadm.Command) (*ipvsadm.Table, error) {
 	ctx := k.context.Context
 	table := &ipvsadm.Table{
-		Size: l4.DefaultMaxFlows,
 		Timeouts: ipvsadm.Timeouts{
 			TCP:    uint32(l4.DefaultTimeouts.TCP / time.Second),
 			TCPFin: uint32(l4.DefaultTimeouts.FIN / time.Second),
@@ -300,7 +282,18 @@ func (k *labKernel) daemons(st ctl.Status) []ipvsadm.Daemon {
 	return []ipvsadm.Daemon{d, backup}
 }
 
+// sample is what was counted since the last -Z.
 func (k *labKernel) sample(ctx context.Context) (ipvsadm.Sample, error) {
+	zero, err := k.session.readZero()
+	if err != nil {
+		return zero, err
+	}
+	s, err := k.count(ctx)
+	return s.Since(zero), err
+}
+
+// count is what was counted since the services were made.
+func (k *labKernel) count(ctx context.Context) (ipvsadm.Sample, error) {
 	all, err := k.session.client.Stats(ctx)
 	if err != nil {
 		return ipvsadm.Sample{}, err
@@ -310,6 +303,9 @@ func (k *labKernel) sample(ctx context.Context) (ipvsadm.Sample, error) {
 		return ipvsadm.Sample{}, errors.New(stats.Error)
 	}
 	s := ipvsadm.Sample{At: all.At, Services: map[string]lb.ServiceStats{}}
+	for _, table := range stats.FlowTables {
+		k.flows = int(table.Size)
+	}
 	for _, svc := range stats.Services {
 		s.Services[svc.Name] = svc
 	}

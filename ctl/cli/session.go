@@ -31,6 +31,7 @@ func (s *shell) labOptions(c *cli.Context) (lab.Options, error) {
 // of its daemon.
 type session struct {
 	lab    *lab.Lab // nil: a standalone balancer
+	folder string   // of the daemon's socket and state
 	name   string
 	client *ctl.Client
 }
@@ -66,7 +67,7 @@ func (s *shell) openDaemon(c *cli.Context) (*session, error) {
 		if name != "" && c.IsSet("lab") && c.IsSet("socket") {
 			return nil, usagef("either --lab or --socket")
 		}
-		return &session{name: "at " + socket, client: ctl.Dial(socket)}, nil
+		return &session{folder: filepath.Dir(socket), name: "at " + socket, client: ctl.Dial(socket)}, nil
 	}
 	if name == "" {
 		if name, err = onlyOne(options); err != nil {
@@ -76,15 +77,15 @@ func (s *shell) openDaemon(c *cli.Context) (*session, error) {
 	l, err := lab.Open(options, name)
 	if errors.Is(err, lab.ErrNoLab) {
 		if slices.Contains(standalones(options), name) {
-			socket := filepath.Join(options.Dir, standaloneDir, name, "daemon.sock")
-			return &session{name: name, client: ctl.Dial(socket)}, nil
+			folder := filepath.Join(options.Dir, standaloneDir, name)
+			return &session{folder: folder, name: name, client: ctl.Dial(filepath.Join(folder, "daemon.sock"))}, nil
 		}
 		return nil, withCode(exitNotFound, err)
 	}
 	if err != nil {
 		return nil, err
 	}
-	return &session{lab: l, name: name, client: ctl.Dial(l.Path("daemon.sock"))}, nil
+	return &session{lab: l, folder: l.Path(), name: name, client: ctl.Dial(l.Path("daemon.sock"))}, nil
 }
 
 // onlyOne is the name of the only lab or standalone balancer.

@@ -80,6 +80,16 @@ func TestAnLVSCourseWorksOnALab(t *testing.T) {
 	if out, _ := w.ipvsadm("", "-Ln", "--stats"); !strings.Contains(out, "TCP  198.18.3.1:80                     120 ") {
 		t.Errorf("120 connections were made, and --stats says\n%s", out)
 	}
+	if out, code := w.ipvsadm("", "-Z", "-t", vip); out != "" || code != 0 {
+		t.Errorf("-Z: exit %d: %s", code, out)
+	}
+	l.dial(t, "web").ask(t, "after -Z")
+	if out, _ := w.ipvsadm("", "-Ln", "--stats"); !strings.Contains(out, "TCP  198.18.3.1:80                       1 ") {
+		t.Errorf("a connection was made since -Z, and --stats says\n%s", out)
+	}
+	if all := l.service(t, "web").Counters.Connections; all < 121 {
+		t.Errorf("-Z took the counters of others back: %d connections", all)
+	}
 	w.lbctl("weight", "web/s1", "9")
 	want("the configured weight, against one set at runtime", "", "", 0, "-e", "-t", vip, "-r", "s1", "-w", "2")
 	if out, _ := w.ipvsadm("", "-Ln"); !strings.Contains(out, "198.18.4.1:80                Route   2 ") {
@@ -134,16 +144,14 @@ func TestIpvsadmRefusesWhatThePlaneCannotDo(t *testing.T) {
 		args, says string
 		code       int
 	}{
-		{"-A -t 198.18.3.1:81 -s rr -b flag-1", "no scheduler flags flag-1 for rr", 255},
-		{"-A -u 198.18.3.1:53 -s rr", "sets up no UDP so far", 255},
-		{"-A -t 198.18.3.1:81 -s rr -p 60", "no persistence so far", 255},
-		{"-A -f 7 -s rr", "before a firewall can mark them", 255},
-		{"-e -t 198.18.3.1:80 -r s3 -m", "sets up no Masq so far, but dr", 255},
-		{"-e -t 198.18.3.1:80 -r s3 -x 10", "no connection thresholds so far", 255},
+		{"-A --sctp-service 198.18.3.1:81 -s rr", "forwards TCP and UDP, no SCTP", 255},
+		{"-A -t 198.18.3.1:81 -s rr -p 60 --pe sip", "no persistence engines", 255},
+		{"-A -f 7 -s rr", "no service of the configuration bears the mark 7", 255},
+		{"-A -t 198.18.3.1:81 -s rr -b flag-1", "does nothing by the flag flag-1", 255},
+		{"-e -t 198.18.3.1:80 -r s3 -m", "forwarded to alike", 255},
 		{"-A -t 198.18.3.1:80 -s rr", "Service already exists", 255},
 		{"-a -t 198.18.3.9:80 -r s3", "Service not defined", 255},
 		{"-Lc", "does not list its flows so far", 1},
-		{"-Z", "counters only grow", 255},
 		{"--set 1 2 3", "timeouts are fixed so far", 255},
 		{"--start-daemon master", "synchronise as failover in its scenario says", 255},
 		{"-Ln -t 198.18.3.9:80", "No such service", 1},

@@ -2,6 +2,7 @@ package ipvsadm
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"lbctl/internal/lb"
@@ -13,13 +14,51 @@ type Sample struct {
 	Services map[string]lb.ServiceStats // by name
 }
 
+// Since is what was counted after zero, but for levels. A service that has counted
+// less than by then is another one: it counts from its own beginning.
+func (s Sample) Since(zero Sample) Sample {
+	out := Sample{At: s.At, Services: map[string]lb.ServiceStats{}}
+	for name, is := range s.Services {
+		was := zero.Services[name]
+		if c, ok := since(is.Counters, was.Counters); ok {
+			is.Counters = c
+			is.Backends = slices.Clone(is.Backends)
+			for i, b := range is.Backends {
+				if c, ok := since(b.Counters, backendCounters(was, b.ID)); ok {
+					is.Backends[i].Counters = c
+				}
+			}
+		}
+		out.Services[name] = is
+	}
+	return out
+}
+
+func since(is, was lb.Counters) (lb.Counters, bool) {
+	ok := true
+	for _, c := range []struct {
+		is  *uint64
+		was uint64
+	}{
+		{&is.Connections, was.Connections},
+		{&is.PacketsIn, was.PacketsIn},
+		{&is.BytesIn, was.BytesIn},
+		{&is.PacketsOut, was.PacketsOut},
+		{&is.BytesOut, was.BytesOut},
+	} {
+		ok = ok && *c.is >= c.was
+		*c.is -= c.was
+	}
+	return is, ok
+}
+
 // Count fills in what the services in table, made by FromServices from these,
 // have counted. Between two samples, unless before is empty, lie the rates.
 func Count(table []Service, services []lb.Service, before, now Sample) {
 	byKey := map[Key]lb.Service{}
 	for _, v := range services {
 		if v.Plane == lb.L4 {
-			byKey[keyOf(v.VIP)] = v
+			byKey[KeyOf(v)] = v
 		}
 	}
 	seconds := now.At.Sub(before.At).Seconds()

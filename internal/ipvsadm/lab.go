@@ -11,36 +11,42 @@ import (
 )
 
 // FromServices shows the L4 services among these as a table, save those without
-// a VIP: to ipvsadm a prefix is nothing that a service can have. The same
+// VIP and mark: to ipvsadm a prefix is nothing that a service can have. The same
 // services come back from it with Services.
 func FromServices(services []lb.Service) []Service {
 	var out []Service
 	for _, v := range services {
-		if !shown(v) {
-			continue
+		if shown(v) {
+			out = append(out, fromService(v))
 		}
-		s := Service{Key: keyOf(v.VIP), Scheduler: string(v.Policy), Prefix: 128}
-		if !s.Six {
-			s.Prefix = 0
-		}
-		if v.L4.Fallback {
-			s.Flags |= Sched1
-		}
-		if v.L4.Ports {
-			s.Flags |= Sched2
-		}
-		for _, b := range slices.Backward(v.Backends) {
-			s.Dests = append(s.Dests, Dest{Addr: unmap(b.Addr), Forward: forwards[v.Forward], Weight: b.Weight})
-		}
-		out = append(out, s)
 	}
 	return out
 }
 
-func keyOf(v lb.VIP) Key {
-	addr := unmap(v.Addr)
-	k := Key{Proto: TCP, Addr: addr.Addr(), Port: addr.Port(), Six: !addr.Addr().Is4()}
-	if v.Proto == lb.UDP {
+func fromService(v lb.Service) Service {
+	s := Service{Key: KeyOf(v), Scheduler: string(v.Policy)}
+	if s.Six {
+		s.Prefix = 128
+	}
+	s.show(v.L4)
+	for _, b := range slices.Backward(v.Backends) {
+		d := Dest{Addr: unmap(b.Addr), Forward: forwards[v.Forward], Weight: b.Weight, Upper: b.Upper, Lower: b.Lower}
+		if d.Forward == Tunnel {
+			d.Tunnel, d.TunnelPort = tunnelOf(v.L4.Tunnel)
+		}
+		s.Dests = append(s.Dests, d)
+	}
+	return s
+}
+
+// KeyOf names a service by its mark if it has one, else by its VIP.
+func KeyOf(v lb.Service) Key {
+	if v.L4.Mark != 0 {
+		return Key{Mark: v.L4.Mark, Six: v.Six()}
+	}
+	addr := unmap(v.VIP.Addr)
+	k := Key{Proto: TCP, Addr: addr.Addr(), Port: addr.Port(), Six: addr.Addr().Is6()}
+	if v.VIP.Proto == lb.UDP {
 		k.Proto = UDP
 	}
 	return k
@@ -61,7 +67,7 @@ var forwards = map[lb.Forward]Forward{lb.DirectRouting: Route, lb.NAT: Masq, lb.
 
 var forwardWords = map[Forward]lb.Forward{Route: lb.DirectRouting, Masq: lb.NAT, Tunnel: lb.Tunnel}
 
-func shown(v lb.Service) bool { return v.Plane == lb.L4 && v.VIP.Addr.IsValid() }
+func shown(v lb.Service) bool { return v.Plane == lb.L4 && (v.VIP.Addr.IsValid() || v.L4.Mark != 0) }
 
 // Services puts a table back into a configuration: services that no table shows
 // stay, L4 services become those of the table. A service or backend that stays
@@ -81,15 +87,18 @@ func Services(table []Service, current, known []lb.Service) []lb.Service {
 }
 
 func (s Service) service(current, known, others []lb.Service) lb.Service {
-	v, ok := withVIP(current, s.Key)
+	v, ok := withKey(current, s.Key)
 	if !ok {
-		if v, ok = withVIP(known, s.Key); !ok || named(others, v.Name) {
-			v = lb.Service{Name: freeName(s.vip(), current, others)}
+		if v, ok = withKey(known, s.Key); !ok {
+			v = lb.Service{VIP: s.vip()}
+		}
+		if !ok || named(others, v.Name) {
+			v.Name = freeName(s.Key, current, others)
 		}
 		v.Backends = nil
 	}
-	v.Plane, v.VIP, v.Policy = lb.L4, s.vip(), lb.Policy(s.Scheduler)
-	v.L4.Fallback, v.L4.Ports = s.Flags&Sched1 != 0, s.Flags&Sched2 != 0
+	v.Plane, v.Policy = lb.L4, lb.Policy(s.Scheduler)
+	s.apply(&v.L4)
 	if len(s.Dests) == 0 && v.Forward == "" {
 		v.Forward = lb.DirectRouting
 	}
@@ -104,17 +113,17 @@ func (s Service) service(current, known, others []lb.Service) lb.Service {
 		if i >= 0 {
 			b = was[i]
 		} else {
-			b.Name = backendName(d.Addr, v, slices.Concat(current, known), slices.Concat(was, v.Backends))
+			b.Name = backendName(d.Addr, s.Port, slices.Concat(current, known), slices.Concat(was, v.Backends))
 		}
-		b.Weight = d.Weight
+		b.Weight, b.Upper, b.Lower = d.Weight, d.Upper, d.Lower
 		v.Backends = append(v.Backends, b)
 	}
 	return v
 }
 
-func withVIP(services []lb.Service, k Key) (lb.Service, bool) {
+func withKey(services []lb.Service, k Key) (lb.Service, bool) {
 	for _, v := range services {
-		if shown(v) && keyOf(v.VIP) == k {
+		if shown(v) && KeyOf(v) == k {
 			return v, true
 		}
 	}
@@ -126,8 +135,11 @@ func named(services []lb.Service, name string) bool {
 }
 
 // freeName is "tcp-198.18.3.1-80": a slash would part service and backend elsewhere.
-func freeName(v lb.VIP, taken ...[]lb.Service) string {
-	name := fmt.Sprintf("%s-%s-%d", v.Proto, v.Addr.Addr(), v.Addr.Port())
+func freeName(k Key, taken ...[]lb.Service) string {
+	name := fmt.Sprintf("%s-%s-%d", strings.ToLower(k.Proto.String()), k.Addr, k.Port)
+	if k.Mark != 0 {
+		name = fmt.Sprintf("mark-%d", k.Mark)
+	}
 	for base, n := name, 2; named(slices.Concat(taken...), name); n++ {
 		name = base + "-" + strconv.Itoa(n)
 	}
@@ -136,14 +148,14 @@ func freeName(v lb.VIP, taken ...[]lb.Service) string {
 
 // backendName is that of the node with the address, if a service knows it:
 // "s1", or "s1:8080" off the service's port.
-func backendName(addr netip.AddrPort, v lb.Service, services []lb.Service, taken []lb.Backend) string {
+func backendName(addr netip.AddrPort, port uint16, services []lb.Service, taken []lb.Backend) string {
 	for _, other := range services {
 		for _, b := range other.Backends {
 			if b.Addr.Addr().Unmap() != addr.Addr() {
 				continue
 			}
 			name, _, _ := strings.Cut(b.Name, ":")
-			if addr.Port() != v.VIP.Addr.Port() {
+			if addr.Port() != port {
 				name += ":" + strconv.Itoa(int(addr.Port()))
 			}
 			if !slices.ContainsFunc(taken, func(b lb.Backend) bool { return b.Name == name }) {

@@ -1,6 +1,8 @@
 package ipvsadm
 
 import (
+	"errors"
+	"io"
 	"net/netip"
 	"slices"
 	"strings"
@@ -21,7 +23,7 @@ func backend(name, addr string, weight uint32) lb.Backend {
 	return lb.Backend{Name: name, Addr: addrPort(addr), Weight: weight}
 }
 
-var comparable = cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{}, lb.VIP{}, netip.Prefix{})
+var comparable = cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{}, netip.Prefix{}, lb.VIP{})
 
 func TestAConfigurationComesBackFromItsTable(t *testing.T) {
 	l7 := lb.Service{Name: "app", Plane: lb.L7, VIP: lb.VIP{Addr: addrPort("10.0.0.9:80"), Proto: lb.TCP}}
@@ -80,42 +82,144 @@ func TestFullNATStaysWhatItIs(t *testing.T) {
 	}
 }
 
-func TestAPlaneRefusesWhatItCannotDo(t *testing.T) {
-	full := Plane{
-		Policies: []lb.Policy{"rr", "mh", "sh"}, Forwards: []lb.Forward{lb.DirectRouting, lb.NAT, lb.Tunnel},
-		Protocols: []lb.Protocol{lb.TCP, lb.UDP},
-	}
+// play gives the lines to a table and returns what it said.
+func play(table *Table, lines string) (code int, errs string) {
+	var b strings.Builder
+	code = Call{Program: "ipvsadm", Args: []string{"-R"}, In: strings.NewReader(lines), Out: io.Discard, Err: &b}.Run(&kernel{Table: table})
+	return code, b.String()
+}
+
+// marked is a group of two destinations that -f calls 7.
+func marked() lb.Service {
+	v := service("both", "10.0.0.1:80", lb.SourceHash, "alive")
+	v.L4 = lb.L4Options{Mark: 7, Lost: lb.LostResets, Also: []lb.Match{{Prefix: netip.MustParsePrefix("10.0.0.1/32"), First: 443, Last: 443, Proto: lb.TCP}}}
+	return v
+}
+
+func TestAPlaneRefusesWhatHasNoWordAndWhatItSaysNoTo(t *testing.T) {
+	plane := Plane{Known: []lb.Service{marked()}, Validate: func(v lb.Service) error {
+		if v.Policy == lb.LeastConn {
+			return errors.New("no lc today")
+		}
+		return nil
+	}}
+	const added, add = "-A -t 10.0.0.1:80 -s rr\n", "-a -t 10.0.0.1:80 -r "
 	for _, c := range []struct{ lines, want string }{
-		{"-A -t 10.0.0.1:80 -s rr", ""},
-		{"-A -t 10.0.0.1:80 -s mh -b mh-port", ""},
-		{"-A -t 10.0.0.1:80 -s mh", ""},
+		{added, ""},
+		{"-A -t 10.0.0.1:80", ""},
 		{"-A -t 10.0.0.1:80 -s mh -b mh-port,mh-fallback", ""},
-		{"-A -t 10.0.0.1:80 -s sh -b sh-port", ""},
-		{"-A -t 10.0.0.1:80 -s rr -b flag-1", "no scheduler flags flag-1 for rr"},
-		{"-A -t 10.0.0.1:80 -s lc", "has no lc so far; name one of rr, mh, sh"},
+		{"-A -u [fd00::1]:53 -s sh -b sh-port -o", ""},
+		{"-A -t 10.0.0.1:0 -s rr -p 60 -M 255.255.240.0", ""},
+		{"-A -f 7 -s wrr", ""},
+		{added + add + "10.0.0.2 -m -x 5 -y 3\n" + add + "10.0.0.3:8080 -m -w 2147483647", ""},
+		{added + add + "10.0.0.2 -i --tun-type gue --tun-port 6080", ""},
+		{"-A -t 10.0.0.1:80 -s lc", "Operation not supported: no lc today"},
 		{"-A -t 10.0.0.1:80 -s nosuch", "Scheduler or persistence engine not found"},
-		{"-A -t 10.0.0.1:80 -s rr -p", "no persistence"},
-		{"-A -t 10.0.0.1:80 -s rr --pe sip", "no persistence engines"},
-		{"-A -u 10.0.0.1:80 -s rr -o", "no one-packet scheduling"},
-		{"-A --sctp-service 10.0.0.1:80 -s rr", "sets up no SCTP"},
-		{"-A -t [fd00::1]:80 -s rr", "IPv4 only"},
-		{"-A -f 1 -s rr", "before a firewall"},
-		{"-A -t 10.0.0.1:80 -s rr\n-a -t 10.0.0.1:80 -r 10.0.0.2 -m\n-a -t 10.0.0.1:80 -r 10.0.0.3", "forwarded to alike, here by Route and Masq"},
-		{"-A -t 10.0.0.1:80 -s rr\n-a -t 10.0.0.1:80 -r 10.0.0.2 -i --tun-type gre", "no gre tunnels"},
-		{"-A -t 10.0.0.1:80 -s rr\n-a -t 10.0.0.1:80 -r fd00::2 -i", "one address family"},
-		{"-A -t 10.0.0.1:80 -s rr\n-a -t 10.0.0.1:80 -r 10.0.0.2 -x 5", "no connection thresholds"},
-		{"-A -t 10.0.0.1:80 -s rr\n-a -t 10.0.0.1:80 -r 10.0.0.2:0 -m", ""},
+		{"-A -t 10.0.0.1:80 -s rr -b flag-1", "rr does nothing by the flag flag-1"},
+		{"-A -t 10.0.0.1:80 -s rr -p --pe sip", "no persistence engines"},
+		{"-A -t 10.0.0.1:80 -s rr -p 1 -M 255.0.255.0", "255.0.255.0 is none"},
+		{"-A -t 10.0.0.1:80 -s rr -p 1 -M 0.0.0.0", "0.0.0.0 is none"},
+		{"-A --sctp-service 10.0.0.1:80 -s rr", "TCP and UDP, no SCTP"},
+		{"-A -f 8 -s rr", "no service of the configuration bears the mark 8 for IPv4"},
+		{"-A -f 7 -6 -s rr", "no service of the configuration bears the mark 7 for IPv6"},
+		{added + add + "10.0.0.2 -m\n" + add + "10.0.0.3", "forwarded to alike, here by Masq and Route"},
+		{added + add + "10.0.0.2 -i\n" + add + "10.0.0.3 -i --tun-type gue --tun-port 7000", "here ipip and gue:7000:-c"},
+		{added + add + "10.0.0.2 -i --tun-type gre", "no gre tunnels"},
+		{added + add + "10.0.0.2 -i --tun-type gue --tun-port 6080 --tun-csum", "leave --tun-csum out"},
 	} {
 		table := newTable()
-		table.Refuse = full.Refuse
-		var errs strings.Builder
-		code := Call{Program: "ipvsadm", Args: []string{"-R"}, In: strings.NewReader(c.lines), Err: &errs}.Run(&kernel{Table: table})
-		if (code == 0) != (c.want == "") || code != 0 && code != 255 || !strings.Contains(errs.String(), c.want) {
-			t.Errorf("%q: exit %d, %q, want %q", c.lines, code, errs.String(), c.want)
+		table.Refuse = plane.Refuse
+		code, errs := play(table, c.lines)
+		if (code == 0) != (c.want == "") || code != 0 && code != 255 || !strings.Contains(errs, c.want) {
+			t.Errorf("%q: exit %d, %q, want %q", c.lines, code, errs, c.want)
 		}
 	}
-	if err := (Plane{}).Refuse(Service{Key: v4("10.0.0.1", 80)}); err == nil {
-		t.Error("a plane that can do nothing takes a service")
+}
+
+// All that ipvsadm has words for, as lb has them.
+func TestWhatIsSaidIsWhatThePlaneIsTold(t *testing.T) {
+	table := newTable()
+	lines := `-A -t 10.0.0.1:80 -s mh -b mh-port,mh-fallback -p 90 -M 255.255.255.0
+-a -t 10.0.0.1:80 -r 10.0.0.2 -m -w 2147483647 -x 9 -y 4
+-A -u [fd00::1]:53 -s twos -o
+-a -u [fd00::1]:53 -r [fd00::2]:53 -i --tun-type gue --tun-port 7000
+-A -t [fd00::1]:0 -s lblcr -p 10 -M 64
+-A -f 7 -s wlc -p
+-a -f 7 -r 10.0.0.2
+`
+	if code, errs := play(table, lines); code != 0 {
+		t.Fatal(errs)
+	}
+	web := service("tcp-10.0.0.1-80", "10.0.0.1:80", lb.Maglev, "", lb.Backend{Name: "10.0.0.2:80", Addr: addrPort("10.0.0.2:80"), Weight: 1<<31 - 1, Upper: 9, Lower: 4})
+	web.Forward, web.L4 = lb.NAT, lb.L4Options{Ports: true, Fallback: true, Persist: lb.Persistence{Timeout: 90 * time.Second, Bits4: 24}}
+	dns := service("udp-fd00::1-53", "[fd00::1]:53", lb.TwoChoices, "", backend("[fd00::2]:53", "[fd00::2]:53", 1))
+	dns.VIP.Proto, dns.Forward = lb.UDP, lb.Tunnel
+	dns.L4 = lb.L4Options{OnePacket: true, Tunnel: lb.Encapsulation{Kind: lb.GUE, Port: 7000}}
+	cache := service("tcp-fd00::1-0", "[fd00::1]:0", lb.LocalityReplicated, "")
+	cache.Backends, cache.L4 = []lb.Backend{}, lb.L4Options{Persist: lb.Persistence{Timeout: 10 * time.Second, Bits6: 64}}
+	both := marked()
+	both.Policy, both.L4.Persist.Timeout = lb.WeightedLeastConn, 360*time.Second
+	both.Backends = []lb.Backend{backend("10.0.0.2:0", "10.0.0.2:0", 1)}
+	want := []lb.Service{web, dns, cache, both}
+	got := Services(table.Services, nil, []lb.Service{marked()})
+	if diff := cmp.Diff(want, got, comparable); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(want, Services(FromServices(want), want, nil), comparable); diff != "" {
+		t.Errorf("shown and put back (-want +got):\n%s", diff)
+	}
+	var saved, again strings.Builder
+	save := Command{Op: Save, Options: options(OptNumeric)}
+	shown := &Table{Services: FromServices(want)}
+	if err := errors.Join(table.List(&saved, save, testNames), shown.List(&again, save, testNames)); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(saved.String(), again.String()); diff != "" {
+		t.Errorf("what is saved (-typed +shown):\n%s", diff)
+	}
+}
+
+// Words of lb that ipvsadm lacks, and other words for the same, stay as they are.
+func TestAnEditKeepsWhatItDoesNotName(t *testing.T) {
+	v := service("web", "10.0.0.1:80", lb.SourceHash, "", backend("s1", "10.0.0.2:80", 1))
+	v.Forward = lb.Tunnel
+	v.L4 = lb.L4Options{
+		Ports: true, TOA: true, Lost: lb.LostResets, SYNLimit: 9, Tunnel: lb.Encapsulation{Kind: lb.GUE},
+		Persist: lb.Persistence{Timeout: 1500 * time.Millisecond, Bits4: 32, Bits6: 64, Quiesce: true},
+	}
+	current := []lb.Service{v}
+	if diff := cmp.Diff(current, Services(FromServices(current), current, nil), comparable); diff != "" {
+		t.Errorf("untouched (-want +got):\n%s", diff)
+	}
+	table := &Table{Services: FromServices(current)}
+	if code, errs := play(table, "-E -t 10.0.0.1:80 -s mh -b mh-fallback\n-e -t 10.0.0.1:80 -r 10.0.0.2 -i -w 7"); code != 0 {
+		t.Fatal(errs)
+	}
+	got := Services(table.Services, current, nil)[0]
+	v.Policy, v.L4.Ports, v.L4.Fallback, v.L4.Persist = lb.Maglev, false, true, lb.Persistence{Quiesce: true}
+	v.L4.Tunnel = lb.Encapsulation{Kind: lb.IPIP}
+	v.Backends[0].Weight = 7
+	if diff := cmp.Diff(v, got, comparable); diff != "" {
+		t.Errorf("edited (-want +got):\n%s", diff)
+	}
+}
+
+func TestCountersBeginAnewWithoutGoingBack(t *testing.T) {
+	counted := func(conns, packets uint64) Sample {
+		c := lb.Counters{Connections: conns, PacketsIn: packets, Active: 3}
+		return Sample{Services: map[string]lb.ServiceStats{"web": {Name: "web", Counters: c, Backends: []lb.BackendStats{{ID: 7, Counters: c}, {ID: 8, Counters: c}}}}}
+	}
+	zero := counted(10, 100)
+	zero.Services["web"].Backends[1].ID = 9
+	got := counted(12, 150).Since(zero).Services["web"]
+	if c := got.Counters; c.Connections != 2 || c.PacketsIn != 50 || c.Active != 3 {
+		t.Errorf("the service counts %+v", c)
+	}
+	if a, b := got.Backends[0].Counters, got.Backends[1].Counters; a.Connections != 2 || b.Connections != 12 {
+		t.Errorf("the servers count %+v and, new since, %+v", a, b)
+	}
+	if c := counted(3, 150).Since(zero).Services["web"].Counters; c.Connections != 3 || c.PacketsIn != 150 {
+		t.Errorf("another service of the name counts %+v", c)
 	}
 }
 

@@ -1,93 +1,77 @@
 package ipvsadm
 
-import (
-	"slices"
+import "lbctl/internal/lb"
 
-	"lbctl/internal/lb"
-)
-
-// Plane is what an L4 plane can do of what ipvsadm can ask for.
+// Plane says what an L4 plane can do of what ipvsadm can ask for: all that has a
+// word in lb and that the plane accepts.
 type Plane struct {
-	Policies  []lb.Policy
-	Forwards  []lb.Forward
-	Protocols []lb.Protocol
-	IPv6      bool
+	// Validate is the plane's own verdict on a service.
+	Validate func(lb.Service) error
+	// Known are services by which firewall marks are looked up, as for Services.
+	Known []lb.Service
 }
 
 // Refuse says why the plane cannot do a service; it is a Table's Refuse.
 func (p Plane) Refuse(s Service) error {
-	for _, refuse := range []func(Service) error{p.refuseKey, p.refuseScheduler, p.refuseFlags} {
+	for _, refuse := range []func(Service) error{p.refuseKey, p.refuseFlags, p.refuseDests} {
 		if err := refuse(s); err != nil {
 			return err
 		}
 	}
-	for _, d := range s.Dests {
-		if err := p.refuseDest(s, d); err != nil {
-			return err
-		}
+	if err := p.Validate(s.service(nil, p.Known, nil)); err != nil {
+		return Refused("Operation not supported: %s", err)
 	}
 	return nil
 }
 
 func (p Plane) refuseKey(s Service) error {
-	proto := map[Proto]lb.Protocol{TCP: lb.TCP, UDP: lb.UDP}[s.Proto]
-	switch {
-	case s.Mark != 0:
-		return Refused("Operation not supported: the l4 plane sees packets before a firewall can mark them")
-	case !slices.Contains(p.Protocols, proto):
-		return Refused("Operation not supported: lbctl ipvsadm sets up no %s so far", s.Proto)
-	case s.Six && !p.IPv6:
-		return Refused("Operation not supported: lbctl ipvsadm sets up IPv4 only so far")
-	}
-	return nil
-}
-
-func (p Plane) refuseScheduler(s Service) error {
-	if !slices.Contains(p.Policies, lb.Policy(s.Scheduler)) {
-		return Refused("Scheduler or persistence engine not found: the l4 plane has no %s so far; name one of %s with -s", s.Scheduler, list(p.Policies))
-	}
-	hashes := s.Scheduler == string(lb.SourceHash) || s.Scheduler == string(lb.Maglev)
-	if flags := s.Flags & schedFlags; flags == 0 || hashes && flags&^(Sched1|Sched2) == 0 {
+	if s.Mark != 0 {
+		if _, ok := withKey(p.Known, s.Key); !ok {
+			return Refused("Operation not supported: no service of the configuration bears the mark %d for %s; it would say which addresses that is", s.Mark, s.familyName())
+		}
 		return nil
 	}
-	return Refused("Operation not supported: the l4 plane has no scheduler flags %s for %s", s.schedFlags(), s.Scheduler)
+	if s.Proto != TCP && s.Proto != UDP {
+		return Refused("Operation not supported: the l4 plane forwards TCP and UDP, no %s", s.Proto)
+	}
+	return nil
 }
 
 func (p Plane) refuseFlags(s Service) error {
-	switch {
-	case s.Flags&Persistent != 0:
-		return Refused("Operation not supported: the l4 plane has no persistence so far; sh keeps a client's address on one server")
+	flags := s.Flags & schedFlags
+	switch _, named := schedFlagNames[s.Scheduler]; {
 	case s.PE != "":
 		return Refused("Operation not supported: the l4 plane has no persistence engines")
-	case s.Flags&OnePacket != 0:
-		return Refused("Operation not supported: the l4 plane has no one-packet scheduling so far")
+	case flags != 0 && !named, flags&Sched3 != 0:
+		return Refused("Operation not supported: scheduler %s does nothing by the flag %s", s.Scheduler, s.schedFlags())
+	}
+	if _, ok := prefixLength(s.Mask); s.Mask.IsValid() && !ok {
+		return Refused("Operation not supported: the l4 plane takes prefixes for netmasks, and %s is none", s.Mask)
 	}
 	return nil
 }
 
-func (p Plane) refuseDest(s Service, d Dest) error {
-	switch {
-	case !slices.Contains(p.Forwards, forwardWords[d.Forward]):
-		return Refused("Operation not supported: lbctl ipvsadm sets up no %s so far, but %s", d.Forward, list(p.Forwards))
-	case d.Forward != s.Dests[0].Forward:
-		return Refused("Operation not supported: all servers of a service are forwarded to alike, here by %s and %s", s.Dests[0].Forward, d.Forward)
-	case d.Forward == Tunnel && d.Tunnel != IPIP:
-		return Refused("Operation not supported: the l4 plane has no %s tunnels so far", d.Tunnel)
-	case d.Upper != 0 || d.Lower != 0:
-		return Refused("Operation not supported: the l4 plane has no connection thresholds so far")
-	case d.Addr.Addr().Is4() == s.Six:
-		return Refused("Operation not supported: the l4 plane keeps to one address family so far")
-	}
-	return nil
-}
-
-func list[T ~string](words []T) string {
-	text := ""
-	for i, w := range words {
-		if i > 0 {
-			text += ", "
+func (p Plane) refuseDests(s Service) error {
+	for _, d := range s.Dests {
+		first := s.Dests[0]
+		switch {
+		case d.Forward != first.Forward:
+			return Refused("Operation not supported: all servers of a service are forwarded to alike, here by %s and %s", d.Forward, first.Forward)
+		case d.Forward != Tunnel:
+		case d.Tunnel == GRE:
+			return Refused("Operation not supported: the l4 plane has no gre tunnels")
+		case d.Checksum != NoChecksum:
+			return Refused("Operation not supported: the l4 plane's tunnels have no checksums of their own: leave %s out", d.Checksum.option())
+		case d.Tunnel != first.Tunnel || d.TunnelPort != first.TunnelPort:
+			return Refused("Operation not supported: all servers of a service have one kind of tunnel, here %s and %s", d.tunnelInfo(), first.tunnelInfo())
 		}
-		text += string(w)
 	}
-	return text
+	return nil
+}
+
+func (k Key) familyName() string {
+	if k.Six {
+		return "IPv6"
+	}
+	return "IPv4"
 }

@@ -16,6 +16,7 @@ type L4Options struct {
 	QUIC       bool          `json:"quic,omitempty"`  // UDP: stick to the connection ID that the backend chose
 	SYNCookies SYNCookies    `json:"syn_cookies,omitempty"`
 	SYNLimit   uint32        `json:"syn_limit,omitempty"` // SYNs per second and client address; 0: unlimited
+	Mark       uint32        `json:"mark,omitempty"`      // what ipvsadm -f calls the group; the plane does not read it
 }
 
 // Persistence sends all connections of a client to one backend, until it has

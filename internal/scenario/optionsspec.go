@@ -19,6 +19,7 @@ type OptionsSpec struct {
 	QUIC       Val[Bool]       `yaml:"quic" default:"false" doc:"udp: stick to the connection ID that the backend chose."`
 	SYNCookies Val[CookieWord] `yaml:"syn_cookies" default:"never" doc:"When SYNs are answered in the backend's place: never, auto (while the service is under a flood), always."`
 	SYNLimit   Val[SYNRate]    `yaml:"syn_limit" default:"0" doc:"SYNs per second and client address; 0: unlimited."`
+	Mark       Val[Mark]       `yaml:"mark" default:"0" doc:"What ipvsadm -f calls the service, usually a group; 0: nothing, it goes by its VIP."`
 }
 
 // EncapSpec is an encapsulation as typed, where backends have addresses of their own.
@@ -32,15 +33,18 @@ type EncapSpec struct {
 type (
 	CookieWord = Enum[cookies]
 	SYNRate    = Int[synBounds]
+	Mark       = Int[markBounds]
 )
 
 type (
-	cookies   struct{}
-	synBounds struct{}
+	cookies    struct{}
+	synBounds  struct{}
+	markBounds struct{}
 )
 
-func (cookies) words() []string                  { return []string{"never", "auto", "always"} }
-func (synBounds) bounds() (string, int64, int64) { return "a number of SYNs", 0, math.MaxUint32 }
+func (cookies) words() []string                   { return []string{"never", "auto", "always"} }
+func (synBounds) bounds() (string, int64, int64)  { return "a number of SYNs", 0, math.MaxUint32 }
+func (markBounds) bounds() (string, int64, int64) { return "a mark", 0, math.MaxUint32 }
 
 // options resolves what was typed of a service with this policy.
 func (o OptionsSpec) options(policy lb.Policy) lb.L4Options {
@@ -52,6 +56,7 @@ func (o OptionsSpec) options(policy lb.Policy) lb.L4Options {
 		TOA:       bool(o.TOA.Value),
 		QUIC:      bool(o.QUIC.Value),
 		SYNLimit:  uint32(o.SYNLimit.Value),
+		Mark:      uint32(o.Mark.Value),
 	}
 	out.Ports, out.Fallback = hashing(policy, o.Ports, o.Fallback)
 	if o.SYNCookies.Value != "never" {
