@@ -9,9 +9,9 @@ SCENARIO ?= scenarios/l4-vs-l7.yaml
 # What the tests use beyond Go, as Debian packages. clang is pinned: objects are
 # byte-stable for one version only.
 PACKAGES := gcc libc6-dev clang-19 llvm-19 libbpf-dev linux-libc-dev bash docker.io docker-compose iptables \
-	qemu-system-x86 busybox-static cpio kmod ipvsadm iproute2 curl ethtool bpftool dash
+	qemu-system-x86 busybox-static cpio kmod ipvsadm iproute2 curl ethtool bpftool dash xz-utils
 
-.PHONY: build run test unit e2e guest verify-matrix bench-failover lint generate image setup clean help
+.PHONY: build run test unit e2e guest verify-matrix bench-failover bench-lvs lint generate image setup clean help
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile | expand -t 15
@@ -30,8 +30,12 @@ unit: ## packages on their own, with the race detector
 e2e: ## whole labs on this machine's kernel, through the binary that users run
 	go test -count=1 -timeout 15m -v ./internal/e2e/...
 
-guest: ## our models against the kernel's own IPVS, in a guest (QEMU)
-	go test -count=1 -timeout 10m -v ./internal/lvsguest/...
+guest: ## our models and our ipvsadm against the kernel's own, in two guests (QEMU)
+	go test -count=1 -timeout 25m -v ./internal/lvsguest/...
+
+bench-lvs: ## instructions per request: direct, routed, IPVS and ours, in a guest of counted time (about 10 minutes); docs/lvs.md
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o build/bench-lvs ./internal/lvsguest/bench
+	./build/bench-lvs $(BENCH)
 
 verify-matrix: ## every BPF program through the verifier, with instructions processed, size and time
 	go test -count=1 -v -run '^TestVerifyMatrix$$' ./l4

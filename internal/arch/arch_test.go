@@ -39,6 +39,7 @@ var outside = map[string]bool{
 	"lbctl/internal/e2e":            true,
 	"lbctl/internal/lvsguest":       true,
 	"lbctl/internal/lvsguest/agent": true,
+	"lbctl/internal/lvsguest/bench": true,
 }
 
 // fences lists libraries that only the named rooms may import, and why.

@@ -23,10 +23,11 @@ import (
 
 // Job is what to run in a guest.
 type Job struct {
-	Script  string        // path of the script, run as root in /job
-	Files   []string      // paths of files that lie beside it
-	Counted bool          // virtual time counts instructions; see run.sh
-	Limit   time.Duration // of the guest's whole life
+	Script    string        // path of the script, run as root in /job
+	Files     []string      // paths of files that lie beside it
+	Counted   bool          // virtual time counts instructions; see run.sh
+	Backports bool          // the kernel of bookworm-backports
+	Limit     time.Duration // of the guest's whole life
 }
 
 // Run boots a guest from the scripts in dir (this package's folder), runs the
@@ -40,6 +41,9 @@ func Run(ctx context.Context, dir string, job Job) ([]byte, error) {
 	args := []string{"-t", strconv.Itoa(int(job.Limit.Seconds()))}
 	if job.Counted {
 		args = append(args, "-c")
+	}
+	if job.Backports {
+		args = append(args, "-k")
 	}
 	for _, file := range job.Files {
 		args = append(args, "-f", file)

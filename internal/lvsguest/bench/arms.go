@@ -1,0 +1,51 @@
+package main
+
+import (
+	"fmt"
+
+	"lbctl/internal/lb"
+)
+
+// arm is one way from the client to the servers.
+type arm struct {
+	Name    string
+	Forward lb.Forward // of IPVS and of ours; empty: no balancer
+	Hook    lb.Hook    // of ours
+	IPVS    bool
+}
+
+const (
+	direct = "direct" // client and servers on one bridge
+	wire   = "wire"   // over the balancer and back, by tc: what every arm of dr has to pay
+	routed = "routed" // the balancer forwards as a router, requests and replies
+)
+
+// forwards and hooks span the matrix.
+var (
+	forwards = []lb.Forward{lb.DirectRouting, lb.NAT, lb.Tunnel}
+	hooks    = lb.Hooks
+)
+
+// arms are all, in the order in which a round goes through them.
+func arms() []arm {
+	all := []arm{{Name: direct}, {Name: wire, Forward: lb.DirectRouting}, {Name: routed}}
+	for _, f := range forwards {
+		all = append(all, arm{Name: "ipvs " + string(f), Forward: f, IPVS: true})
+		for _, hook := range hooks {
+			if f == lb.Tunnel && hook == lb.HookTCX {
+				continue // bpf/resize.h makes no room there
+			}
+			all = append(all, arm{Name: fmt.Sprintf("ours %s %s", f, hook), Forward: f, Hook: hook})
+		}
+	}
+	return all
+}
+
+// backend is the address by which the arm reaches server i. Replies of the
+// second kind of address pass the balancer, by a rule on the server.
+func (a arm) backend(i int) string {
+	if a.Forward == lb.NAT || a.Name == routed {
+		return routedAddr(i)
+	}
+	return serverAddr(i)
+}
