@@ -98,7 +98,8 @@ func (c DaemonConfig) l7Log(b balancer) string {
 	return filepath.Join(c.Dir, suffixed("l7", b.Node)+".log")
 }
 
-// forgetOthers lets go of the l4 planes of balancers that the lab has no more.
+// forgetOthers lets go of the l4 planes of balancers that the lab has no more, and
+// of nothing else that is pinned: no name of a node begins with _.
 func (c DaemonConfig) forgetOthers() error {
 	pins := filepath.Join(c.Dir, "bpf")
 	entries, err := os.ReadDir(pins)
@@ -107,7 +108,7 @@ func (c DaemonConfig) forgetOthers() error {
 	}
 	var errs []error
 	for _, e := range entries {
-		if !slices.ContainsFunc(c.balancers(), func(b balancer) bool { return b.Node == e.Name() }) {
+		if !strings.HasPrefix(e.Name(), "_") && !slices.ContainsFunc(c.balancers(), func(b balancer) bool { return b.Node == e.Name() }) {
 			errs = append(errs, os.RemoveAll(filepath.Join(pins, e.Name())))
 		}
 	}

@@ -11,8 +11,9 @@ import (
 )
 
 // decapFolder is where a node's end of tunnels is pinned, in the lab's BPF file
-// system, so that it goes with the lab.
-func decapFolder(l *lab.Lab, node string) string { return l.Path("bpf", "decap-"+node) }
+// system, so that it goes with the lab. Balancers' planes are beside it by their
+// names, which begin with a letter.
+func decapFolder(l *lab.Lab, node string) string { return l.Path("bpf", "_decap-"+node) }
 
 // endTunnels makes servers take packets out of tunnels, before any comes; with
 // keep also out of those that the balancer may still use.
