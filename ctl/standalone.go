@@ -23,7 +23,6 @@ type StandaloneConfig struct {
 	File  string     // where the configuration is, for people
 	Dir   string     // the balancer's run directory, absolute
 	Plane l4.Options // all but NetNS and Log; PinDir need not exist
-	Hook  string     // auto, native, generic or tcx
 	API   netip.AddrPort
 	// TokenFile has the bearer token for API. Empty: token in Dir, made if absent.
 	TokenFile string
@@ -158,9 +157,6 @@ func (c StandaloneConfig) listen(ctx context.Context) (api net.Listener, token s
 func (c StandaloneConfig) open(here *netns.Handle, log *slog.Logger) (*l4.Plane, error) {
 	o := c.Plane
 	o.NetNS, o.Log = here, log
-	if err := setHook(&o, c.Hook); err != nil {
-		return nil, err
-	}
 	return l4.Open(o)
 }
 

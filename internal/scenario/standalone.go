@@ -17,7 +17,7 @@ import (
 type Standalone struct {
 	Name       string
 	Interfaces []string
-	Hook       string
+	Hook       lb.Hook
 	Dir        string
 	Pins       string
 	MaxFlows   int
@@ -63,7 +63,7 @@ func (s *StandaloneSpec) resolve(able func(lb.Service) error) (*Standalone, erro
 	typed := filled(*s)
 	timeouts := filled(s.Timeouts)
 	out := &Standalone{
-		Name: s.name(r), Hook: string(typed.Hook.Value),
+		Name: s.name(r), Hook: lb.Hook(typed.Hook.Value),
 		Dir: string(s.Dir.Value), Pins: string(s.Pins.Value), MaxFlows: int(typed.MaxFlows.Value),
 		Timeouts: Timeouts{time.Duration(timeouts.TCP.Value), time.Duration(timeouts.FIN.Value), time.Duration(timeouts.UDP.Value)},
 		API:      API{s.API.Address.Value.AddrPort, string(s.API.TokenFile.Value)},
