@@ -126,7 +126,7 @@ func plan(c *cli.Context, sc *scenario.Scenario, services []string) (traffic.Pla
 		}
 		p.Arms = append(p.Arms, traffic.Arm{Name: name, Targets: []netip.AddrPort{svc.Target()}, Service: svc})
 		for _, b := range svc.Backends {
-			if addr := sc.Topology.Direct(b.Addr); !seen[addr] {
+			if addr := sc.Topology.Direct(svc, b); !seen[addr] {
 				seen[addr] = true
 				direct.Targets = append(direct.Targets, addr)
 			}

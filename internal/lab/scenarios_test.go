@@ -42,7 +42,7 @@ func TestEverySmallScenarioOfTheRepositorySettlesAtOnce(t *testing.T) {
 			client := from(t, lab, "c1")
 			for _, service := range s.Config.Services {
 				for _, backend := range service.Backends {
-					if get(t, client, "http://"+s.Topology.Direct(backend.Addr).String()+"/") == "" {
+					if get(t, client, "http://"+s.Topology.Direct(service, backend).String()+"/") == "" {
 						t.Errorf("backend %s of %s does not answer the client", backend.Name, service.Name)
 					}
 				}

@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"cmp"
 	"net/netip"
 
 	"lbctl/internal/lb"
@@ -67,10 +68,12 @@ func second(l Link, six bool) (netip.Addr, bool) {
 	return netip.Addr{}, false
 }
 
-// Direct returns where a client asks a backend itself, past the balancer: its
-// address, save under nat, when replies from there take the way over the balancer.
-func (t Topology) Direct(backend netip.AddrPort) netip.AddrPort {
-	addr := backend.Addr()
+// Direct returns where a client asks a service's backend itself, past the balancer:
+// its address, save under nat, when replies from there take the way over the balancer.
+// A backend without a port of its own is asked at that of the service's Target.
+func (t Topology) Direct(s lb.Service, b lb.Backend) netip.AddrPort {
+	addr := b.Addr.Addr()
+	backend := netip.AddrPortFrom(addr, cmp.Or(b.Addr.Port(), s.Target().Port()))
 	for _, n := range t.Nodes {
 		if n.Role != RoleServer {
 			continue

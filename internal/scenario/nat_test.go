@@ -58,7 +58,7 @@ services:
 		"198.18.3.2:80":      "198.18.3.2:80",
 		"[2001:2::dead]:443": "[2001:2::dead]:443",
 	} {
-		if got := s.Topology.Direct(netip.MustParseAddrPort(from)); got.String() != to {
+		if got := s.Topology.Direct(lb.Service{}, lb.Backend{Addr: netip.MustParseAddrPort(from)}); got.String() != to {
 			t.Errorf("a client asks %s directly at %s, want %s", from, got, to)
 		}
 	}
