@@ -42,19 +42,22 @@ func compareReference(t *testing.T, docFile, want string) {
 func init() {
 	maps.Copy(sectionTitles, map[string]string{
 		"standalone": "The file", "l4service": "A service", "l4backend": "A backend", "api": "api", "timeouts": "timeouts",
-		"persist": "persist of a service", "tunnel": "tunnel of a service",
+		"encap": "tunnel of a service",
 	})
 }
 
 // sectionTitles say what each section of the file describes.
 var sectionTitles = map[string]string{
 	"": "The file", "network": "A network", "node": "A node", "link": "A link of a node", "route": "A route of a node",
-	"service": "A service", "backend": "A backend", "tunnel": "tunnel of a service", "http": "http of a service", "persist": "persist of a service", "check": "A check", "failover": "failover", "workload": "A workload", "compare": "compare",
+	"service": "A service", "match": "An entry of also", "backend": "A backend", "tunnel": "tunnel of a service", "http": "http of a service", "persist": "persist of a service", "check": "A check", "failover": "failover", "workload": "A workload", "compare": "compare",
 }
 
 func reference[T any]() string {
 	var b strings.Builder
 	eachSectionOf[T](func(name string, fields fields) {
+		if sectionTitles[name] == "" {
+			panic("section " + name + " has no title")
+		}
 		fmt.Fprintf(&b, "\n### %s\n\n", sectionTitles[name])
 		if short := fields.short(); short != nil {
 			fmt.Fprintf(&b, "May be written as its `%s` alone.\n\n", short.name)
