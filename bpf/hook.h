@@ -20,7 +20,7 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
-#include "maps.h"
+#include "types.h"
 
 enum hook : __u8 {
 	XDP, /* the context is struct xdp_md */
@@ -109,40 +109,6 @@ static __always_inline void gather(void *ctx, enum hook hook)
 	whole = length(ctx, hook);
 	if (frame(ctx, hook) + whole > readable(ctx, hook))
 		bpf_skb_pull_data(ctx, whole < HEADERS ? whole : HEADERS);
-}
-
-/*
- * tc's action that sends the frame out of a port. What leaves by a veth comes in
- * at its other end at once, without the queues of both: XDP passes by the first
- * as well.
- */
-static __always_inline int redirect_tcx(__u32 ifindex, const struct port *port)
-{
-	return port && port->across ? bpf_redirect_peer(ifindex, 0) : bpf_redirect(ifindex, 0);
-}
-
-/* The action that sends the frame out of a port other than that which it came in by. */
-static __always_inline int redirect(enum hook hook, __u32 ifindex, const struct port *port)
-{
-	if (hook == TCX)
-		return redirect_tcx(ifindex, port) == TC_ACT_REDIRECT ? XDP_REDIRECT : XDP_ABORTED;
-	return bpf_redirect(ifindex, 0);
-}
-
-/* An action in tcx's words, which has tc's numbers. What is passed goes to the next program, if there is one. */
-static __always_inline int tcx_action(struct __sk_buff *skb, int action)
-{
-	__u32 ifindex = skb->ifindex;
-
-	switch (action) {
-	case XDP_PASS:
-		return TC_ACT_UNSPEC;
-	case XDP_TX:
-		return redirect_tcx(ifindex, bpf_map_lookup_elem(&ports, &ifindex));
-	case XDP_REDIRECT:
-		return TC_ACT_REDIRECT;
-	}
-	return TC_ACT_SHOT;
 }
 
 #endif

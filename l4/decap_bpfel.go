@@ -13,166 +13,9 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-type decapAbout struct {
-	_        structs.HostLayout
-	Layout   uint64
-	Revision uint64
-}
-
 type decapAddress struct {
 	_    structs.HostLayout
 	Word [4]uint32
-}
-
-type decapBackend struct {
-	_          structs.HostLayout
-	Id         uint32
-	Ifindex    uint32
-	Flags      uint32
-	Mac        [6]uint8
-	Forward    uint8
-	Zero       uint8
-	Service    uint32
-	Addr       decapAddress
-	Port       uint16
-	Mtu        uint16
-	Source     decapAddress
-	Vary       uint32
-	Gue        uint16
-	Zeros      uint16
-	Upper      uint32
-	Lower      uint32
-	Given      uint32
-	Weight     int32
-	PastWeight uint32
-}
-
-type decapClients struct {
-	_       structs.HostLayout
-	Net     decapAddress
-	Service uint32
-}
-
-type decapCounters struct {
-	_           structs.HostLayout
-	Connections uint64
-	Packets     uint64
-	Bytes       uint64
-	PacketsOut  uint64
-	BytesOut    uint64
-}
-
-type decapDestination struct {
-	_       structs.HostLayout
-	Addr    decapAddress
-	Service uint32
-}
-
-type decapFlow struct {
-	_        structs.HostLayout
-	Owner    uint64
-	LastSeen uint32
-	Delta    uint32
-	Vip      decapAddress
-	Peer     decapAddress
-	Vport    uint16
-	Pport    uint16
-	Ifindex  uint32
-	Mac      [6]uint8
-	Zero     [2]uint8
-}
-
-type decapLine struct {
-	_    structs.HostLayout
-	Slot [32]uint16
-}
-
-type decapLoad struct {
-	_         structs.HostLayout
-	Flows     uint64
-	Templates uint64
-}
-
-type decapLocality struct {
-	_        structs.HostLayout
-	Used     uint64
-	Modified uint64
-	Count    uint64
-	Places   [16]struct {
-		_       structs.HostLayout
-		Slot    uint32
-		Backend uint32
-	}
-}
-
-type decapName struct {
-	_    structs.HostLayout
-	Text [64]uint8
-}
-
-type decapPersistence struct {
-	_       structs.HostLayout
-	Timeout uint32
-	Bits4   uint8
-	Bits6   uint8
-	Zero    uint16
-}
-
-type decapPort struct {
-	_      structs.HostLayout
-	Mac    [6]uint8
-	Mtu    uint16
-	Across uint32
-}
-
-type decapPrefix struct {
-	_     structs.HostLayout
-	Bits  uint32
-	Class uint16
-	Six   uint16
-	Addr  decapAddress
-}
-
-type decapRetirement struct {
-	_       structs.HostLayout
-	Total   decapCounters
-	Slot    uint32
-	Backend uint32
-}
-
-type decapServer struct {
-	_       structs.HostLayout
-	Slot    uint32
-	Backend uint32
-}
-
-type decapServerKey struct {
-	_       structs.HostLayout
-	Service uint32
-	Id      uint16
-	Zero    uint16
-}
-
-type decapService struct {
-	_      structs.HostLayout
-	Sum    uint64
-	Index  uint32
-	Table  uint32
-	Size   uint32
-	Hashes uint32
-	Policy uint32
-	Step   uint32
-	Most   uint32
-	Lost   uint8
-	Flags  uint8
-	Zero   uint16
-}
-
-type decapSetting struct {
-	_        structs.HostLayout
-	Timeouts [7]uint32
-	Skew     uint32
-	Told     uint32
 }
 
 type decapSource struct {
@@ -181,46 +24,11 @@ type decapSource struct {
 	Addr decapAddress
 }
 
-type decapTemplate struct {
-	_       structs.HostLayout
-	Owner   uint64
-	Expires uint32
-	Zero    uint32
-}
-
 type decapTunnelEnd struct {
 	_    structs.HostLayout
 	Addr decapAddress
 	Gue  uint16
 	Zero uint16
-}
-
-type decapTuple4 struct {
-	_     structs.HostLayout
-	Src   uint32
-	Dst   uint32
-	Sport uint16
-	Dport uint16
-	Proto uint8
-	Zero  [3]uint8
-}
-
-type decapTuple6 struct {
-	_     structs.HostLayout
-	Src   decapAddress
-	Dst   decapAddress
-	Sport uint16
-	Dport uint16
-	Proto uint8
-	Zero  [3]uint8
-}
-
-type decapVip struct {
-	_     structs.HostLayout
-	Addr  decapAddress
-	Port  uint16
-	Proto uint8
-	Zero  uint8
 }
 
 type decapWords struct {
@@ -233,43 +41,13 @@ type decapWords struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	decapMapAboutMaps          = "about_maps"
-	decapMapAddresses          = "addresses"
-	decapMapBackendNames       = "backend_names"
-	decapMapBackends           = "backends"
-	decapMapCursors            = "cursors"
-	decapMapDecapEnds          = "decap_ends"
-	decapMapDecapSources       = "decap_sources"
-	decapMapDecapVerdicts      = "decap_verdicts"
-	decapMapDecapVips          = "decap_vips"
-	decapMapEmptyTable         = "empty_table"
-	decapMapFilter             = "filter"
-	decapMapFlows              = "flows"
-	decapMapFlows6             = "flows6"
-	decapMapLoads              = "loads"
-	decapMapLocalities         = "localities"
-	decapMapLocalityCopy       = "locality_copy"
-	decapMapNewsLost           = "news_lost"
-	decapMapNewsRing           = "news_ring"
-	decapMapPersistences       = "persistences"
-	decapMapPortClasses        = "port_classes"
-	decapMapPorts              = "ports"
-	decapMapPrefixes           = "prefixes"
-	decapMapRetired            = "retired"
-	decapMapServers            = "servers"
-	decapMapServiceNames       = "service_names"
-	decapMapServices           = "services"
-	decapMapSettings           = "settings"
-	decapMapShortest           = "shortest"
-	decapMapTables             = "tables"
-	decapMapTemplates          = "templates"
-	decapMapTold               = "told"
-	decapMapTraffic            = "traffic"
-	decapMapVerdicts           = "verdicts"
-	decapProgDecap             = "decap"
-	decapVarDecapWords         = "decap_words"
-	decapVarLocalityExpiration = "locality_expiration"
-	decapVarVerdictWords       = "verdict_words"
+	decapMapDecapEnds     = "decap_ends"
+	decapMapDecapSources  = "decap_sources"
+	decapMapDecapVerdicts = "decap_verdicts"
+	decapMapDecapVips     = "decap_vips"
+	decapProgDecap        = "decap"
+	decapVarDecapWords    = "decap_words"
+	decapVarVerdictWords  = "verdict_words"
 )
 
 // loadDecap returns the embedded CollectionSpec for decap.
@@ -321,48 +99,18 @@ type decapProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type decapMapSpecs struct {
-	AboutMaps     *ebpf.MapSpec `ebpf:"about_maps"`
-	Addresses     *ebpf.MapSpec `ebpf:"addresses"`
-	BackendNames  *ebpf.MapSpec `ebpf:"backend_names"`
-	Backends      *ebpf.MapSpec `ebpf:"backends"`
-	Cursors       *ebpf.MapSpec `ebpf:"cursors"`
 	DecapEnds     *ebpf.MapSpec `ebpf:"decap_ends"`
 	DecapSources  *ebpf.MapSpec `ebpf:"decap_sources"`
 	DecapVerdicts *ebpf.MapSpec `ebpf:"decap_verdicts"`
 	DecapVips     *ebpf.MapSpec `ebpf:"decap_vips"`
-	EmptyTable    *ebpf.MapSpec `ebpf:"empty_table"`
-	Filter        *ebpf.MapSpec `ebpf:"filter"`
-	Flows         *ebpf.MapSpec `ebpf:"flows"`
-	Flows6        *ebpf.MapSpec `ebpf:"flows6"`
-	Loads         *ebpf.MapSpec `ebpf:"loads"`
-	Localities    *ebpf.MapSpec `ebpf:"localities"`
-	LocalityCopy  *ebpf.MapSpec `ebpf:"locality_copy"`
-	NewsLost      *ebpf.MapSpec `ebpf:"news_lost"`
-	NewsRing      *ebpf.MapSpec `ebpf:"news_ring"`
-	Persistences  *ebpf.MapSpec `ebpf:"persistences"`
-	PortClasses   *ebpf.MapSpec `ebpf:"port_classes"`
-	Ports         *ebpf.MapSpec `ebpf:"ports"`
-	Prefixes      *ebpf.MapSpec `ebpf:"prefixes"`
-	Retired       *ebpf.MapSpec `ebpf:"retired"`
-	Servers       *ebpf.MapSpec `ebpf:"servers"`
-	ServiceNames  *ebpf.MapSpec `ebpf:"service_names"`
-	Services      *ebpf.MapSpec `ebpf:"services"`
-	Settings      *ebpf.MapSpec `ebpf:"settings"`
-	Shortest      *ebpf.MapSpec `ebpf:"shortest"`
-	Tables        *ebpf.MapSpec `ebpf:"tables"`
-	Templates     *ebpf.MapSpec `ebpf:"templates"`
-	Told          *ebpf.MapSpec `ebpf:"told"`
-	Traffic       *ebpf.MapSpec `ebpf:"traffic"`
-	Verdicts      *ebpf.MapSpec `ebpf:"verdicts"`
 }
 
 // decapVariableSpecs contains global variables before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type decapVariableSpecs struct {
-	DecapWords         *ebpf.VariableSpec `ebpf:"decap_words"`
-	LocalityExpiration *ebpf.VariableSpec `ebpf:"locality_expiration"`
-	VerdictWords       *ebpf.VariableSpec `ebpf:"verdict_words"`
+	DecapWords   *ebpf.VariableSpec `ebpf:"decap_words"`
+	VerdictWords *ebpf.VariableSpec `ebpf:"verdict_words"`
 }
 
 // decapObjects contains all objects after they have been loaded into the kernel.
@@ -385,76 +133,18 @@ func (o *decapObjects) Close() error {
 //
 // It can be passed to loadDecapObjects or ebpf.CollectionSpec.LoadAndAssign.
 type decapMaps struct {
-	AboutMaps     *ebpf.Map `ebpf:"about_maps"`
-	Addresses     *ebpf.Map `ebpf:"addresses"`
-	BackendNames  *ebpf.Map `ebpf:"backend_names"`
-	Backends      *ebpf.Map `ebpf:"backends"`
-	Cursors       *ebpf.Map `ebpf:"cursors"`
 	DecapEnds     *ebpf.Map `ebpf:"decap_ends"`
 	DecapSources  *ebpf.Map `ebpf:"decap_sources"`
 	DecapVerdicts *ebpf.Map `ebpf:"decap_verdicts"`
 	DecapVips     *ebpf.Map `ebpf:"decap_vips"`
-	EmptyTable    *ebpf.Map `ebpf:"empty_table"`
-	Filter        *ebpf.Map `ebpf:"filter"`
-	Flows         *ebpf.Map `ebpf:"flows"`
-	Flows6        *ebpf.Map `ebpf:"flows6"`
-	Loads         *ebpf.Map `ebpf:"loads"`
-	Localities    *ebpf.Map `ebpf:"localities"`
-	LocalityCopy  *ebpf.Map `ebpf:"locality_copy"`
-	NewsLost      *ebpf.Map `ebpf:"news_lost"`
-	NewsRing      *ebpf.Map `ebpf:"news_ring"`
-	Persistences  *ebpf.Map `ebpf:"persistences"`
-	PortClasses   *ebpf.Map `ebpf:"port_classes"`
-	Ports         *ebpf.Map `ebpf:"ports"`
-	Prefixes      *ebpf.Map `ebpf:"prefixes"`
-	Retired       *ebpf.Map `ebpf:"retired"`
-	Servers       *ebpf.Map `ebpf:"servers"`
-	ServiceNames  *ebpf.Map `ebpf:"service_names"`
-	Services      *ebpf.Map `ebpf:"services"`
-	Settings      *ebpf.Map `ebpf:"settings"`
-	Shortest      *ebpf.Map `ebpf:"shortest"`
-	Tables        *ebpf.Map `ebpf:"tables"`
-	Templates     *ebpf.Map `ebpf:"templates"`
-	Told          *ebpf.Map `ebpf:"told"`
-	Traffic       *ebpf.Map `ebpf:"traffic"`
-	Verdicts      *ebpf.Map `ebpf:"verdicts"`
 }
 
 func (m *decapMaps) Close() error {
 	return _DecapClose(
-		m.AboutMaps,
-		m.Addresses,
-		m.BackendNames,
-		m.Backends,
-		m.Cursors,
 		m.DecapEnds,
 		m.DecapSources,
 		m.DecapVerdicts,
 		m.DecapVips,
-		m.EmptyTable,
-		m.Filter,
-		m.Flows,
-		m.Flows6,
-		m.Loads,
-		m.Localities,
-		m.LocalityCopy,
-		m.NewsLost,
-		m.NewsRing,
-		m.Persistences,
-		m.PortClasses,
-		m.Ports,
-		m.Prefixes,
-		m.Retired,
-		m.Servers,
-		m.ServiceNames,
-		m.Services,
-		m.Settings,
-		m.Shortest,
-		m.Tables,
-		m.Templates,
-		m.Told,
-		m.Traffic,
-		m.Verdicts,
 	)
 }
 
@@ -462,9 +152,8 @@ func (m *decapMaps) Close() error {
 //
 // It can be passed to loadDecapObjects or ebpf.CollectionSpec.LoadAndAssign.
 type decapVariables struct {
-	DecapWords         *ebpf.Variable `ebpf:"decap_words"`
-	LocalityExpiration *ebpf.Variable `ebpf:"locality_expiration"`
-	VerdictWords       *ebpf.Variable `ebpf:"verdict_words"`
+	DecapWords   *ebpf.Variable `ebpf:"decap_words"`
+	VerdictWords *ebpf.Variable `ebpf:"verdict_words"`
 }
 
 // decapPrograms contains all programs after they have been loaded into the kernel.
