@@ -13,6 +13,7 @@
 
 #include "apart.h"
 #include "decision.h"
+#include "mtu.h"
 #include "persist.h"
 #include "quic.h"
 #include "reset.h"
@@ -148,6 +149,8 @@ static __always_inline __u32 keep_ip(void *ctx, enum hook hook, __u8 six, __u32 
 
 	if (!backend || parse_ip(&p) != SOUND || parse_transport(&p) != SOUND)
 		return done(XDP_DROP, BROKEN);
+	if (!fits(&p, backend->mtu))
+		return decision; /* nothing begins with it: its sender is told */
 	if (is_kept(why)) {
 		if (clashes(&p, backend))
 			return done(XDP_DROP, NAT_CLASH);

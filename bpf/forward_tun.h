@@ -117,8 +117,10 @@ static __always_inline int wrap4(struct packet *p, struct backend *backend, int 
 		.daddr = backend->addr.word[3],
 	};
 	ip->check = mend(0xffff, sum_of(ip, sizeof(*ip)));
-	if (gue)
+	if (gue) {
 		put_gue((void *)(ip + 1), &inner, backend->gue); /* without checksum, which IPv4 allows */
+		amend_bare(p, sum_of(ip + 1, sizeof(struct udphdr)));
+	}
 	return transmit(p, backend->ifindex, backend->mac);
 }
 
@@ -161,6 +163,7 @@ static __always_inline int wrap6(struct packet *p, struct backend *backend, int 
 		put_gue((void *)(ip6 + 1), &inner, backend->gue);
 		seal(ip6, (void *)(ip6 + 1), &inner);
 	}
+	amend_bare(p, sum_of(ip6, length));
 	return transmit(p, backend->ifindex, backend->mac);
 }
 

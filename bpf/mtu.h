@@ -89,6 +89,7 @@ static __always_inline int answer_mtu4(struct packet *p, __u32 mtu)
 	ip->check = mend(0xffff, sum_of(ip, sizeof(*ip)));
 	*icmp = (struct icmp){ .type = UNREACHABLE4, .code = FRAGMENTATION_NEEDED, .rest = bpf_htonl(mtu) };
 	icmp->check = mend(0xffff, bpf_csum_diff(NULL, 0, (__be32 *)icmp, sizeof(*icmp) + QUOTED, 0));
+	amend_bare(p, sum_of(icmp, sizeof(*icmp)));
 	return 1;
 }
 
@@ -116,6 +117,7 @@ static __always_inline int answer_mtu6(struct packet *p, __u32 mtu)
 	sum = (__u32)bpf_csum_diff(NULL, 0, (__be32 *)icmp, sizeof(*icmp) + QUOTED, 0);
 	sum += sum_of(&ip6->saddr, 32) + bpf_htonl(length) + bpf_htonl(IPPROTO_ICMPV6);
 	icmp->check = mend(0xffff, sum);
+	amend_bare(p, sum_of(ip6, sizeof(*ip6)) + sum_of(icmp, sizeof(*icmp)));
 	return 1;
 }
 

@@ -12,6 +12,7 @@
 
 #include "checksum.h"
 #include "decision.h"
+#include "resize.h"
 #include "flow.h"
 
 #define TCP_FIN 0x01
@@ -26,7 +27,7 @@ static __always_inline void turn_into_reset(struct packet *p)
 	__be16 before = *word;
 
 	((__u8 *)word)[1] = TCP_RST | (p->tcp->ack ? TCP_ACK : 0);
-	p->tcp->check = mend(p->tcp->check, change16(before, *word));
+	amend(p, 0, change16(before, *word));
 }
 
 /* Bytes of sequence that the packet took: data, SYN and FIN. */
@@ -51,14 +52,34 @@ static __always_inline void cut_to_header(struct packet *p)
 	p->ip->check = mend(0xffff, sum_of(p->ip, sizeof(*p->ip)));
 }
 
-/* The answer to the packet, back where it came from. What stood behind the header stays as padding. */
+/* What stands in the two headers adds up to this. */
+static __always_inline __u64 sum_of_headers(struct packet *p)
+{
+	return sum_of(p->tcp, sizeof(*p->tcp)) + (p->six ? sum_of(p->ip6, sizeof(*p->ip6)) : sum_of(p->ip, sizeof(*p->ip)));
+}
+
+/*
+ * The answer to the packet, back where it came from. What stood behind the header
+ * stays as padding, but not of many segments in one (GSO): an answer to each would
+ * be sent.
+ */
 static __always_inline int answer_reset(struct packet *p)
 {
 	struct address src = source(p), dst = destination(p);
 	__u32 sequence = p->tcp->ack ? p->tcp->ack_seq : 0;
 	__u32 acknowledged = bpf_htonl(bpf_ntohl(p->tcp->seq) + sequence_length(p));
 	__u8 mac[ETH_ALEN];
-	__u64 sum;
+	__u64 sum, before;
+
+	if (is_gso(p->ctx, p->hook)) {
+		if (!cut(p, sizeof(*p->eth) + (p->six ? sizeof(*p->ip6) : sizeof(*p->ip)) + sizeof(*p->tcp)) ||
+		    parse_ip(p) != SOUND)
+			return XDP_DROP;
+		p->tcp = p->six ? (void *)(p->ip6 + 1) : (void *)(p->ip + 1);
+		if ((void *)(p->tcp + 1) > readable(p->ctx, p->hook))
+			return XDP_DROP;
+	}
+	before = sum_of_headers(p);
 
 	__builtin_memcpy(mac, p->eth->h_source, ETH_ALEN);
 	__builtin_memcpy(p->eth->h_source, p->eth->h_dest, ETH_ALEN);
@@ -81,8 +102,13 @@ static __always_inline int answer_reset(struct packet *p)
 	p->tcp->urg_ptr = 0;
 	p->tcp->check = 0;
 	sum = p->six ? sum_of(&p->ip6->saddr, 32) : sum_of(&p->ip->saddr, 8);
-	sum += bpf_htons(IPPROTO_TCP) + bpf_htons(sizeof(*p->tcp)) + sum_of(p->tcp, sizeof(*p->tcp));
-	p->tcp->check = mend(0xffff, sum);
+	sum += bpf_htons(IPPROTO_TCP) + bpf_htons(sizeof(*p->tcp));
+	if (summed(p->ctx, p->hook) == CHECKSUM_PARTIAL) { /* whoever sends it sums up the rest */
+		p->tcp->check = ~mend(0xffff, sum);
+		return XDP_TX;
+	}
+	p->tcp->check = mend(0xffff, sum + sum_of(p->tcp, sizeof(*p->tcp)));
+	amend_bare(p, sum_of_headers(p) + (__u32)~narrow(before));
 	return XDP_TX;
 }
 

@@ -89,13 +89,18 @@ func TestSendersAreToldWhatFits(t *testing.T) {
 		for _, w := range ways {
 			t.Run(fmt.Sprintf("%s, %s", w.name, k), func(t *testing.T) {
 				r := newRig(t)
+				r.cuts = true
 				r.apply(w.s)
+				fate := "NEW_FLOW"
+				if k.proto == lb.TCP {
+					fate = "ADOPTED"
+				}
 				size := func(n int) []byte { return k.from(1000, "ACK").long(n).bytes() }
 				if got := r.send(size(w.mtu + 1)); got.verdict != "TOO_BIG" {
 					t.Errorf("%d bytes of a new flow: %s, want TOO_BIG", w.mtu+1, got.verdict)
 				}
-				if got := r.send(size(w.mtu)); got.action != xdpTx || got.verdict != "NEW_FLOW" {
-					t.Errorf("%d bytes: action %d, %s, want NEW_FLOW", w.mtu, got.action, got.verdict)
+				if got := r.send(size(w.mtu)); got.action != xdpTx || got.verdict != fate {
+					t.Errorf("%d bytes: action %d, %s, want %s", w.mtu, got.action, got.verdict, fate)
 				}
 				before := r.service("web").Counters
 				for _, n := range []int{w.mtu + 1, 3400} {
@@ -119,6 +124,7 @@ func TestSendersAreToldWhatFits(t *testing.T) {
 func TestSendersWithoutDFAreToldAsWell(t *testing.T) {
 	k := kind{false, lb.UDP}
 	r := newRig(t)
+	r.cuts = true
 	r.apply(k.tun(tunnel{}, backend(1)))
 	in := k.from(1000).long(1481).set(func(s *segment) { s.ip.Flags = 0 }).bytes()
 	got := r.send(in)
@@ -131,6 +137,7 @@ func TestSendersWithoutDFAreToldAsWell(t *testing.T) {
 func TestAnswersAreLimited(t *testing.T) {
 	for _, k := range kinds {
 		r := newRig(t)
+		r.cuts = true
 		r.apply(k.tun(tunnel{}, backend(1)))
 		in := k.from(1000, "ACK").long(1481).bytes()
 		packets := make([][]byte, 6000)
@@ -155,6 +162,7 @@ func TestAnswersAreLimited(t *testing.T) {
 func TestBackendsAreToldWhatFitsUnderNAT(t *testing.T) {
 	for _, k := range kinds {
 		r := newRig(t)
+		r.cuts = true
 		r.apply(k.nat(backend(1)))
 		eth0 := r.ifindex
 		r.ifindex = r.eth1 // the client is behind eth1, whose MTU is small
@@ -185,6 +193,7 @@ func TestMTUOfTheRouteIsFollowed(t *testing.T) {
 	for _, by := range tunnels {
 		k := kind{false, lb.TCP}
 		r := newRig(t)
+		r.cuts = true
 		r.apply(k.tun(by, backend(1)))
 		to := kind{six: by.six}.of(backendAddr(1))
 		ok(t, r.ns.Do(func() error {
@@ -208,6 +217,7 @@ func TestMTUOfTheRouteIsFollowed(t *testing.T) {
 // No IPv6 sender goes below 1280 bytes, so a way without room for that is none.
 func TestTunnelsThatIPv6DoesNotFitInAreAnError(t *testing.T) {
 	r := newRig(t)
+	r.cuts = true
 	ok(t, r.ns.Do(func() error {
 		l, err := netlink.LinkByName("eth1")
 		if err != nil {

@@ -58,6 +58,9 @@ func (r *rig) send(packet []byte) result {
 // namespace. Actions are told in XDP's words.
 func (r *rig) run(packet []byte) (result, error) {
 	if hook == lb.HookTCX {
+		if r.cuts {
+			return r.runSKB(packet, r.skb(), 0)
+		}
 		return r.runSKB(packet, r.skb(), checksumComplete)
 	}
 	options := &ebpf.RunOptions{Data: packet, DataOut: make([]byte, len(packet)+64), Context: r.context(packet)}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/gopacket/gopacket"
@@ -62,7 +63,7 @@ func (k kind) tun(by tunnel, backends ...lb.Backend) lb.Snapshot {
 	v.Forward, v.L4.Tunnel = lb.Tunnel, by.encapsulation()
 	for _, b := range backends {
 		b.Addr = netip.AddrPortFrom(kind{six: by.six}.of(b.Addr.Addr()), b.Addr.Port())
-		v.Backends = append(v.Backends, b)
+		v.Backends = slices.Insert(v.Backends, 0, b) // the newest first
 	}
 	return s
 }
