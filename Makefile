@@ -11,7 +11,7 @@ SCENARIO ?= scenarios/l4-vs-l7.yaml
 PACKAGES := gcc libc6-dev clang-19 llvm-19 libbpf-dev linux-libc-dev bash docker.io docker-compose iptables \
 	qemu-system-x86 busybox-static cpio kmod ipvsadm iproute2 curl ethtool bpftool dash xz-utils
 
-.PHONY: build run test unit e2e guest verify-matrix bench-failover bench-lvs lint generate image setup clean help
+.PHONY: build run test unit plane bench-l4 e2e guest verify-matrix bench-failover bench-lvs lint generate image setup clean help
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile | expand -t 15
@@ -22,10 +22,15 @@ build: ## build/lbctl, one static binary
 run: build ## bring the first scenario up, compare both planes, print the report, take it down
 	./build/lbctl run $(SCENARIO)
 
-test: setup lint unit e2e guest ## install what tests need, then run them all
+test: setup lint unit plane e2e guest ## install what tests need, then run them all
 
 unit: ## packages on their own, with the race detector
-	go test -race -timeout 10m $$(go list ./... | grep -v -e internal/e2e -e internal/lvsguest)
+	go test -race -timeout 10m $$(go list ./... | grep -v -e internal/e2e -e internal/lvsguest -e '/l4$$')
+
+plane: ## the L4 plane: with the race detector, at the other hooks, and ten million hostile packets
+	go test -race -timeout 20m -skip '^TestTheSameAtTheOtherHooks$$' ./l4
+	go test -timeout 20m -run '^TestTheSameAtTheOtherHooks$$' ./l4
+	LBCTL_HOSTILE_PACKETS=10000000 go test -count=1 -timeout 10m -run '^TestHostilePackets$$' ./l4
 
 e2e: ## whole labs on this machine's kernel, through the binary that users run
 	go test -count=1 -timeout 15m -v ./internal/e2e/...
@@ -39,6 +44,9 @@ bench-lvs: ## instructions per request: direct, routed, IPVS and ours, in a gues
 
 verify-matrix: ## every BPF program through the verifier, with instructions processed, size and time
 	go test -count=1 -v -run '^TestVerifyMatrix$$' ./l4
+
+bench-l4: verify-matrix ## ns per packet of the L4 program as multiples of an empty XDP_TX, by packet, and per choice, by policy; docs/l4-performance.md
+	go test -run '^$$' -bench 'Balance|Schedule|Sweep' -benchtime 20x -timeout 60m ./l4
 
 bench-failover: ## connections broken by a failover between two balancers, by policy and sync
 	go test -count=1 -timeout 15m -run '^$$' -bench Failover -benchtime 1x ./internal/e2e

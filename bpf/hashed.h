@@ -94,8 +94,10 @@ static long hunt_on(__u64 i, struct hunt *hunt)
 	return 1;
 }
 
-static __noinline __u32 bucket_for(struct service *service, struct request *request)
+__noinline __u32 bucket_for(struct service *service, struct request *request)
 {
+	if (!service || !request)
+		return NO_SLOT;
 	struct hunt hunt = {
 		.policy = service->policy,
 		.table = service->table,

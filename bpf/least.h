@@ -52,10 +52,13 @@ static long vie(__u64 i, struct least *least)
 	return 0;
 }
 
-static __noinline __u32 least_loaded(struct service *service, enum policy policy)
+__noinline __u32 least_loaded(struct service *service, enum policy policy)
 {
-	struct least least = { .walk = walk_of(service), .policy = policy, .slot = NO_SLOT };
+	struct least least = { .policy = policy, .slot = NO_SLOT };
 
+	if (!service)
+		return NO_SLOT;
+	least.walk = walk_of(service);
 	bpf_loop(service->size, vie, &least, 0);
 	return least.slot;
 }

@@ -34,13 +34,14 @@ static long is_idle_half(__u64 i, struct excess *excess)
 }
 
 /* Has a backend more active than its weight, while a member has fewer than half of its own? */
-static __noinline int is_beyond(struct service *service, __u32 slot)
+__noinline int is_beyond(struct service *service, __u32 slot)
 {
-	struct excess excess = { .walk = walk_of(service) };
+	struct excess excess = {};
 	struct backend *backend = backend_in(slot);
 
-	if (!backend || active_in(slot) <= backend->weight)
+	if (!service || !backend || active_in(slot) <= backend->weight)
 		return 0;
+	excess.walk = walk_of(service);
 	bpf_loop(service->size, is_idle_half, &excess, 0);
 	return excess.found;
 }
@@ -104,8 +105,10 @@ static __always_inline void join(struct locality *l, __u32 slot)
 	l->modified = NOW();
 }
 
-static __noinline __u32 local_one(struct service *service, struct request *request)
+__noinline __u32 local_one(struct service *service, struct request *request)
 {
+	if (!service || !request)
+		return NO_SLOT;
 	struct destination key = destination_of(service, request);
 	struct locality *l = find_locality(&key), *next;
 	struct backend *backend = l ? backend_at(&l->places[0]) : NULL;
@@ -126,11 +129,13 @@ static __noinline __u32 local_one(struct service *service, struct request *reque
 }
 
 /* The least loaded of a set. */
-static __noinline __u32 least_of(struct locality *l)
+__noinline __u32 least_of(struct locality *l)
 {
 	__u32 slot = NO_SLOT;
 	__s32 load = 0, weight = 0;
 
+	if (!l)
+		return NO_SLOT;
 	for (__u32 i = 0; i < PLACES; i++) {
 		struct backend *backend = i < l->count ? backend_at(&l->places[i]) : NULL;
 
@@ -146,11 +151,13 @@ static __noinline __u32 least_of(struct locality *l)
 }
 
 /* Gives the most loaded place up, but none whose backend has weight 0. */
-static __noinline void shrink(struct locality *l)
+__noinline int shrink(struct locality *l)
 {
 	__u32 most = PLACES;
 	__s32 load = 0, weight = 0;
 
+	if (!l)
+		return 0;
 	for (__u32 i = 0; i < PLACES; i++) {
 		struct backend *backend = i < l->count ? backend_at(&l->places[i]) : NULL;
 
@@ -163,16 +170,19 @@ static __noinline void shrink(struct locality *l)
 		weight = backend->weight;
 	}
 	if (most == PLACES)
-		return;
+		return 0;
 	for (__u32 i = 0; i < PLACES - 1; i++)
 		if (i >= most)
 			l->places[i] = l->places[i + 1];
 	l->count--;
 	l->modified = NOW();
+	return 0;
 }
 
-static __noinline __u32 local_set(struct service *service, struct request *request)
+__noinline __u32 local_set(struct service *service, struct request *request)
 {
+	if (!service || !request)
+		return NO_SLOT;
 	struct destination key = destination_of(service, request);
 	struct locality *l = find_locality(&key), *next = NULL;
 	__u32 slot = NO_SLOT;

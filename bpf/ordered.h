@@ -31,10 +31,14 @@ static long lift(__u64 i, struct heaviest *heaviest)
 	return 0;
 }
 
-static __noinline __u32 heaviest_of(struct service *service)
+__noinline __u32 heaviest_of(struct service *service)
 {
-	struct heaviest heaviest = { .walk = walk_of(service), .policy = service->policy, .slot = NO_SLOT };
+	struct heaviest heaviest = { .slot = NO_SLOT };
 
+	if (!service)
+		return NO_SLOT;
+	heaviest.walk = walk_of(service);
+	heaviest.policy = service->policy;
 	bpf_loop(service->size, lift, &heaviest, 0);
 	return heaviest.slot;
 }

@@ -66,10 +66,13 @@ static long try_turn(__u64 i, struct attempt *attempt)
 	       __sync_val_compare_and_swap(attempt->cursor, old, lap.at + 1) == old;
 }
 
-static __noinline __u32 next_turn(struct service *service)
+__noinline __u32 next_turn(struct service *service)
 {
-	struct attempt attempt = { .service = service, .cursor = cursor_of(service), .slot = NO_SLOT };
+	struct attempt attempt = { .service = service, .slot = NO_SLOT };
 
+	if (!service)
+		return NO_SLOT;
+	attempt.cursor = cursor_of(service);
 	if (attempt.cursor)
 		bpf_loop(ATTEMPTS, try_turn, &attempt, 0);
 	return attempt.slot;
@@ -164,10 +167,13 @@ static long try_descent(__u64 i, struct attempt *attempt)
 	return __sync_val_compare_and_swap(attempt->cursor, old, (__u64)(__u32)d.level << 32 | d.at) == old;
 }
 
-static __noinline __u32 next_weighted_turn(struct service *service)
+__noinline __u32 next_weighted_turn(struct service *service)
 {
-	struct attempt attempt = { .service = service, .cursor = cursor_of(service), .slot = NO_SLOT };
+	struct attempt attempt = { .service = service, .slot = NO_SLOT };
 
+	if (!service)
+		return NO_SLOT;
+	attempt.cursor = cursor_of(service);
 	if (attempt.cursor && service->most)
 		bpf_loop(ATTEMPTS, try_descent, &attempt, 0);
 	return attempt.slot;

@@ -54,12 +54,15 @@ static long deal(__u64 i, struct two *two)
 	return two->slot[0] != NO_SLOT && two->slot[1] != NO_SLOT;
 }
 
-static __noinline __u32 better_of_two(struct service *service)
+__noinline __u32 better_of_two(struct service *service)
 {
-	struct two two = { .walk = walk_of(service), .last = NO_SLOT, .slot = { NO_SLOT, NO_SLOT } };
+	struct two two = { .last = NO_SLOT, .slot = { NO_SLOT, NO_SLOT } };
 	__u32 load = 0, weight = -1;
 	struct backend *backend;
 
+	if (!service)
+		return NO_SLOT;
+	two.walk = walk_of(service);
 	bpf_loop(service->size, add_up, &two, 0);
 	two.sum++;
 	if (two.last == NO_SLOT || !two.sum) /* there the kernel divides by zero */

@@ -13,10 +13,10 @@ func TestOptionsOfL4(t *testing.T) {
 	s := resolve(t, `
 name: x
 services:
-  plain: {plane: l4, lost: move}
-  short: {plane: l4, persist: 60s}
-  long: {plane: l4, persist: {timeout: 5m, bits4: 24, bits6: 64, quiesce: true}, lost: reset}
-  dns: {plane: l4, proto: udp, one_packet: true, lost: expire}
+  plain: {plane: l4, policy: rr, lost: move}
+  short: {plane: l4, policy: rr, persist: 60s}
+  long: {plane: l4, policy: rr, persist: {timeout: 5m, bits4: 24, bits6: 64, quiesce: true}, lost: reset}
+  dns: {plane: l4, policy: rr, proto: udp, one_packet: true, lost: expire}
 `)
 	want := map[string]lb.L4Options{
 		"plain": {},
