@@ -12,6 +12,9 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+
+	"lbctl/internal/lb"
 )
 
 // ErrIncompatible means that pinned maps were made by an lbctl whose maps have
@@ -93,6 +96,7 @@ func prepare(o Options) (*ebpf.CollectionSpec, error) {
 			}
 		}
 	}
+	spare(spec, o.Hook)
 	day, err := jiffies(24 * time.Hour)
 	if err != nil {
 		return nil, err
@@ -101,6 +105,17 @@ func prepare(o Options) (*ebpf.CollectionSpec, error) {
 		return nil, fmt.Errorf("set expiration of localities: %w", err)
 	}
 	return spec, nil
+}
+
+// spare puts an empty program in the place of one that no told hook uses: the
+// verifier takes a good part of a second for each.
+func spare(spec *ebpf.CollectionSpec, hook lb.Hook) {
+	unused := map[lb.Hook]string{
+		lb.HookNative: xdpProgBalanceTcx, lb.HookGeneric: xdpProgBalanceTcx, lb.HookTCX: xdpProgBalance,
+	}[hook]
+	if unused != "" {
+		spec.Programs[unused].Instructions = asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()}
+	}
 }
 
 // checkLayout refuses maps whose sizes match by chance only.

@@ -70,7 +70,7 @@ func TestReopenedPlaneKnowsGroupsAndPrefixes(t *testing.T) {
 		t.Helper()
 		for _, to := range targets {
 			port++
-			want := lb.BackendID(1 + (port-1)%2)
+			want := lb.BackendID(2 - (port-1)%2) // the newest first
 			if got := r.backendOf(k.from(port, "SYN").to(to).bytes()); got != want {
 				t.Errorf("%s: %s went to backend %d, want %d: one round goes over all addresses", when, to, got, want)
 			}

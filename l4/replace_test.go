@@ -30,11 +30,14 @@ func anotherBinary(t *testing.T, versions *int) {
 	t.Cleanup(func() { loadSpec = loadXdp })
 }
 
-// datagrams is how many a client's order takes on each connection.
-// fullDatagram fills an Ethernet frame in either family.
-const fullDatagram = 1500 - 40 - 8
-
-func datagrams(o order) int { return (o.Echo + fullDatagram - 1) / fullDatagram }
+// datagrams is how many a client's order takes on each connection: full frames.
+func datagrams(k kind, o order) int {
+	full := 1500 - 20 - 8
+	if k.six {
+		full = 1500 - 40 - 8
+	}
+	return (o.Echo + full - 1) / full
+}
 
 // underTraffic calls disturb again and again while datagrams go to and fro, each
 // sent when the one before it has come back, so none may be lost. Counters go on.
@@ -62,7 +65,7 @@ func underTraffic(t *testing.T, w *wires, k kind, disturb func(i int)) {
 				i++
 			}
 		}
-		sent += flows * datagrams(o)
+		sent += flows * datagrams(k, o)
 	}
 	stats, err := w.Stats()
 	ok(t, err)
