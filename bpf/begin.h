@@ -78,6 +78,12 @@ static __always_inline __u32 admit_ip(void *ctx, enum hook hook, __u8 six)
 	return admit(&p, service, flow, owner);
 }
 
+/* Does the policy itself need no memory? A balancer beside this one chooses alike then. */
+static __always_inline int is_hashed(struct service *service)
+{
+	return service->policy == DH || service->policy == SH || service->policy == MH;
+}
+
 /*
  * A backend for what begins: the client's own, or the policy's choice, or that of
  * the hash. What is not remembered is no use under NAT.
@@ -88,7 +94,7 @@ static __always_inline __u32 choose_for(struct packet *p, struct service *servic
 	struct backend *backend = sticky(service, p, &slot);
 
 	if (!backend) {
-		if (why == ADOPTED || why == STRAY_RESET || why == DEGRADED)
+		if (!is_hashed(service) && (why == ADOPTED || why == STRAY_RESET || why == DEGRADED))
 			backend = choose_by_hash(service, p, &slot);
 		else
 			backend = choose(service, p, &slot);

@@ -162,8 +162,8 @@ func TestServerIDsMustDiffer(t *testing.T) {
 	r := newRig(t)
 	k := kind{proto: lb.UDP}
 	for want, change := range map[string]func(*lb.Service){
-		`backends "s1" and "s2" have the same server ID 1`: func(s *lb.Service) { s.Backends[1].ServerID = 1 },
-		`have the same server ID 2`:                        func(s *lb.Service) { s.Backends[0].ID = 1<<16 + 2 },
+		`backends "s2" and "s1" have the same server ID 1`: func(s *lb.Service) { s.Backends[1].ServerID = 1 },
+		`have the same server ID 2`:                        func(s *lb.Service) { s.Backends[2].ID = 1<<16 + 2 },
 		"quic is for udp": func(s *lb.Service) {
 			s.VIP = lb.VIP{Addr: netip.MustParseAddrPort("198.18.3.1:80"), Proto: lb.TCP}
 		},

@@ -108,7 +108,8 @@ func passTraffic(t *testing.T, f forwarding, k kind) {
 			}
 		}
 	}
-	if (told > 0) != (f.room < 1500) {
+	// At tcx what TCP sends comes in many segments in one, which are made shorter for the tunnel without a word.
+	if quiet := hook == lb.HookTCX && k.proto == lb.TCP; (told > 0) != (f.room < 1500) && !quiet {
 		t.Errorf("the client was told %d times what fits, where %d bytes do", told, f.room)
 	}
 	for i := range w.servers {

@@ -146,7 +146,7 @@ func buildOtherProgram(t *testing.T, path string) {
 // programTag names the balancer's program by its instructions.
 func (l *openLab) programTag(t *testing.T) string {
 	t.Helper()
-	out, err := exec.Command("bpftool", "-j", "prog", "show", "pinned", l.Path("bpf/balance")).Output()
+	out, err := exec.Command("bpftool", "-j", "prog", "show", "pinned", l.Path("bpf/lb1/balance_tcx")).Output()
 	var program struct{ Tag string }
 	if err == nil {
 		err = json.Unmarshal(out, &program)
