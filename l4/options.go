@@ -30,6 +30,10 @@ func validateOptions(v lb.Service) error {
 		return errors.New("one_packet: want proto udp, for a TCP connection is more than one packet")
 	case o.OnePacket && v.Forward == lb.NAT:
 		return errors.New("one_packet under nat: nothing is remembered, so no reply could be translated")
+	case o.TOA:
+		return errors.New("toa: it goes with forward fullnat, which this plane does not have yet")
+	case o.SYNCookies != lb.SYNCookiesNever || o.SYNLimit != 0:
+		return errors.New("syn_cookies, syn_limit: this plane does not defend services yet")
 	case o.Persist.Timeout < 0 || o.Persist.Timeout > maxTimeout:
 		return fmt.Errorf("persistence timeout %s: want at most %s", o.Persist.Timeout, maxTimeout)
 	case o.Persist.Timeout > 0 && o.Persist.Timeout < time.Second:
