@@ -18,7 +18,7 @@ nodes: {lb1: {role: balancer, networks: [front, back]}, r1: {role: router}}
 services:
 `
 	ends := func() int {
-		found, err := filepath.Glob(filepath.Join(w.run, "tunnels", "bpf", "_decap-*", "link-*"))
+		found, err := filepath.Glob(filepath.Join(w.run, "tunnels", "bpf", "_decap-*", "tcx-*"))
 		if err != nil {
 			t.Fatal(err)
 		}
