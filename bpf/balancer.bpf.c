@@ -33,7 +33,9 @@
 #include "errors.h"
 #include "sweep.h"
 
-#define UNKNOWN_FLOW DONE /* no action's number */
+/* No action's numbers: there is no entry in the flow table, or one that does not say where the packet goes. */
+#define ABSENT_FLOW DONE
+#define UNKNOWN_FLOW (DONE | 1)
 
 /* The way of a packet of a known flow, and of what is not for us. */
 static __always_inline __u32 known_ip(void *ctx, enum hook hook, __u8 six)
@@ -69,7 +71,9 @@ static __always_inline __u32 known_ip(void *ctx, enum hook hook, __u8 six)
 		why = refuse(&p, BAD_TCP_FLAGS);
 		return leave(why == NOT_VIP ? XDP_PASS : XDP_DROP, why);
 	}
-	if (!flow || !is_live(owner) || begins_anew(flow, owner, &p))
+	if (!flow)
+		return ABSENT_FLOW;
+	if (!is_live(owner) || begins_anew(flow, owner, &p))
 		return UNKNOWN_FLOW;
 	backend = backend_of(owner);
 	if (!backend || belongs_elsewhere(&p, backend))
@@ -103,9 +107,9 @@ static __always_inline int balance_ip(void *ctx, enum hook hook, __u8 six)
 {
 	__u32 decision = CALL_APART(known, ctx, hook, six);
 
-	if (decision != UNKNOWN_FLOW)
+	if (decision != UNKNOWN_FLOW && decision != ABSENT_FLOW)
 		return decision;
-	decision = begin(ctx, hook, six);
+	decision = begin(ctx, hook, six, decision == ABSENT_FLOW);
 	return is_done(decision) ? action_of(decision) : (int)CALL_APART1(forward, ctx, hook, six, decision);
 }
 

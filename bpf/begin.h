@@ -56,28 +56,6 @@ static __always_inline __u32 admit(struct packet *p, struct service *service, st
 	return to_slot(NO_CHOICE, beginning(service, lost, p));
 }
 
-static __always_inline __u32 admit_ip(void *ctx, enum hook hook, __u8 six)
-{
-	struct packet p = { .ctx = ctx, .hook = hook, .six = six };
-	struct service *service;
-	union tuple key;
-	struct flow *flow;
-	__u64 owner;
-
-	if (parse_ip(&p) != SOUND || parse_transport(&p) != SOUND)
-		return done(XDP_DROP, BROKEN);
-	service = find_service(&p);
-	if (!service)
-		return done(XDP_PASS, refuse(&p, NO_SERVICE));
-	flow = find_flow(&p, &key);
-	if (!flow)
-		return admit(&p, service, NULL, TOMBSTONE);
-	owner = owner_in(flow);
-	if (is_live(owner) && kind_of(owner) == REPLIES)
-		return done(XDP_DROP, STALE_REPLY);
-	return admit(&p, service, flow, owner);
-}
-
 /* Does the policy itself need no memory? A balancer beside this one chooses alike then. */
 static __always_inline int is_hashed(struct service *service)
 {
@@ -108,6 +86,33 @@ static __always_inline __u32 choose_for(struct packet *p, struct service *servic
 	return to_slot(slot, why);
 }
 
+/* The packet's backend, if it gets one. absent: it has no entry in the flow table, as far as is known. */
+static __always_inline __u32 admit_ip(void *ctx, enum hook hook, __u8 six, __u32 absent)
+{
+	struct packet p = { .ctx = ctx, .hook = hook, .six = six };
+	struct service *service;
+	union tuple key;
+	struct flow *flow = NULL;
+	__u64 owner = TOMBSTONE;
+	__u32 decision;
+
+	if (parse_ip(&p) != SOUND || parse_transport(&p) != SOUND)
+		return done(XDP_DROP, BROKEN);
+	service = find_service(&p);
+	if (!service)
+		return done(XDP_PASS, refuse(&p, NO_SERVICE));
+	if (!absent)
+		flow = find_flow(&p, &key);
+	if (flow)
+		owner = owner_in(flow);
+	if (is_live(owner) && kind_of(owner) == REPLIES)
+		return done(XDP_DROP, STALE_REPLY);
+	decision = admit(&p, service, flow, owner);
+	if (is_done(decision) || decided_slot(decision) != NO_CHOICE)
+		return decision;
+	return choose_for(&p, service, decided_verdict(decision));
+}
+
 static __always_inline __u32 choose_ip(void *ctx, enum hook hook, __u8 six, __u32 why)
 {
 	struct packet p = { .ctx = ctx, .hook = hook, .six = six };
@@ -122,12 +127,17 @@ static __always_inline __u32 choose_ip(void *ctx, enum hook hook, __u8 six, __u3
 /* Not remembered: there is no room, or another CPU is about to delete the entry. */
 #define FORGOTTEN to_slot(NO_CHOICE, DEGRADED)
 
-static __always_inline __u32 remember_at(struct packet *p, struct backend *backend, __u32 decision)
+static __always_inline __u32 remember_at(struct packet *p, struct backend *backend, __u32 decision, int absent)
 {
 	union tuple key;
-	struct flow *flow = find_flow(p, &key);
-	__u64 owner = flow ? owner_in(flow) : TOMBSTONE;
+	struct flow *flow = NULL;
+	__u64 owner = TOMBSTONE;
 
+	key_of_packet(p, &key);
+	if (!absent)
+		flow = lookup(p, &key);
+	if (flow)
+		owner = owner_in(flow);
 	switch (remember(p, &key, flow, &owner, backend, decided_slot(decision))) {
 	case REMEMBERED:
 		tell_of_request(p, owner);
@@ -149,10 +159,13 @@ static __always_inline int is_kept(enum verdict why)
 static __always_inline __u32 keep_ip(void *ctx, enum hook hook, __u8 six, __u32 decision)
 {
 	struct packet p = { .ctx = ctx, .hook = hook, .six = six };
-	enum verdict why = decided_verdict(decision);
+	int absent = decision & ABSENT;
+	enum verdict why;
 	__u32 slot = decided_slot(decision);
 	struct backend *backend = bpf_map_lookup_elem(&backends, &slot);
 
+	decision &= ~ABSENT;
+	why = decided_verdict(decision);
 	if (!backend || parse_ip(&p) != SOUND || parse_transport(&p) != SOUND)
 		return done(XDP_DROP, BROKEN);
 	if (!fits(&p, backend->mtu))
@@ -160,7 +173,7 @@ static __always_inline __u32 keep_ip(void *ctx, enum hook hook, __u8 six, __u32 
 	if (is_kept(why)) {
 		if (clashes(&p, backend))
 			return done(XDP_DROP, NAT_CLASH);
-		decision = remember_at(&p, backend, decision);
+		decision = remember_at(&p, backend, decision, absent);
 		if (decision == FORGOTTEN)
 			return decision;
 		why = decided_verdict(decision);
@@ -170,23 +183,18 @@ static __always_inline __u32 keep_ip(void *ctx, enum hook hook, __u8 six, __u32 
 	return decision;
 }
 
-APART(admit)
+APART1(admit, __u32, absent)
 APART1(choose, __u32, why)
 APART1(keep, __u32, decision)
 
 /* The way of a packet whose flow does not say where it goes. */
-static __always_inline __u32 begin(void *ctx, enum hook hook, __u8 six)
+static __always_inline __u32 begin(void *ctx, enum hook hook, __u8 six, __u32 absent)
 {
-	__u32 decision = CALL_APART(admit, ctx, hook, six);
+	__u32 decision = CALL_APART1(admit, ctx, hook, six, absent);
 
 	if (is_done(decision))
 		return decision;
-	if (decided_slot(decision) == NO_CHOICE) {
-		decision = CALL_APART1(choose, ctx, hook, six, decided_verdict(decision));
-		if (is_done(decision))
-			return decision;
-	}
-	decision = CALL_APART1(keep, ctx, hook, six, decision);
+	decision = CALL_APART1(keep, ctx, hook, six, absent ? decision | ABSENT : decision);
 	if (decision != FORGOTTEN)
 		return decision;
 	decision = CALL_APART1(choose, ctx, hook, six, DEGRADED);

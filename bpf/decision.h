@@ -9,6 +9,7 @@
 #include "stats.h"
 
 #define DONE (1u << 31) /* the packet's way ends here, by the action in the low byte */
+#define ABSENT (1u << 30) /* said to keep(): the packet has no entry in the flow table, as far as is known */
 
 static __always_inline __u32 done(int action, enum verdict why) { return DONE | (__u32)leave(action, why); }
 

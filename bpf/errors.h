@@ -172,7 +172,6 @@ static __always_inline int error_to_client(struct packet *p, struct packet *abou
 	struct address vip = flow->vip, *from = NULL;
 	__be16 vport = flow->vport;
 	__u32 ifindex = flow->ifindex;
-	__u8 mac[ETH_ALEN];
 	struct port *port = bpf_map_lookup_elem(&ports, &ifindex);
 	int action;
 
@@ -182,13 +181,12 @@ static __always_inline int error_to_client(struct packet *p, struct packet *abou
 		return leave(XDP_DROP, BROKEN);
 	if (!fits(p, port->mtu))
 		return leave(XDP_DROP, TOO_BIG_UNTOLD);
-	__builtin_memcpy(mac, flow->mac, ETH_ALEN);
 	count_reply(slot_of(owner), p);
 	decrement_ttl(p);
 	if (is_same(source(p), backend->addr))
 		from = &vip;
 	reseal(p, SENDER, from, requote(p, about, RECEIVER, &vip, vport));
-	action = transmit(p, ifindex, mac);
+	action = transmit(p, ifindex, flow->mac);
 	return action == XDP_ABORTED ? leave(XDP_DROP, BROKEN) : leave(action, ERROR_TO_CLIENT);
 }
 

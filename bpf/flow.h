@@ -42,13 +42,18 @@ static __always_inline struct flow *lookup(struct packet *p, union tuple *key)
 	return p->six ? bpf_map_lookup_elem(&flows6, &key->v6) : bpf_map_lookup_elem(&flows, &key->v4);
 }
 
-/* The packet's flow, if one is remembered. The key is valid in either case. */
-static __always_inline struct flow *find_flow(struct packet *p, union tuple *key)
+static __always_inline void key_of_packet(struct packet *p, union tuple *key)
 {
 	if (p->six)
 		key->v6 = tuple6_of(p);
 	else
 		key->v4 = tuple4_of(p);
+}
+
+/* The packet's flow, if one is remembered. The key is valid in either case. */
+static __always_inline struct flow *find_flow(struct packet *p, union tuple *key)
+{
+	key_of_packet(p, key);
 	return lookup(p, key);
 }
 

@@ -63,7 +63,6 @@ static __always_inline int answer(struct packet *p, struct flow *flow, __u64 own
 	__be16 vport = flow->vport;
 	struct port *port;
 	__u32 ifindex = flow->ifindex;
-	__u8 mac[ETH_ALEN];
 	int action;
 
 	if (!backend_of(owner))
@@ -73,12 +72,11 @@ static __always_inline int answer(struct packet *p, struct flow *flow, __u64 own
 		return leave(XDP_DROP, BROKEN);
 	if (!fits(p, port->mtu))
 		return tell(p, port->mtu);
-	__builtin_memcpy(mac, flow->mac, ETH_ALEN);
 	count_reply(slot_of(owner), p);
 	note_reply(flow, owner, p);
 	decrement_ttl(p);
 	translate(p, SENDER, &vip, vport);
-	action = transmit(p, ifindex, mac);
+	action = transmit(p, ifindex, flow->mac);
 	return action == XDP_ABORTED ? leave(XDP_DROP, BROKEN) : leave(action, REPLY);
 }
 

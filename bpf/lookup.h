@@ -10,6 +10,7 @@
 #ifndef LBCTL_LOOKUP_H
 #define LBCTL_LOOKUP_H
 
+#include "ether.h"
 #include "maps.h"
 #include "parse.h"
 
@@ -58,8 +59,7 @@ static __always_inline int is_ours(struct packet *p)
 	__u32 ingress = p->ingress; /* a pointer into *p would keep all of it in memory */
 	struct port *port = bpf_map_lookup_elem(&ports, &ingress);
 
-	return port && *(__u32 *)port->mac == *(__u32 *)p->eth->h_dest &&
-	       *(__u16 *)(port->mac + 4) == *(__u16 *)(p->eth->h_dest + 4);
+	return port && same_mac(port->mac, p->eth->h_dest);
 }
 
 /* Is the packet for us at all? Only "no" is final: see refuse(). */

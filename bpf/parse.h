@@ -187,18 +187,19 @@ static __always_inline enum verdict check_ip6(void *end, struct packet *p, __u32
 	return is_bad6(&src) ? BAD_SOURCE : SOUND;
 }
 
-/* The flags that nf_conntrack lets a client send; PSH, URG and ECN go with any. */
+#define TCP_FIN 0x01
+#define TCP_SYN 0x02
+#define TCP_RST 0x04
+#define TCP_ACK 0x10
+#define TCP_TELLING (TCP_FIN | TCP_SYN | TCP_RST | TCP_ACK) /* PSH, URG and ECN go with any */
+
+/* What nf_conntrack lets a client send, a bit for each combination of these. */
+#define CLIENTS_FLAGS                                                                                  \
+	(1u << TCP_SYN | 1u << TCP_ACK | 1u << (TCP_FIN | TCP_ACK) | 1u << TCP_RST | 1u << (TCP_RST | TCP_ACK))
+
 static __always_inline int has_bad_flags(struct packet *p)
 {
-	struct tcphdr *tcp = p->tcp;
-
-	if (p->proto != IPPROTO_TCP)
-		return 0;
-	if (tcp->syn)
-		return tcp->ack || tcp->fin || tcp->rst;
-	if (tcp->rst)
-		return tcp->fin;
-	return !tcp->ack;
+	return p->proto == IPPROTO_TCP && !(CLIENTS_FLAGS >> (((__u8 *)p->tcp)[13] & TCP_TELLING) & 1);
 }
 
 /* length counts from the TCP header on. */

@@ -10,6 +10,7 @@
 #define LBCTL_REPLIES_H
 
 #include "apart.h"
+#include "ether.h"
 #include "flow.h"
 #include "news.h"
 
@@ -96,9 +97,7 @@ static __always_inline int clashes(struct packet *p, struct backend *backend)
 /* Compares with the packet what an entry for replies holds of it. */
 static __always_inline int leads_back(struct flow *replies, struct packet *p)
 {
-	return answers(replies, p) && replies->ifindex == p->ingress &&
-	       *(__u32 *)replies->mac == *(__u32 *)p->eth->h_source &&
-	       *(__u16 *)(replies->mac + 4) == *(__u16 *)(p->eth->h_source + 4);
+	return answers(replies, p) && replies->ifindex == p->ingress && same_mac(replies->mac, p->eth->h_source);
 }
 
 static __always_inline void lead_back(struct flow *replies, struct packet *p)

@@ -15,11 +15,6 @@
 #include "resize.h"
 #include "flow.h"
 
-#define TCP_FIN 0x01
-#define TCP_SYN 0x02
-#define TCP_RST 0x04
-#define TCP_ACK 0x10
-
 /* The packet becomes a RST of the same end, at the same place. Data that it bears is allowed (RFC 9293, 3.5.3). */
 static __always_inline void turn_into_reset(struct packet *p)
 {

@@ -7,6 +7,7 @@
 #define LBCTL_TRANSMIT_H
 
 #include "checksum.h"
+#include "ether.h"
 #include "maps.h"
 #include "parse.h"
 
@@ -68,22 +69,22 @@ static __always_inline int tcx_action(struct __sk_buff *skb, int action)
 	return TC_ACT_SHOT;
 }
 
-/* The action, or XDP_ABORTED if the interface is none of the plane's. */
-static __always_inline int transmit(struct packet *p, __u32 ifindex, __u8 *mac)
+/* The action, or XDP_ABORTED if the interface is none of the plane's. mac is in a map. */
+static __always_inline int transmit(struct packet *p, __u32 ifindex, const __u8 *mac)
 {
 	struct port *port;
 
 	if (ifindex == p->ingress) {
 		/* is_ours() has seen that h_dest is this interface's address. */
-		__builtin_memcpy(p->eth->h_source, p->eth->h_dest, ETH_ALEN);
-		__builtin_memcpy(p->eth->h_dest, mac, ETH_ALEN);
+		copy_mac(p->eth->h_source, p->eth->h_dest);
+		copy_mac(p->eth->h_dest, mac);
 		return XDP_TX;
 	}
 	port = bpf_map_lookup_elem(&ports, &ifindex);
 	if (!port)
 		return XDP_ABORTED;
-	__builtin_memcpy(p->eth->h_source, port->mac, ETH_ALEN);
-	__builtin_memcpy(p->eth->h_dest, mac, ETH_ALEN);
+	copy_mac(p->eth->h_source, port->mac);
+	copy_mac(p->eth->h_dest, mac);
 	return redirect(p->hook, ifindex, port);
 }
 

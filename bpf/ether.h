@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * Ethernet addresses in two steps instead of six: clang knows that those of a
+ * frame's header may lie anywhere and would take them byte by byte, but the
+ * kernel loads BPF programs only where that costs nothing or the verifier minds.
+ */
+#ifndef LBCTL_ETHER_H
+#define LBCTL_ETHER_H
+
+#include <linux/if_ether.h>
+#include <linux/types.h>
+
+/* The same pointer, of which clang knows nothing. */
+#define AS_IT_LIES(type, p) ({ void *at = (void *)(p); asm volatile("" : "+r"(at)); (type *)at; })
+
+static __always_inline int same_mac(const __u8 *a, const __u8 *b)
+{
+	return *AS_IT_LIES(__u32, a) == *AS_IT_LIES(__u32, b) && *AS_IT_LIES(__u16, a + 4) == *AS_IT_LIES(__u16, b + 4);
+}
+
+static __always_inline void copy_mac(__u8 *to, const __u8 *from)
+{
+	__u32 first = *AS_IT_LIES(__u32, from);
+	__u16 last = *AS_IT_LIES(__u16, from + 4);
+
+	*AS_IT_LIES(__u32, to) = first;
+	*AS_IT_LIES(__u16, to + 4) = last;
+}
+
+#endif
