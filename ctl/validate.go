@@ -8,6 +8,7 @@ import (
 
 	"lbctl/healthcheck"
 	"lbctl/internal/lb"
+	"lbctl/l4"
 )
 
 var policies = []lb.Policy{
@@ -21,6 +22,9 @@ func validate(config lb.Config, planes ...Plane) error {
 	v := validator{checks: map[string]lb.Check{}, services: map[string]bool{}}
 	for _, c := range config.Checks {
 		v.check(c)
+	}
+	if err := l4.ValidateTimeouts(config.Timeouts); err != nil {
+		v.fault(true, "timeouts: %s", err)
 	}
 	for _, c := range lb.Clashes(config.Services) {
 		v.fault(true, "service %q: %s", c.Service, c)

@@ -32,9 +32,6 @@ func arms() []arm {
 	for _, f := range forwards {
 		all = append(all, arm{Name: "ipvs " + string(f), Forward: f, IPVS: true})
 		for _, hook := range hooks {
-			if f == lb.Tunnel && hook == lb.HookTCX {
-				continue // bpf/resize.h makes no room there
-			}
 			all = append(all, arm{Name: fmt.Sprintf("ours %s %s", f, hook), Forward: f, Hook: hook})
 		}
 	}
