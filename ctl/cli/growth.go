@@ -137,7 +137,7 @@ func (g *runGrowth) text() string {
 	return "not measured, the kernel's BPF statistics are off: --run-time, or sysctl kernel.bpf_stats_enabled=1"
 }
 
-// flowTableText is "IPv4 12 of 1048576 (0 %)".
+// flowTableText is "IPv4 12 of 1048576 (0.0 %)".
 func flowTableText(t lb.FlowTable) string {
-	return fmt.Sprintf("%s %d of %d (%.3g %%)", t.Family, t.Entries, t.Size, 100*float64(t.Entries)/float64(max(t.Size, 1)))
+	return fmt.Sprintf("%s %d of %d (%.1f %%)", t.Family, t.Entries, t.Size, 100*float64(t.Entries)/float64(max(t.Size, 1)))
 }

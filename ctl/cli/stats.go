@@ -144,4 +144,3 @@ func (g growth) verdicts(t *tableWriter, all bool) {
 		}
 	}
 }
-
