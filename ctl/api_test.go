@@ -183,6 +183,22 @@ func TestWhatClientsMayAddressIsJudgedAsAWhole(t *testing.T) {
 	}
 }
 
+// ipvsadm knows a group by its mark and family.
+func TestAMarkIsOneServicesOfAFamily(t *testing.T) {
+	config := testConfig(1)
+	other := config.Services[0]
+	other.Name, other.VIP.Addr = "other", netip.MustParseAddrPort("198.18.3.9:80")
+	config.Services[0].L4.Mark, other.L4.Mark = 7, 7
+	config.Services = append(config.Services, other)
+	if err := validate(config); err == nil || !strings.Contains(err.Error(), `service "other": mark 7 is service "web-l4"'s already`) {
+		t.Errorf("of one family: %v", err)
+	}
+	config.Services[2].VIP.Addr = netip.MustParseAddrPort("[2001:db8::9]:80")
+	if err := validate(config); err != nil {
+		t.Errorf("of two families: %v", err)
+	}
+}
+
 func TestNearNames(t *testing.T) {
 	known := []string{"web-l4", "web-l7", "shop", "s1", "s2", "s12"}
 	for word, want := range map[string]string{
