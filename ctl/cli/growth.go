@@ -111,7 +111,10 @@ func serviceGrowthOf(was, is lb.ServiceStats, took time.Duration) serviceGrowth 
 }
 
 func runGrowthOf(was, is lb.Stats) *runGrowth {
-	g := &runGrowth{Packets: packetsOf(is) - packetsOf(was)}
+	g := &runGrowth{Packets: packetsOf(is)}
+	if before := packetsOf(was); before <= g.Packets {
+		g.Packets -= before
+	}
 	if is.Run.Runs > was.Run.Runs && is.Run.Total >= was.Run.Total {
 		g.Measured, g.Runs = true, is.Run.Runs-was.Run.Runs
 		g.PerPacket = float64(is.Run.Total-was.Run.Total) / float64(g.Runs)
