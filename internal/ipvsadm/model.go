@@ -147,7 +147,7 @@ type Timeouts struct{ TCP, TCPFin, UDP uint32 }
 
 // Conn is one connection that the balancer knows.
 type Conn struct {
-	Proto                 Proto // NoProto of a template of a firewall mark
+	Proto                 Proto  // NoProto of a template of a firewall mark
 	Expires               uint32 // seconds left
 	State                 string // ESTABLISHED, FIN_WAIT …
 	Client, Virtual, Dest netip.AddrPort

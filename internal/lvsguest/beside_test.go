@@ -94,7 +94,7 @@ var expires = regexp.MustCompile(`(?m)^(> (?:TCP|UDP|IP ) )\d\d:\d\d `)
 // untimed is what a command printed, connections in any order and whatever time
 // each has left.
 func untimed(block string) string {
-	if !strings.HasPrefix(block, "ipvsadm -Lc") {
+	if !strings.HasPrefix(strings.Replace(block, "-L -c", "-Lc", 1), "ipvsadm -Lc") {
 		return block
 	}
 	lines := strings.Split(expires.ReplaceAllString(block, "${1}##:## "), "\n")
