@@ -28,10 +28,12 @@ func (a arm) setUp(ctx context.Context, l links, vip string) (undo func() error,
 	if err != nil || a.Forward != lb.Tunnel || a.Device {
 		return undo, err
 	}
+	balanced := undo
+	undo = func() error { return errors.Join(balanced(), leaveTunnels()) }
 	if err := endTunnels(vip); err != nil {
 		return nil, errors.Join(err, undo())
 	}
-	return func() error { return errors.Join(undo(), leaveTunnels()) }, nil
+	return undo, nil
 }
 
 func decapPins(server int) string { return fmt.Sprintf("/sys/fs/bpf/lvsbench-s%d", server) }
