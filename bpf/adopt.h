@@ -5,10 +5,13 @@
  *
  * Who has seen a packet last knows best: what is told of a flow that has had
  * one here since is ignored.
+ *
+ * Templates are not told of: a flow that is new here makes one, as it has there.
  */
 #ifndef LBCTL_ADOPT_H
 #define LBCTL_ADOPT_H
 
+#include "persist.h"
 #include "replies.h"
 
 /* The key of a table of that family. IPv4 addresses are mapped ones in a tuple6. */
@@ -79,6 +82,32 @@ static __always_inline int put_replies(struct packet *p, struct adoption *a, str
 	return put(p, &key, &replies);
 }
 
+static __always_inline int knows(struct packet *p, union tuple *key, __u64 owner)
+{
+	struct flow *flow = lookup(p, key);
+	__u64 found = flow ? owner_in(flow) : TOMBSTONE;
+
+	return is_live(found) && id_of(found) == id_of(owner);
+}
+
+/* The client sticks to the flow's backend, unless it has made a later connection to another. */
+static __always_inline void adopt_template(struct adoption *a, __u8 six, __u32 service)
+{
+	struct persistence *how = persistence_of(service);
+	struct template fresh = { .owner = (a->owner & ~0xffffULL) | STICKY }, *template;
+	struct clients key;
+
+	if (!how)
+		return;
+	key = clients_of(a->tuple.src, six, how, service);
+	fresh.expires = clock() - a->idle + how->timeout;
+	template = bpf_map_lookup_elem(&templates, &key);
+	if (template && is_live(*(volatile __u64 *)&template->owner) &&
+	    (__s32)(template->expires - fresh.expires) > 0)
+		return;
+	put_template(&key, &fresh);
+}
+
 static __always_inline int adopt_as(struct adoption *a, __u8 six)
 {
 	struct packet p = { .six = six };
@@ -91,11 +120,17 @@ static __always_inline int adopt_as(struct adoption *a, __u8 six)
 	};
 	struct backend *backend = backend_of(a->owner);
 	union tuple key;
+	int known;
 
 	if (!backend)
 		return 0;
 	key_of(&a->tuple, six, &key);
-	return put_replies(&p, a, backend, &fresh) && put(&p, &key, &fresh);
+	known = knows(&p, &key, a->owner);
+	if (!put_replies(&p, a, backend, &fresh) || !put(&p, &key, &fresh))
+		return 0;
+	if (!known)
+		adopt_template(a, six, backend->service);
+	return 1;
 }
 
 #endif

@@ -90,25 +90,31 @@ static __always_inline struct backend *sticky(struct service *service, struct pa
  * The client sticks to the backend from now on. If the table is full, or another
  * CPU was first with another backend, this connection alone goes there.
  */
+static __always_inline void put_template(struct clients *key, struct template *fresh)
+{
+	struct template *template = bpf_map_lookup_elem(&templates, key);
+
+	if (template) {
+		template->expires = fresh->expires;
+		stick(template, *(volatile __u64 *)&template->owner, fresh->owner);
+		return;
+	}
+	count_template(fresh->owner, 1);
+	if (bpf_map_update_elem(&templates, key, fresh, BPF_NOEXIST))
+		count_template(fresh->owner, -1);
+}
+
 static __always_inline void make_template(struct service *service, struct packet *p, struct backend *backend, __u32 slot)
 {
 	struct persistence *how = persistence_of(service->index);
-	struct template fresh = { .owner = owner_of(backend, slot, 0, STICKY) }, *template;
+	struct template fresh = { .owner = owner_of(backend, slot, 0, STICKY) };
 	struct clients key;
 
 	if (!how)
 		return;
 	key = clients_of(source(p), p->six, how, service->index);
 	fresh.expires = clock() + how->timeout;
-	template = bpf_map_lookup_elem(&templates, &key);
-	if (template) {
-		template->expires = fresh.expires;
-		stick(template, *(volatile __u64 *)&template->owner, fresh.owner);
-		return;
-	}
-	count_template(fresh.owner, 1);
-	if (bpf_map_update_elem(&templates, &key, &fresh, BPF_NOEXIST))
-		count_template(fresh.owner, -1);
+	put_template(&key, &fresh);
 }
 
 /* A live flow's client sticks to the flow's backend for as long as the flow lives, save for up to a sweep. */

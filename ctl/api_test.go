@@ -55,6 +55,10 @@ func TestAPIAnswers(t *testing.T) {
 		{"events", "GET", "/v1/events?follow=false", "", 200, `"kind":"transition"`},
 		{"a backend drained", "PATCH", s1, `{"admin":"draining"}`, 200, `{"revision":`},
 		{"a backend weighed", "PATCH", s1, `{"weight":0}`, 200, `{"revision":`},
+		{"the timeouts", "GET", "/v1/timeouts", "", 200, `{"tcp":900000000000,"fin":120000000000,"udp":300000000000}`},
+		{"a timeout set", "PATCH", "/v1/timeouts", `{"udp":1000000000}`, 200, `{"revision":`},
+		{"a timeout too long", "PATCH", "/v1/timeouts", `{"udp":8640000000000000}`, 422, `timeout 2400h0m0s: want at most 576h0m0s`},
+		{"flows of a plane that can list none", "GET", "/v1/flows", "", 200, `{"end":{"listed":0}}`},
 		{"a wait for what is so", "POST", "/v1/wait", `{"healthy":true,"revision":1}`, 200, `"revision":`},
 		{"a wait in vain", "POST", "/v1/wait", `{"revision":999,"timeout":1000000}`, 504, `waited 1ms in vain: the newest revision is `},
 		{"a shutdown", "POST", "/v1/shutdown", "", 202, ""},
@@ -176,6 +180,22 @@ func TestWhatClientsMayAddressIsJudgedAsAWhole(t *testing.T) {
 		if row.want == "" && err != nil || row.want != "" && (err == nil || !strings.Contains(err.Error(), row.want)) {
 			t.Errorf("%s: %v, want %q", name, err, row.want)
 		}
+	}
+}
+
+// ipvsadm knows a group by its mark and family.
+func TestAMarkIsOneServicesOfAFamily(t *testing.T) {
+	config := testConfig(1)
+	other := config.Services[0]
+	other.Name, other.VIP.Addr = "other", netip.MustParseAddrPort("198.18.3.9:80")
+	config.Services[0].L4.Mark, other.L4.Mark = 7, 7
+	config.Services = append(config.Services, other)
+	if err := validate(config); err == nil || !strings.Contains(err.Error(), `service "other": mark 7 is service "web-l4"'s already`) {
+		t.Errorf("of one family: %v", err)
+	}
+	config.Services[2].VIP.Addr = netip.MustParseAddrPort("[2001:db8::9]:80")
+	if err := validate(config); err != nil {
+		t.Errorf("of two families: %v", err)
 	}
 }
 

@@ -57,11 +57,7 @@ func (m member) effective(configured uint32) uint32 {
 func (s state) find(service, backend string) (lb.Service, lb.Backend, error) {
 	svc, ok := s.service(service)
 	if !ok {
-		var names []string
-		for _, svc := range s.config.Services {
-			names = append(names, svc.Name)
-		}
-		return lb.Service{}, lb.Backend{}, notFound("service", service, "", names)
+		return lb.Service{}, lb.Backend{}, notFound("service", service, "", s.serviceNames())
 	}
 	var names []string
 	for _, b := range svc.Backends {

@@ -110,6 +110,57 @@ func (c *Client) SetBackend(ctx context.Context, service, backend string, patch 
 	return r.Revision, err
 }
 
+// Timeouts returns after how long without a packet L4 flows are over.
+func (c *Client) Timeouts(ctx context.Context) (t lb.Timeouts, err error) {
+	return t, c.call(ctx, http.MethodGet, "/v1/timeouts", nil, &t)
+}
+
+// SetTimeouts changes those that are not zero and returns the revision that
+// holds the change.
+func (c *Client) SetTimeouts(ctx context.Context, t lb.Timeouts) (uint64, error) {
+	var r Revised
+	err := c.call(ctx, http.MethodPatch, "/v1/timeouts", t, &r)
+	return r.Revision, err
+}
+
+// Flows calls f with what the l4 plane remembers, in no order, as it comes in. It
+// returns f's error as it is. The daemon may fall silent for as long as for any
+// answer; f may take its time.
+func (c *Client) Flows(ctx context.Context, q FlowQuery, f func(lb.Flow) error) (FlowEnd, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	silent := time.AfterFunc(c.patience, func() {
+		cancel(fmt.Errorf("no answer within %s: %w", c.patience, context.DeadlineExceeded))
+	})
+	defer silent.Stop()
+	resp, err := c.do(ctx, http.MethodGet, "/v1/flows?"+q.encode(), nil, nil)
+	if err != nil {
+		return FlowEnd{}, err
+	}
+	defer resp.Body.Close()
+	for dec := json.NewDecoder(resp.Body); ; silent.Reset(c.patience) {
+		var l flowLine
+		if err := dec.Decode(&l); err != nil {
+			if ctx.Err() != nil {
+				err = context.Cause(ctx)
+			}
+			return FlowEnd{}, fmt.Errorf("read flows of %s: %w", c.where, err)
+		}
+		silent.Stop()
+		switch {
+		case l.End != nil && l.End.Error != "":
+			return *l.End, fmt.Errorf("read flows of %s: %s", c.where, l.End.Error)
+		case l.End != nil:
+			return *l.End, nil
+		case l.Flow == nil:
+			continue // of a daemon that says more than this client knows
+		}
+		if err := f(*l.Flow); err != nil {
+			return FlowEnd{}, err
+		}
+	}
+}
+
 // Wait returns when what w asks for is so. A Problem of status 504 says what
 // was missing when time ran out.
 func (c *Client) Wait(ctx context.Context, w WaitRequest) (s Status, err error) {

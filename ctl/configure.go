@@ -9,7 +9,8 @@ import (
 
 // configured makes config, which must be valid, the desired one. A backend that
 // stays keeps its ID, its admin state and, unless the scenario's own weight
-// changes, a weight set at runtime; a target that stays keeps its health.
+// changes, a weight set at runtime; timeouts set at runtime stay likewise, and a
+// target that stays keeps its health.
 // Without changes it returns the state as it is: order alone means nothing.
 func (s state) configured(config lb.Config) (next state, changes []Change) {
 	config = bare(config)
@@ -19,6 +20,9 @@ func (s state) configured(config lb.Config) (next state, changes []Change) {
 	}
 	next = s.clone()
 	next.config = config
+	if config.Timeouts != s.config.Timeouts {
+		next.timeouts = lb.Timeouts{}
+	}
 	clear(next.members)
 	weights := configuredWeights(s.config)
 	for _, svc := range config.Services {
@@ -57,7 +61,7 @@ func bare(config lb.Config) lb.Config {
 		}
 		services[i].Backends = backends
 	}
-	return lb.Config{Services: services, Checks: slices.Clone(config.Checks)}
+	return lb.Config{Services: services, Checks: slices.Clone(config.Checks), Timeouts: config.Timeouts}
 }
 
 func configuredWeights(config lb.Config) map[memberKey]uint32 {

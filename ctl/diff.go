@@ -40,6 +40,9 @@ func diff(a, b lb.Config) []Change {
 		}
 		changes = append(changes, c)
 	})
+	if detail := fields(a.Timeouts, b.Timeouts); detail != "" {
+		changes = append(changes, Change{Op: Modify, Kind: "timeouts", Name: "of flows", Detail: detail})
+	}
 	return changes
 }
 

@@ -16,6 +16,7 @@ const (
 	EventTransition     EventKind = "transition"      // one per damped change of health, however many backends share it
 	EventAdmin          EventKind = "admin"           // a person enabled, drained or disabled a backend
 	EventWeight         EventKind = "weight"          // a person weighed a backend
+	EventTimeouts       EventKind = "timeouts"        // a person changed the timeouts of flows
 	EventPlane          EventKind = "plane"           // a plane was opened
 	EventApplyFailed    EventKind = "apply_failed"    // the first failure of a streak
 	EventApplyRecovered EventKind = "apply_recovered" // the end of a streak, with its length

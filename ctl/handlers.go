@@ -79,6 +79,22 @@ func (a *api) setBackend(w http.ResponseWriter, r *http.Request) error {
 	return write(w, Revised{Revision: revision})
 }
 
+func (a *api) timeouts(w http.ResponseWriter, _ *http.Request) error {
+	return write(w, a.controller.Timeouts())
+}
+
+func (a *api) setTimeouts(w http.ResponseWriter, r *http.Request) error {
+	var t lb.Timeouts
+	if err := read(w, r, &t); err != nil {
+		return err
+	}
+	revision, err := a.controller.SetTimeouts(r.Context(), t)
+	if err != nil {
+		return err
+	}
+	return write(w, Revised{Revision: revision})
+}
+
 func (a *api) wait(w http.ResponseWriter, r *http.Request) error {
 	var req WaitRequest
 	if err := read(w, r, &req); err != nil {

@@ -107,11 +107,14 @@ func (c *Controller) Status(ctx context.Context) Status {
 	status := Status{
 		Lab: c.options.Lab, File: c.options.File, Version: BuildVersion(), PID: os.Getpid(),
 		StartedAt: c.started, Uptime: time.Since(c.started),
-		Revision: v.revision, Planes: c.planes(), Services: v.services(stats),
+		Revision: v.revision, Planes: c.planes(), Services: v.services(stats), Timeouts: v.inForce(),
 	}
 	for i, p := range status.Planes {
 		counted, _ := stats.Plane(p.Name)
 		status.Planes[i].StatsError = counted.Error
+		if len(stats.Balancers) == 0 || stats.Balancers[0].Node == p.Node {
+			status.Planes[i].FlowTables = counted.FlowTables
+		}
 	}
 	c.addProbes(status.Services)
 	status.Balancers = stats.Balancers

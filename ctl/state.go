@@ -19,7 +19,8 @@ type state struct {
 	nextID         lb.BackendID // the next new member's; IDs are never reused
 	members        map[memberKey]member
 	health         map[lb.Target]finding
-	planes         []lb.Plane // that ever had a service: they may still forward something
+	timeouts       lb.Timeouts // set at runtime; zero ones: as config says
+	planes         []lb.Plane  // that ever had a service: they may still forward something
 }
 
 // memberKey is what makes a backend the same backend.
@@ -57,7 +58,7 @@ func (s state) clone() state {
 
 // snapshot is the desired state as the planes see it.
 func (s state) snapshot() lb.Snapshot {
-	snap := lb.Snapshot{Revision: s.revision, Services: slices.Clone(s.config.Services)}
+	snap := lb.Snapshot{Revision: s.revision, Services: slices.Clone(s.config.Services), Timeouts: s.inForce()}
 	for i, svc := range snap.Services {
 		backends := slices.Clone(svc.Backends)
 		for j, b := range backends {
@@ -90,6 +91,14 @@ func (s state) targets() []lb.Target {
 		}
 	}
 	return targets
+}
+
+// serviceNames are those of all configured services.
+func (s state) serviceNames() (names []string) {
+	for _, svc := range s.config.Services {
+		names = append(names, svc.Name)
+	}
+	return names
 }
 
 // service returns the configured service of that name.

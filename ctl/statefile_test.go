@@ -17,7 +17,7 @@ import (
 func populated(t *testing.T) state {
 	t.Helper()
 	s, _ := newState().configured(testConfig(3))
-	s.revision, s.configRevision = 41, 7
+	s.revision, s.configRevision, s.timeouts = 41, 7, lb.Timeouts{UDP: time.Minute}
 	s, _, err := s.patched("web-l4", "s2", BackendPatch{Admin: ptr(lb.Draining), Weight: ptr(uint32(9))})
 	if err != nil {
 		t.Fatal(err)

@@ -18,6 +18,7 @@ type Status struct {
 	Revision  uint64          `json:"revision"`
 	Planes    []PlaneStatus   `json:"planes"`
 	Services  []ServiceStatus `json:"services"`
+	Timeouts  lb.Timeouts     `json:"timeouts"` // of L4's flows
 
 	Balancers []BalancerStatus `json:"balancers,omitempty"` // where there are two, the active one first
 }
@@ -67,6 +68,7 @@ type PlaneStatus struct {
 	Failures    uint64          `json:"failures"`
 	LastError   string          `json:"last_error,omitempty"` // kept after recovery, with its time
 	LastErrorAt time.Time       `json:"last_error_at,omitzero"`
+	FlowTables  []lb.FlowTable  `json:"flow_tables,omitempty"` // L4; of two balancers the active one's only
 	StatsError  string          `json:"stats_error,omitempty"` // why the counters of its services are not known and read 0
 }
 

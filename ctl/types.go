@@ -41,7 +41,7 @@ const (
 // Change is one difference between two configurations, for people to read.
 type Change struct {
 	Op      Op     `json:"op"`
-	Kind    string `json:"kind"` // service, backend or check
+	Kind    string `json:"kind"` // service, backend, check or timeouts
 	Service string `json:"service,omitempty"`
 	Name    string `json:"name"`   // of the service, backend or check
 	Detail  string `json:"detail"` // "weight 1 -> 3"

@@ -8,6 +8,7 @@ import (
 
 	"lbctl/healthcheck"
 	"lbctl/internal/lb"
+	"lbctl/l4"
 )
 
 var policies = []lb.Policy{
@@ -18,9 +19,12 @@ var policies = []lb.Policy{
 // validate refuses a configuration that contradicts itself, or that holds what
 // its plane cannot do, with every fault it has.
 func validate(config lb.Config, planes ...Plane) error {
-	v := validator{checks: map[string]lb.Check{}, services: map[string]bool{}}
+	v := validator{checks: map[string]lb.Check{}, services: map[string]bool{}, marks: map[markKey]string{}}
 	for _, c := range config.Checks {
 		v.check(c)
+	}
+	if err := l4.ValidateTimeouts(config.Timeouts); err != nil {
+		v.fault(true, "timeouts: %s", err)
 	}
 	for _, c := range lb.Clashes(config.Services) {
 		v.fault(true, "service %q: %s", c.Service, c)
@@ -50,6 +54,13 @@ type validator struct {
 	faults   []string
 	checks   map[string]lb.Check
 	services map[string]bool
+	marks    map[markKey]string // services by these
+}
+
+// markKey names a service to ipvsadm: one of each family may have a mark.
+type markKey struct {
+	mark uint32
+	six  bool
 }
 
 func (v *validator) fault(bad bool, format string, args ...any) {
@@ -74,6 +85,7 @@ func (v *validator) service(s lb.Service) {
 	v.services[s.Name] = true
 	v.fault(s.Plane != lb.L4 && s.Plane != lb.L7, "service %q: plane %q: want l4 or l7", s.Name, s.Plane)
 	v.address(s)
+	v.mark(s)
 	v.fault(!slices.Contains(policies, s.Policy), "service %q: policy %q is unknown", s.Name, s.Policy)
 	_, known := v.checks[s.Check]
 	v.fault(s.Check != "" && !known, "service %q: there is no check %q", s.Name, s.Check)
@@ -88,6 +100,16 @@ func (v *validator) address(s lb.Service) {
 	port := s.VIP.Addr.Port() != 0 || s.Plane == lb.L4
 	v.fault(!s.VIP.Addr.IsValid() || !port, "service %q: vip %s: want an address and a port", s.Name, s.VIP)
 	v.fault(s.VIP.Proto != lb.TCP && s.VIP.Proto != lb.UDP, "service %q: protocol %q: want tcp or udp", s.Name, s.VIP.Proto)
+}
+
+func (v *validator) mark(s lb.Service) {
+	if s.L4.Mark == 0 {
+		return
+	}
+	key := markKey{s.L4.Mark, s.Six()}
+	other, taken := v.marks[key]
+	v.fault(taken, "service %q: mark %d is service %q's already", s.Name, s.L4.Mark, other)
+	v.marks[key] = s.Name
 }
 
 func (v *validator) backends(s lb.Service) {

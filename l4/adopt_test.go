@@ -101,6 +101,18 @@ func TestTimeoutsAreSettable(t *testing.T) {
 	want.UDP = time.Second
 	r.reopen()
 	check("reopened with another", want)
+	s := snapshot(lb.RoundRobin, backends(2)...)
+	s.Revision, s.Timeouts.FIN = 2, time.Hour
+	want.FIN = time.Hour
+	r.apply(s)
+	check("applied", want)
+	s.Revision, s.Timeouts = 3, Timeouts{}
+	r.apply(s)
+	check("applied without", want)
+	if s.Timeouts.TCP = 25 * 24 * time.Hour; r.Apply(t.Context(), s) == nil {
+		t.Error("a snapshot with a timeout of 25 days was taken")
+	}
+	check("refused", want)
 	if err := r.SetTimeouts(Timeouts{TCP: 1000 * 24 * time.Hour}); err == nil {
 		t.Error("1000 days were taken, and the clock goes round before")
 	}

@@ -27,7 +27,7 @@ func (p *Plane) Apply(ctx context.Context, s lb.Snapshot) error {
 		return fmt.Errorf("apply revision %d: l4 plane: %w", s.Revision, os.ErrClosed)
 	}
 	want, err := plan(s)
-	if err != nil {
+	if err = errors.Join(err, ValidateTimeouts(s.Timeouts)); err != nil {
 		return fmt.Errorf("apply revision %d: %w", s.Revision, err)
 	}
 	d, err := p.destinations(s, want)
@@ -40,7 +40,7 @@ func (p *Plane) Apply(ctx context.Context, s lb.Snapshot) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.names = nil
-	if err := p.write(want, d); err != nil {
+	if err := errors.Join(p.setTimeouts(s.Timeouts), p.write(want, d)); err != nil {
 		return fmt.Errorf("apply revision %d: %w", s.Revision, errors.Join(err, unresolved))
 	}
 	if unresolved != nil {

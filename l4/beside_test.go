@@ -103,6 +103,55 @@ func goOnBeside(t *testing.T, k kind, nat bool) {
 	}
 }
 
+// A client sticks on the standby to the backend that the active one has chosen,
+// for as long after its last connection, and no longer because that goes on.
+func TestClientsStickOnAStandbyToo(t *testing.T) {
+	for _, k := range kinds {
+		t.Run(k.String(), func(t *testing.T) { stickBeside(t, k) })
+	}
+}
+
+func stickBeside(t *testing.T, k kind) {
+	active, standby := pairOf(t, k.persistent(lb.Persistence{Timeout: 30 * time.Second}, backends(3)...))
+	ok(t, active.Tell(opened...))
+	connect := func(r *rig, port int) lb.BackendID { return r.backendOf(k.from(port, "SYN").bytes()) }
+	follow := func(port int) {
+		t.Helper()
+		active.send(k.from(port, "ACK").bytes())
+		standby.adopt(Adopted{Taken: 1}, active.news()...)
+	}
+	left := func() (d time.Duration) {
+		for f, err := range standby.Plane.Flows() {
+			if ok(t, err); f.Sticky {
+				d = f.Expires.Round(10 * time.Second)
+			}
+		}
+		return d
+	}
+	home := connect(active, 1)
+	follow(1)
+	if sticky, d := standby.service("web").Counters.Sticky, left(); sticky != 1 || d != 30*time.Second {
+		t.Errorf("%d clients stick, for %s, want one for 30s", sticky, d)
+	}
+	active.age(20 * time.Second)
+	standby.age(20 * time.Second)
+	ok(t, active.Walk(time.Hour, func(f lb.ToldFlow) { standby.adopt(Adopted{Taken: 1}, f) }))
+	if d := left(); d != 10*time.Second {
+		t.Errorf("told again of the same connection, the client sticks for %s, want 10s", d)
+	}
+	connect(active, 2)
+	follow(2)
+	if d := left(); d != 30*time.Second {
+		t.Errorf("after another connection the client sticks for %s, want 30s", d)
+	}
+	for port := 3; port < 9; port++ {
+		if got := connect(standby, port); got != home {
+			t.Errorf("after the failover connection %d goes to backend %d, want %d", port, got, home)
+		}
+	}
+	ok(t, standby.recount())
+}
+
 func TestAStandbyFollowsAFlowToItsEnd(t *testing.T) {
 	k := kind{false, lb.TCP}
 	active, standby := pairOf(t, k.snapshot(lb.RoundRobin, backends(2)...))

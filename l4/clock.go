@@ -1,19 +1,16 @@
 package l4
 
 import (
-	"cmp"
 	"fmt"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"lbctl/internal/lb"
 )
 
-// Timeouts say after how long without a packet a flow is over.
-type Timeouts struct {
-	TCP time.Duration // of a connection: 900 s
-	FIN time.Duration // of one that waits for the other end's FIN: 120 s
-	UDP time.Duration // of datagrams between two ends: 300 s
-}
+// Timeouts are lb's.
+type Timeouts = lb.Timeouts
 
 // DefaultTimeouts are those that IPVS begins with (ip_vs_proto_tcp.c, _udp.c).
 var DefaultTimeouts = Timeouts{TCP: 900 * time.Second, FIN: 120 * time.Second, UDP: 300 * time.Second}
@@ -26,29 +23,42 @@ const (
 	closedTimeout    = 10 * time.Second
 )
 
-// maxTimeout is beyond what anybody waits and within what the program's clock can tell.
-const maxTimeout = 30 * 24 * time.Hour
+// maxTimeout is what the program's clock can tell: at 1000 jiffies a second, 31
+// bits of them are 24.8 days.
+const maxTimeout = 24 * 24 * time.Hour
+
+// ValidateTimeouts reports which of them the plane cannot keep.
+func ValidateTimeouts(t Timeouts) error {
+	for _, d := range []time.Duration{t.TCP, t.FIN, t.UDP} {
+		if d < 0 || d > maxTimeout {
+			return fmt.Errorf("timeout %s: want at most %s", d, maxTimeout)
+		}
+	}
+	return nil
+}
 
 // SetTimeouts changes how long flows are remembered, those that are there included.
 // Zero ones stay as they are.
 func (p *Plane) SetTimeouts(t Timeouts) error {
+	if err := ValidateTimeouts(t); err != nil {
+		return fmt.Errorf("set %w", err)
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	return p.setTimeouts(t)
+}
+
+// setTimeouts is SetTimeouts of valid ones; mu is held.
+func (p *Plane) setTimeouts(t Timeouts) error {
 	var s xdpSetting
 	if err := p.objects.Settings.Lookup(uint32(0), &s); err != nil {
 		return fmt.Errorf("read timeouts: %w", err)
 	}
+	was := s
 	if s.Timeouts == [xdpFlowStateFLOW_STATES]uint32{} {
-		t = Timeouts{
-			TCP: cmp.Or(t.TCP, DefaultTimeouts.TCP),
-			FIN: cmp.Or(t.FIN, DefaultTimeouts.FIN),
-			UDP: cmp.Or(t.UDP, DefaultTimeouts.UDP),
-		}
+		t = t.Or(DefaultTimeouts)
 	}
-	for state, d := range t.byState() {
-		if d < 0 || d > maxTimeout {
-			return fmt.Errorf("set timeout %s: want at most %s", d, maxTimeout)
-		}
+	for state, d := range byState(t) {
 		n, err := jiffies(d)
 		if err != nil {
 			return err
@@ -56,6 +66,9 @@ func (p *Plane) SetTimeouts(t Timeouts) error {
 		if d != 0 {
 			s.Timeouts[state] = max(n, 1)
 		}
+	}
+	if s == was {
+		return nil
 	}
 	if err := p.objects.Settings.Put(uint32(0), s); err != nil {
 		return fmt.Errorf("write timeouts: %w", err)
@@ -80,7 +93,7 @@ func (p *Plane) Timeouts() (Timeouts, error) {
 }
 
 // byState are the timeouts by the state of a flow.
-func (t Timeouts) byState() map[xdpFlowState]time.Duration {
+func byState(t Timeouts) map[xdpFlowState]time.Duration {
 	return map[xdpFlowState]time.Duration{
 		xdpFlowStateOPENING:     openingTimeout,
 		xdpFlowStateESTABLISHED: t.TCP,

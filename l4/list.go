@@ -127,8 +127,12 @@ func (l *lister) list(visit func(lb.Flow) bool) error {
 		if !known || o.id != as.id() {
 			return true
 		}
+		backend := o.backend
+		if o.vip.Addr.Port() == 0 { // as ip_vs_sched_persist() has it
+			backend = netip.AddrPortFrom(backend.Addr(), 0)
+		}
 		return visit(lb.Flow{
-			Service: o.service, Proto: o.vip.Proto, VIP: o.vip.Addr, Backend: o.backend, State: "NONE", Sticky: true,
+			Service: o.service, Proto: o.vip.Proto, VIP: o.vip.Addr, Backend: backend, State: "NONE", Sticky: true,
 			Client: netip.AddrPortFrom(fromAddress(k.Net), 0), Expires: l.left(t.Expires),
 		})
 	})
@@ -147,6 +151,9 @@ func (l *lister) flow(f xdpFlow, src netip.Addr, sport uint16, dst netip.Addr, d
 	}
 	if proto == unix.IPPROTO_UDP {
 		out.Proto = lb.UDP
+	}
+	if o.backend.Port() == 0 {
+		out.Backend = netip.AddrPortFrom(o.backend.Addr(), dport)
 	}
 	return out, true
 }

@@ -59,3 +59,23 @@ func TestFlowsAreListed(t *testing.T) {
 		break // must not go on
 	}
 }
+
+// A backend without a port has the client's; clients stick to it at any.
+func TestFlowsOfAnyPortAreListedWithTheirs(t *testing.T) {
+	r := newRig(t)
+	any := func(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr(), 0) }
+	s := snapshot(lb.RoundRobin, with(backend(1), func(b *lb.Backend) { b.Addr = any(b.Addr) }))
+	asked := s.Services[0].VIP.Addr
+	s.Services[0].VIP.Addr = any(asked)
+	s.Services[0].L4.Persist.Timeout = time.Hour
+	r.apply(s)
+	r.send(syn(1))
+	got := map[bool]netip.AddrPort{}
+	for f, err := range r.Plane.Flows() {
+		ok(t, err)
+		got[f.Sticky] = f.Backend
+	}
+	if got[false].Port() != asked.Port() || !got[true].IsValid() || got[true].Port() != 0 {
+		t.Errorf("a flow to %s, a client that sticks to %s, want ports %d and 0", got[false], got[true], asked.Port())
+	}
+}

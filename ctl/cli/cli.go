@@ -90,7 +90,7 @@ for you to look at, break and repair.
 func (s *shell) commands() []*cli.Command {
 	verbs := []*cli.Command{
 		s.run(), s.up(), s.down(), s.list(), s.validate(), s.schema(), s.doctor(),
-		s.status(), s.top(), s.events(), s.logs(), s.exec(),
+		s.status(), s.top(), s.stats(), s.events(), s.logs(), s.exec(),
 		s.failover(), s.drain(), s.enable(), s.disable(), s.weight(),
 		s.bench(), s.compare(), s.report(),
 		s.ipvsadm(), s.l4(),

@@ -19,6 +19,7 @@ func TestIpvsadmKeepsItsOwnWords(t *testing.T) {
 		{"lbctl ipvsadm --lab", "lbctl ipvsadm -- --lab"},
 		{"lbctl l4 run --config f --lab x", "lbctl --lab x l4 run --config f"},
 		{"lbctl l4 --dir /d validate f -o json", "lbctl --dir /d l4 validate -o json f"},
+		{"lbctl l4 flows -n 5 --lab x", "lbctl --lab x l4 flows -n 5"},
 		{"lbctl l4 --socket /s -Ln run", "lbctl --socket /s l4 -- -Ln run"},
 		{"lbctl ipvsadm run", "lbctl ipvsadm -- run"},
 		{"ipvsadm run", "lbctl ipvsadm -- run"},

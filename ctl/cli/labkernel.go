@@ -74,7 +74,7 @@ func (k *labKernel) lab() (*session, error) {
 func (k *labKernel) Do(c ipvsadm.Command) error {
 	switch c.Op {
 	case ipvsadm.SetTimeouts:
-		return ipvsadm.Refused("Operation not supported: the l4 plane's timeouts are fixed so far")
+		return k.setTimeouts(c.Timeouts)
 	case ipvsadm.StartDaemon:
 		return ipvsadm.Refused("Operation not supported: two balancers of a lab synchronise as failover in its scenario says")
 	}
@@ -176,13 +176,7 @@ func (k *labKernel) settle(configured ctl.Configured) error {
 			return err
 		}
 	}
-	_, err = client.Wait(ctx, ctl.WaitRequest{Revision: revision, Timeout: applyTimeout})
-	if ctl.StatusCode(err) == 504 { // IPVS takes a server that nobody answers for, too
-		reason, _, _ := strings.Cut(err.Error(), "\n")
-		fmt.Fprintf(k.shell.err, "lbctl: accepted, but not all in force yet: %s; see 'lbctl status'\n", reason)
-		return nil
-	}
-	if err != nil {
+	if inForce, err := k.await(ctx, revision); err != nil || !inForce {
 		return err
 	}
 	_, err = client.Wait(ctx, ctl.WaitRequest{Healthy: true, Timeout: probeTimeout})
@@ -190,6 +184,18 @@ func (k *labKernel) settle(configured ctl.Configured) error {
 		return nil // the checks take longer; it takes nothing until they have judged
 	}
 	return err
+}
+
+// await waits until the planes have a revision. That they have not is a warning:
+// IPVS takes a server that nobody answers for, too, and the daemon goes on trying.
+func (k *labKernel) await(ctx context.Context, revision uint64) (inForce bool, err error) {
+	_, err = k.session.client.Wait(ctx, ctl.WaitRequest{Revision: revision, Timeout: applyTimeout})
+	if ctl.StatusCode(err) == 504 {
+		reason, _, _ := strings.Cut(err.Error(), "\n")
+		fmt.Fprintf(k.shell.err, "lbctl: accepted, but not all in force yet: %s; see 'lbctl status'\n", reason)
+		return false, nil
+	}
+	return err == nil, err
 }
 
 func backendOf(st ctl.Status, c ipvsadm.Command) (service string, b ctl.BackendStatus, ok bool) {
@@ -212,8 +218,11 @@ func (k *labKernel) List(w io.Writer, c ipvsadm.Command) error {
 	if err != nil {
 		return err
 	}
+	if c.Options.Has(ipvsadm.OptTimeout) && !c.Options.Has(ipvsadm.OptService) {
+		return k.listTimeouts(w, c)
+	}
 	if c.Options.Has(ipvsadm.OptConnections) {
-		return &ipvsadm.Error{Code: 1, Text: "Operation not supported: the l4 plane does not list its flows so far"}
+		return k.listConns(w, c)
 	}
 	table, err := k.running(c)
 	if err != nil {
@@ -231,13 +240,7 @@ func (k *labKernel) List(w io.Writer, c ipvsadm.Command) error {
 // running is the table of what the planes have.
 func (k *labKernel) running(c ipvsadm.Command) (*ipvsadm.Table, error) {
 	ctx := k.context.Context
-	table := &ipvsadm.Table{
-		Timeouts: ipvsadm.Timeouts{
-			TCP:    uint32(l4.DefaultTimeouts.TCP / time.Second),
-			TCPFin: uint32(l4.DefaultTimeouts.FIN / time.Second),
-			UDP:    uint32(l4.DefaultTimeouts.UDP / time.Second),
-		},
-	}
+	table := &ipvsadm.Table{}
 	var before ipvsadm.Sample
 	if c.Options.Has(ipvsadm.OptRate) {
 		var err error

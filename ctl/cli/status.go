@@ -86,6 +86,9 @@ func planeLine(t *tableWriter, p ctl.PlaneStatus) {
 	if p.StatsError != "" {
 		t.line("plane %s: %s", name, p.StatsError)
 	}
+	for _, table := range p.FlowTables {
+		t.line("plane %s: flow table %s", name, flowTableText(table))
+	}
 }
 
 func serviceTable(t *tableWriter, svc ctl.ServiceStatus) {

@@ -26,8 +26,8 @@ func (s *shell) top() *cli.Command {
 				return err
 			}
 			interval := c.Duration("interval")
-			if interval < 100*time.Millisecond {
-				return usagef("top: interval %v: want at least 100ms", interval)
+			if interval < minInterval {
+				return usagef("top: interval %v: want at least %v", interval, minInterval)
 			}
 			l, err := s.openDaemon(c)
 			if err != nil {
@@ -39,22 +39,19 @@ func (s *shell) top() *cli.Command {
 }
 
 func (s *shell) refresh(c *cli.Context, l *session, interval time.Duration) error {
-	before, err := l.status(c.Context)
-	at := time.Now()
+	before, err := look(c, l)
 	for n := 1; err == nil; n++ {
 		select {
 		case <-c.Context.Done():
 			return nil // Ctrl-C is how one leaves
 		case <-time.After(interval):
 		}
-		var now ctl.Status
-		if now, err = l.status(c.Context); err != nil {
+		var now glance
+		if now, err = look(c, l); err != nil {
 			break
 		}
-		took := time.Since(at)
-		at = time.Now()
 		t := &tableWriter{color: s.color}
-		topTable(t, before, now, took)
+		topTable(t, before, now)
 		var screen strings.Builder
 		if s.screen {
 			screen.WriteString("\x1b[H\x1b[J") // home, clear below: no flicker
@@ -76,33 +73,72 @@ func (s *shell) refresh(c *cli.Context, l *session, interval time.Duration) erro
 	return err
 }
 
-func topTable(t *tableWriter, before, now ctl.Status, took time.Duration) {
-	t.line("%s  revision %d  %s", whose(now), now.Revision, time.Now().Format(time.TimeOnly))
-	for _, p := range now.Planes {
+// glance is all that top shows, at one time.
+type glance struct {
+	status ctl.Status
+	stats  ctl.Stats
+}
+
+func look(c *cli.Context, l *session) (g glance, err error) {
+	if g.status, err = l.status(c.Context); err != nil {
+		return g, err
+	}
+	g.stats, err = l.client.Stats(c.Context)
+	return g, err
+}
+
+func topTable(t *tableWriter, before, now glance) {
+	st := now.status
+	t.line("%s  revision %d  %s", whose(st), st.Revision, now.stats.At.Format(time.TimeOnly))
+	for _, p := range st.Planes {
 		if p.StatsError != "" {
 			t.line("%s", p.StatsError)
 		}
 	}
-	t.head("SERVICE", "BACKEND", "HEALTH", "ADMIN", "ACTIVE", "CONN/s", "REQ/s", "PKT/s IN", "IN/s", "OUT/s", "ERR/s")
-	per := func(after, earlier uint64) float64 {
-		if after < earlier {
-			return 0 // a plane was loaded anew and counts from zero
-		}
-		return float64(after-earlier) / took.Seconds()
-	}
-	line := func(a, b lb.Counters) []any {
-		return []any{
-			a.Active, rateText(per(a.Connections, b.Connections)), rateText(per(a.Requests, b.Requests)),
-			rateText(per(a.PacketsIn, b.PacketsIn)), bytesText(uint64(per(a.BytesIn, b.BytesIn))),
-			bytesText(uint64(per(a.BytesOut, b.BytesOut))), rateText(per(a.Errors, b.Errors)),
+	planes := growthOf(before.stats, now.stats)
+	t.head("SERVICE", "BACKEND", "HEALTH", "ADMIN", "ACTIVE", "CONN/s", "REQ/s", "PKT/s IN", "IN/s", "PKT/s OUT", "OUT/s", "ERR/s")
+	for _, g := range planes {
+		for _, v := range g.Services {
+			svc, _ := st.Service(v.Name)
+			t.row(append([]any{cell{v.Name, bold}, "", "", ""}, topCells(v.Counters, v.Rates)...)...)
+			for _, grown := range v.Backends {
+				b, _ := svc.Backend(grown.Name)
+				t.row(append([]any{"", grown.Name, healthCell(b.Health), adminCell(b.Admin)}, topCells(grown.Counters, grown.Rates)...)...)
+			}
 		}
 	}
-	for _, svc := range now.Services {
-		old, _ := before.Service(svc.Name)
-		t.row(append([]any{cell{svc.Name, bold}, "", "", ""}, line(svc.Counters, old.Counters)...)...)
-		for _, b := range svc.Backends {
-			was, _ := old.Backend(b.Name)
-			t.row(append([]any{"", b.Name, healthCell(b.Health), adminCell(b.Admin)}, line(b.Counters, was.Counters)...)...)
+	for _, g := range planes {
+		topPlane(t, g)
+	}
+}
+
+func topCells(n lb.Counters, r rates) []any {
+	return []any{
+		n.Active, rateText(r.Connections), rateText(r.Requests), rateText(r.PacketsIn), bytesText(uint64(r.BytesIn)),
+		rateText(r.PacketsOut), bytesText(uint64(r.BytesOut)), rateText(r.Errors),
+	}
+}
+
+// topPlane is what l4 knows beyond its services: its flow tables, the time that a
+// packet takes, and what becomes of packets at the moment.
+func topPlane(t *tableWriter, g growth) {
+	if g.Run == nil {
+		return
+	}
+	t.line("")
+	var tables []string
+	for _, table := range g.FlowTables {
+		tables = append(tables, flowTableText(table))
+	}
+	text := "flow tables: " + strings.Join(tables, ", ")
+	if g.Run.Measured {
+		text += fmt.Sprintf("; %.0f ns per packet", g.Run.PerPacket)
+	}
+	t.line("%s", text)
+	t.head("PKT/s", "VERDICT", "MEANING")
+	for _, v := range g.Verdicts {
+		if v.Rate > 0 {
+			t.row(rateText(v.Rate), v.Name, cell{v.Text, dim})
 		}
 	}
 }

@@ -3,9 +3,11 @@ package e2e
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -90,6 +92,12 @@ func TestAnLVSCourseWorksOnALab(t *testing.T) {
 	if all := l.service(t, "web").Counters.Connections; all < 121 {
 		t.Errorf("-Z took the counters of others back: %d connections", all)
 	}
+	talking := l.dial(t, "web")
+	talking.ask(t, "before -Lc")
+	conn := fmt.Sprintf("%-3s 14:5[0-9]  %-11s %-18s %-18s 198.18.4.[12]:80\n", "TCP", "ESTABLISHED", talking.conn.LocalAddr(), vip)
+	if out, code := w.ipvsadm("", "-Lcn"); code != 0 || !strings.HasPrefix(out, "IPVS connection entries\npro expire state ") || !regexp.MustCompile(conn).MatchString(out) {
+		t.Errorf("-Lcn: exit %d, want one like %q\n%s", code, conn, out)
+	}
 	w.lbctl("weight", "web/s1", "9")
 	want("the configured weight, against one set at runtime", "", "", 0, "-e", "-t", vip, "-r", "s1", "-w", "2")
 	if out, _ := w.ipvsadm("", "-Ln"); !strings.Contains(out, "198.18.4.1:80                Route   2 ") {
@@ -151,8 +159,8 @@ func TestIpvsadmRefusesWhatThePlaneCannotDo(t *testing.T) {
 		{"-e -t 198.18.3.1:80 -r s3 -m", "forwarded to alike", 255},
 		{"-A -t 198.18.3.1:80 -s rr", "Service already exists", 255},
 		{"-a -t 198.18.3.9:80 -r s3", "Service not defined", 255},
-		{"-Lc", "does not list its flows so far", 1},
-		{"--set 1 2 3", "timeouts are fixed so far", 255},
+		{"--set 2678400 0 0", "Invalid argument: timeout 744h0m0s: want at most 576h0m0s", 255},
+		{"--set 2678401 0 0", "invalid timeout value `2678401' specified", 2},
 		{"--start-daemon master", "synchronise as failover in its scenario says", 255},
 		{"-Ln -t 198.18.3.9:80", "No such service", 1},
 		{"-A -t nonsense", "illegal virtual server address[:port] specified", 2},

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -166,6 +167,19 @@ func (a *alone) connections() uint64 {
 	return svc.Counters.Connections
 }
 
+// flow is what the plane remembers of a client's connection.
+func (a *alone) flow(client string) (f lb.Flow) {
+	a.Helper()
+	lines := json.NewDecoder(strings.NewReader(a.w.lbctl("l4", "flows", "-o", "json", "--limit", "0")))
+	for lines.More() {
+		a.must(lines.Decode(&f))
+		if f.Client.String() == client {
+			return f
+		}
+	}
+	return lb.Flow{}
+}
+
 func (a *alone) flush() {
 	a.Helper()
 	if out, err := a.command("l4", "flush", "--config", "edge.yaml").CombinedOutput(); err != nil && !strings.Contains(string(out), "there is no balancer") {
@@ -218,6 +232,11 @@ func TestAStandaloneBalancerForwardsIsKilledAndAdopts(t *testing.T) {
 		home[port] = c.ask(t, "before the kill")
 	}
 	before := a.connections()
+	const timeouts = "Timeout (tcp tcpfin udp): 1800 120 31\n"
+	a.w.lbctl("l4", "--set", "1800", "0", "31")
+	if out := a.w.lbctl("l4", "-L", "--timeout"); out != timeouts {
+		t.Errorf("after --set: %s", out)
+	}
 
 	if err := a.end(syscall.SIGKILL); err == nil {
 		t.Error("it ended well after SIGKILL")
@@ -239,6 +258,13 @@ func TestAStandaloneBalancerForwardsIsKilledAndAdopts(t *testing.T) {
 	a.start()
 	a.awaitTold("READY=1")
 	stay("with a new daemon")
+	if out := a.w.lbctl("l4", "-L", "--timeout"); out != timeouts {
+		t.Errorf("--set before the kill, and a new daemon says %s", out)
+	}
+	client := kept[80].conn.LocalAddr().String()
+	if f := a.flow(client); f.Service != "web" || f.State != "ESTABLISHED" || f.Expires < 25*time.Minute {
+		t.Errorf("the flow of %s, with a timeout of 30 minutes: %+v", client, f)
+	}
 	if now := a.connections(); now < before+2 {
 		t.Errorf("%d connections, %d before the kill and two since: counters did not go on", now, before)
 	}
@@ -280,6 +306,7 @@ func TestAReloadChangesAllOrNothing(t *testing.T) {
 		{strings.Replace(aloneFile, "policy", "polcy", 1), `edge.yaml:5:5: unknown key "polcy" in services.web; did you mean "policy"?`},
 		{strings.Replace(aloneFile, "10.9.0.11,", "'10.9.0.11:81',", 1), `edge.yaml:3:3: service web: backend "s1" at 10.9.0.11:81: direct routing keeps the port`},
 		{strings.Replace(aloneFile, "4096", "8192", 1), "edge.yaml:13:12: max_flows: this takes a restart"},
+		{aloneFile + "timeouts: {tcp: 600h}\n", "edge.yaml:14:17: tcp: want from 1ms to 24h, not 600h"},
 		{strings.Replace(aloneFile, "4096", "many", 1) + "services: {}\n", "edge.yaml:13:12: max_flows: want a number of flows"},
 	} {
 		told := a.reload(c.text)
@@ -300,8 +327,11 @@ func TestAReloadChangesAllOrNothing(t *testing.T) {
 	if got := a.balance(80, 4); got["alone2"] != 4 {
 		t.Errorf("after files that are no good: %v", got)
 	}
-	if told := a.reload(aloneFile); strings.Contains(told, "refused") {
+	if told := a.reload(aloneFile + "timeouts: {tcp: 20m}\n"); strings.Contains(told, "refused") {
 		t.Errorf("told %q", told)
+	}
+	if out := a.w.lbctl("l4", "-L", "--timeout"); !strings.Contains(out, ": 1200 120 300\n") {
+		t.Errorf("after another file: %s", out)
 	}
 	a.await()
 	if got := a.balance(80, 4); got["alone1"] != 2 {
@@ -341,6 +371,9 @@ func TestVerbsActOnAStandaloneBalancer(t *testing.T) {
 	a.w.lbctl("ipvsadm", "--socket", socket, "-a", "-t", "10.9.0.100:82", "-r", "10.9.0.11:80", "-m")
 	if got := a.balance(82, 2); got["alone1"] != 2 {
 		t.Errorf("by ipvsadm -m: %v", got)
+	}
+	if out := a.w.lbctl("--socket", socket, "stats", "-i", "200ms"); !strings.Contains(out, "flow table IPv4 ") || !strings.Contains(out, "NEW_FLOW ") {
+		t.Errorf("stats:\n%s", out)
 	}
 	if _, errOut, code := a.w.try("--socket", socket, "logs"); code != 4 || !strings.Contains(errOut, "is no lab") {
 		t.Errorf("logs: exit %d, %q", code, errOut)

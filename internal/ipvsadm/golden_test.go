@@ -182,7 +182,7 @@ func (k *kernel) learnCounters(c Command) {
 	p := parser{names: testNames}
 	lines := strings.Split(k.learn, "\n")
 	if c.Options.Has(OptConnections) {
-		k.Conns = nil
+		var conns []Conn
 		for _, line := range lines[min(2, len(lines)):] {
 			if f := strings.Fields(line); len(f) >= 6 {
 				proto := map[string]Proto{"TCP": TCP, "UDP": UDP}[f[0]]
@@ -193,7 +193,14 @@ func (k *kernel) learnCounters(c Command) {
 					a := p.named(f[3+i], proto)
 					*into = netip.AddrPortFrom(a.addr, a.port)
 				}
-				k.Conns = append(k.Conns, conn)
+				conns = append(conns, conn)
+			}
+		}
+		k.Conns = func(yield func(Conn, error) bool) {
+			for _, c := range conns {
+				if !yield(c, nil) {
+					return
+				}
 			}
 		}
 		return

@@ -11,7 +11,10 @@ func (t *Table) List(w io.Writer, c Command, names Names) error {
 	p := printer{names: names, options: c.Options, rules: c.Op == Save}
 	switch o := c.Options; {
 	case o.Has(OptConnections):
-		p.conns(t.Conns)
+		if t.Conns == nil {
+			t.Conns = func(func(Conn, error) bool) {}
+		}
+		return p.conns(w, t.Conns)
 	case o.Has(OptService):
 		at := t.service(c.Service.Key)
 		if at < 0 {

@@ -1,6 +1,9 @@
 package ipvsadm
 
-import "net/netip"
+import (
+	"iter"
+	"net/netip"
+)
 
 // Proto is a service's transport protocol.
 type Proto uint8
@@ -144,7 +147,7 @@ type Timeouts struct{ TCP, TCPFin, UDP uint32 }
 
 // Conn is one connection that the balancer knows.
 type Conn struct {
-	Proto                 Proto
+	Proto                 Proto  // NoProto of a template of a firewall mark
 	Expires               uint32 // seconds left
 	State                 string // ESTABLISHED, FIN_WAIT …
 	Client, Virtual, Dest netip.AddrPort
@@ -155,7 +158,7 @@ type Conn struct {
 type Table struct {
 	Size     int // buckets of the connection table
 	Services []Service
-	Conns    []Conn
+	Conns    iter.Seq2[Conn, error] // an error is the last; nil: none
 	Timeouts Timeouts
 	Daemons  []Daemon // of connection synchronisation
 	// Refuse, unless nil, is asked before a service becomes what it is given;

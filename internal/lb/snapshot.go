@@ -1,12 +1,28 @@
 package lb
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // Config is the desired state as its owner wrote it: what a scenario resolves
 // to. Backend IDs, health and admin states in it are zero; the Controller owns them.
 type Config struct {
 	Services []Service `json:"services"`
 	Checks   []Check   `json:"checks"`
+	Timeouts Timeouts  `json:"timeouts,omitzero"` // L4: zero ones are IPVS's
+}
+
+// Timeouts say after how long without a packet an L4 flow is over.
+type Timeouts struct {
+	TCP time.Duration `json:"tcp,omitempty"` // of a connection: IPVS begins with 900 s
+	FIN time.Duration `json:"fin,omitempty"` // of one that waits for the other end's FIN: 120 s
+	UDP time.Duration `json:"udp,omitempty"` // of datagrams between two ends: 300 s
+}
+
+// Or fills in zero ones.
+func (t Timeouts) Or(other Timeouts) Timeouts {
+	return Timeouts{TCP: cmp.Or(t.TCP, other.TCP), FIN: cmp.Or(t.FIN, other.FIN), UDP: cmp.Or(t.UDP, other.UDP)}
 }
 
 // Snapshot is the whole desired state at one revision. It is immutable: whoever
@@ -14,6 +30,7 @@ type Config struct {
 type Snapshot struct {
 	Revision uint64    `json:"revision"` // 1, 2, 3 …; 0 is before anything
 	Services []Service `json:"services"`
+	Timeouts Timeouts  `json:"timeouts,omitzero"` // L4: zero ones stay as they are in the plane
 }
 
 // HTTP is what an L7 service needs beyond its backends. Zero means the plane's

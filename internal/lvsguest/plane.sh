@@ -19,9 +19,7 @@ max_flows: 4096
 services: {first: {vip: 10.1.9.9:80, check: none, backends: [10.2.0.1]}}
 Y
 ./lbctl l4 run --config /tmp/balancer.yaml 2>/tmp/plane.log &
-for try in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
-  [ -e /run/lbctl/_l4/balancer/state.json ] && break
-  sleep 0.5
-done
+plane=$!
+until [ -e /run/lbctl/_l4/balancer/state.json ] || ! kill -0 $plane 2>/dev/null; do sleep 0.5; done
 export PATH=/job/ours/bin:$PATH
 { ipvsadm -C && "$@"; } || { cat /tmp/plane.log; exit 1; }

@@ -33,7 +33,7 @@ apt() {
   "$tool" -q -o Dir::Etc::sourcelist="$at/backports.sources" -o Dir::Etc::sourceparts=/nonexistent -o Dir::State::Lists="$at/lists" \
     -o Dir::Cache="$at/cache" -o APT::Sandbox::User=root "$@"
 }
-newest() { apt apt-cache depends linux-image-cloud-amd64 2>/dev/null | awk '/Depends: linux-image-6/{print $2; exit}'; }
+newest() { apt apt-cache depends linux-image-cloud-amd64 2>/dev/null | awk '/Depends: linux-image-6/{print $2; exit}' || true; } # apt-cache fails while there are no lists
 package=$(newest)
 if [ ! -d "$cache/${package:-none}" ]; then
   if [ -n "$backports" ]; then apt apt-get update >&2; package=$(newest); fi

@@ -27,6 +27,9 @@ func (r *resolver) refuse(s *service) {
 				r.fail(at, "", "persist, one_packet and lost are for l4: l7 has requests, not flows of packets")
 			}
 		}
+		if at := s.spec.Mark.Pos; at.IsSet() {
+			r.fail(at, "", "mark is for l4: ipvsadm does not know l7's services")
+		}
 		if s.VIP.Proto == lb.UDP {
 			r.fail(s.spec.Proto.Pos, "", "proto: l7 speaks HTTP/1.1, which needs tcp")
 		}

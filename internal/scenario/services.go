@@ -47,6 +47,7 @@ func (r *resolver) services() {
 			s.Policy = lb.Policy(orWord(s.spec.Policy, string(lb.Maglev)))
 			s.L4.Ports, s.L4.Fallback = hashing(s.Policy, s.spec.Ports, s.spec.Fallback)
 			s.L4.Persist, s.L4.OnePacket, s.L4.Lost = s.spec.Persist.persistence(), bool(s.spec.OnePacket.Value), lostOf(s.spec.Lost.Value)
+			s.L4.Mark = uint32(s.spec.Mark.Value)
 		} else {
 			s.Policy = lb.Policy(orWord(s.spec.Policy, string(lb.WeightedRoundRobin)))
 			s.HTTP = httpOf(s.spec.HTTP)

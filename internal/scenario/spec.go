@@ -83,6 +83,7 @@ type ServiceSpec struct {
 	Persist   PersistSpec   `yaml:"persist" default:"(off)" doc:"l4 only: a client's connections all go to one backend; how long after the last one, or a mapping."`
 	OnePacket Val[Bool]     `yaml:"one_packet" default:"false" doc:"l4 with proto udp only: each datagram goes to a backend of its own, and none is remembered."`
 	Lost      Val[LostWord] `yaml:"lost" default:"move" doc:"l4 only: what becomes of a connection whose backend is disabled, down or gone. move (to another backend, which resets it), drop (its packets are, until it is idle for long), expire (it is forgotten), reset (both ends get a RST)."`
+	Mark      Val[Mark]     `yaml:"mark" default:"0" doc:"l4 only: what ipvsadm -f calls the service, usually a group of addresses and ports (also); 0: nothing, it goes by its VIP."`
 }
 
 // MatchSpec is what clients may address beside a service's VIP, as typed.

@@ -21,15 +21,11 @@ type Standalone struct {
 	Dir        string
 	Pins       string
 	MaxFlows   int
-	Timeouts   Timeouts
 	API        API
 	Config     lb.Config
 
 	spec *StandaloneSpec
 }
-
-// Timeouts say after how long without a packet a flow is over.
-type Timeouts struct{ TCP, FIN, UDP time.Duration }
 
 // API is where the API is served on TCP: nowhere if Addr is not valid.
 type API struct {
@@ -65,9 +61,8 @@ func (s *StandaloneSpec) resolve(able func(lb.Service) error) (*Standalone, erro
 	out := &Standalone{
 		Name: s.name(r), Hook: lb.Hook(typed.Hook.Value),
 		Dir: string(s.Dir.Value), Pins: string(s.Pins.Value), MaxFlows: int(typed.MaxFlows.Value),
-		Timeouts: Timeouts{time.Duration(timeouts.TCP.Value), time.Duration(timeouts.FIN.Value), time.Duration(timeouts.UDP.Value)},
-		API:      API{s.API.Address.Value.AddrPort, string(s.API.TokenFile.Value)},
-		spec:     s,
+		API:  API{s.API.Address.Value.AddrPort, string(s.API.TokenFile.Value)},
+		spec: s,
 	}
 	seen := map[string]bool{}
 	for _, i := range s.Interfaces.Items {
@@ -81,6 +76,7 @@ func (s *StandaloneSpec) resolve(able func(lb.Service) error) (*Standalone, erro
 	r.checks()
 	r.l4Services(s.Services, able)
 	out.Config = r.config()
+	out.Config.Timeouts = lb.Timeouts{TCP: time.Duration(timeouts.TCP.Value), FIN: time.Duration(timeouts.FIN.Value), UDP: time.Duration(timeouts.UDP.Value)}
 	return out, r.err()
 }
 
@@ -98,8 +94,8 @@ func (s *StandaloneSpec) name(r *resolver) string {
 	return string(name)
 }
 
-// settled are the keys that a running balancer cannot change: all but services and checks.
-var settled = []string{"name", "interfaces", "hook", "api", "dir", "pins", "max_flows", "timeouts"}
+// settled are the keys that a running balancer cannot change: all but services, checks and timeouts.
+var settled = []string{"name", "interfaces", "hook", "api", "dir", "pins", "max_flows"}
 
 // Restart notes each key in which next differs from s and which takes a restart.
 // The error, if any, is of type Errors, with places in next's file.

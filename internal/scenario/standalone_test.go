@@ -37,7 +37,6 @@ func TestAStandaloneFileOfFiveLinesHasTheDefaultsOfAnExpert(t *testing.T) {
 	addr := netip.MustParseAddrPort
 	want := &Standalone{
 		Name: "web", Interfaces: []string{"eth0"}, Hook: "auto", MaxFlows: 1 << 20,
-		Timeouts: Timeouts{15 * time.Minute, 2 * time.Minute, 5 * time.Minute},
 		Config: lb.Config{
 			Services: []lb.Service{{
 				Name: "web", Plane: lb.L4, VIP: lb.VIP{Addr: addr("192.0.2.10:80"), Proto: lb.TCP},
@@ -51,6 +50,7 @@ func TestAStandaloneFileOfFiveLinesHasTheDefaultsOfAnExpert(t *testing.T) {
 				Name: "default", Kind: lb.CheckTCP, Interval: time.Second, FastInterval: 250 * time.Millisecond,
 				Timeout: 500 * time.Millisecond, Rise: 2, Fall: 3,
 			}},
+			Timeouts: lb.Timeouts{TCP: 15 * time.Minute, FIN: 2 * time.Minute, UDP: 5 * time.Minute},
 		},
 	}
 	if diff := cmp.Diff(want, got, byValue(), cmp.AllowUnexported(Standalone{})); diff != "" {

@@ -4,13 +4,16 @@ import (
 	"encoding/binary"
 	"flag"
 	"fmt"
+	"net"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
 )
 
-// sendPacket puts packets into tun0: "[-n COUNT] [-same] [-size BYTES] FLAGS
+// sendPacket puts packets into tun0, or where there is a peer0 (see plane.sh)
+// into that: "[-n COUNT] [-same] [-size BYTES] FLAGS
 // PROTO SRC DST". FLAGS is a run of TCP's letters (S A F R), or "-" for UDP.
 // With COUNT each packet has the next source port, or -same the same one.
 func sendPacket(args []string) error {
@@ -32,21 +35,47 @@ func sendPacket(args []string) error {
 	if err != nil {
 		return err
 	}
-	tun, err := openTun("tun0")
+	wire, header, err := openWire(dst.Addr().Is6())
 	if err != nil {
 		return err
 	}
-	defer unix.Close(tun)
+	defer unix.Close(wire)
 	for i := range *count {
 		from := src
 		if !*same {
 			from = netip.AddrPortFrom(src.Addr(), src.Port()+uint16(i))
 		}
-		if _, err := unix.Write(tun, packet(flags.Arg(0), flags.Arg(1), from, dst, *size)); err != nil {
-			return fmt.Errorf("write packet to tun0: %w", err)
+		if _, err := unix.Write(wire, append(header, packet(flags.Arg(0), flags.Arg(1), from, dst, *size)...)); err != nil {
+			return fmt.Errorf("write packet: %w", err)
 		}
 	}
 	return nil
+}
+
+// openWire opens what packets come in by, and returns what goes before each.
+func openWire(six bool) (fd int, header []byte, err error) {
+	peer, err := net.InterfaceByName("peer0")
+	if err != nil {
+		fd, err = openTun("tun0")
+		return fd, nil, err
+	}
+	near, err := net.InterfaceByName("eth0")
+	if err != nil {
+		return 0, nil, err
+	}
+	kind := uint16(unix.ETH_P_IP)
+	if six {
+		kind = unix.ETH_P_IPV6
+	}
+	header = binary.BigEndian.AppendUint16(slices.Concat(near.HardwareAddr, peer.HardwareAddr), kind)
+	fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+	if err == nil {
+		err = unix.Bind(fd, &unix.SockaddrLinklayer{Ifindex: peer.Index, Protocol: 0})
+	}
+	if err != nil {
+		return 0, nil, fmt.Errorf("open packet socket: %w", err)
+	}
+	return fd, slices.Clip(header), nil
 }
 
 // openTun attaches to a tun device. What is written to it is received by the
