@@ -27,12 +27,13 @@ test: setup lint unit plane e2e guest ## install what tests need, then run them 
 unit: ## packages on their own, with the race detector
 	go test -race -timeout 10m $$(go list ./... | grep -v -e internal/e2e -e internal/lvsguest -e '/l4$$')
 
-plane: ## the L4 plane: with the race detector, at the other hooks, and ten million hostile packets
+plane: ## the L4 plane: with the race detector, at the other hooks, and twelve million hostile packets
 	$(MAKE) -j2 --output-sync=target plane-native plane-others
 	LBCTL_HOSTILE_PACKETS=10000000 go test -count=1 -timeout 10m -run '^TestHostilePackets$$' ./l4
+	LBCTL_L4_TEST_HOOK=tcx LBCTL_HOSTILE_PACKETS=2000000 go test -count=1 -timeout 10m -run '^TestHostilePackets$$' ./l4
 
 plane-native:
-	go test -race -timeout 20m -skip '^TestTheSameAtTheOtherHooks$$' ./l4
+	go test -race -parallel 4 -timeout 20m -skip '^TestTheSameAtTheOtherHooks$$' ./l4
 
 plane-others:
 	go test -timeout 20m -run '^TestTheSameAtTheOtherHooks$$' ./l4

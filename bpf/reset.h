@@ -12,6 +12,7 @@
 
 #include "checksum.h"
 #include "decision.h"
+#include "mtu.h"
 #include "resize.h"
 #include "flow.h"
 
@@ -111,8 +112,11 @@ static __always_inline int answer_reset(struct packet *p)
 static __always_inline __u32 reset(struct packet *p, struct flow *flow, __u64 owner)
 {
 	int first = state_of(owner) != CLOSED;
+	struct backend *backend = first ? former_backend_of(owner) : NULL;
 
-	if (first && former_backend_of(owner)) {
+	if (backend) {
+		if (!fits(p, backend->mtu))
+			return to_slot(slot_of(owner), RESET_BACKEND); /* would not get there: its sender is told what does */
 		flow->last_seen = clock();
 		become(flow, owner, in_state(owner, CLOSED));
 		if (!is_rst(p))

@@ -168,7 +168,7 @@ type conn struct {
 	server string
 }
 
-// patience is how long the client waits for an answer: long enough for a SYN to
+// patience is how long the client waits for an answer, or more of one: long enough for a SYN to
 // be sent three times. After this many waits in vain it tries no more.
 const (
 	patience = 5 * time.Second
@@ -201,6 +201,9 @@ func (c *conn) exchange(all []byte) error {
 	for len(all) > 0 {
 		full, err := c.room()
 		if err != nil {
+			return err
+		}
+		if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
 			return err
 		}
 		chunk := all[:min(full, len(all))]
@@ -245,13 +248,13 @@ var serial atomic.Uint64
 
 // echo sends n bytes that no other connection sends and compares what comes back.
 func (c *conn) echo(n int) error {
-	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
-		return err
-	}
 	seed := sha256.Sum256(binary.BigEndian.AppendUint64(nil, serial.Add(1)))
 	sent := bytes.Repeat(seed[:], n/len(seed)+1)[:n]
 	if c.LocalAddr().Network() == string(lb.UDP) {
 		return c.exchange(sent)
+	}
+	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
+		return err
 	}
 	written := make(chan error, 1)
 	go func() {
@@ -259,13 +262,23 @@ func (c *conn) echo(n int) error {
 		written <- err
 	}()
 	got := make([]byte, n)
-	if _, err := io.ReadFull(c, got); err != nil {
+	if _, err := io.ReadFull(patient{c}, got); err != nil {
 		return err
 	}
 	if !bytes.Equal(got, sent) {
 		return fmt.Errorf("%d bytes came back changed", n)
 	}
 	return <-written
+}
+
+// patient waits as long for more as for the first of it, and lets be written meanwhile.
+type patient struct{ *conn }
+
+func (p patient) Read(b []byte) (int, error) {
+	if err := p.SetDeadline(time.Now().Add(patience)); err != nil {
+		return 0, err
+	}
+	return p.conn.Read(b)
 }
 
 type tally struct {

@@ -9,8 +9,10 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -220,6 +222,30 @@ func (r *rig) empty() {
 	r.reopen()
 }
 
+// forget lets all flows end.
+func (r *rig) forget() {
+	r.Helper()
+	if r.entries() == 0 {
+		return
+	}
+	r.age(time.Hour)
+	r.sweep()
+	if n := r.entries(); n != 0 {
+		r.Fatalf("%d flows outlive an hour without a packet", n)
+	}
+}
+
+// again is the rig for another case, as new but for what verdicts have counted and
+// for its clock: a program takes the verifier a good part of a second.
+func (r *rig) again(t testing.TB) *rig {
+	t.Helper()
+	r.TB = t
+	r.allow()
+	r.forget()
+	r.apply(lb.Snapshot{Revision: revision.Add(1)})
+	return r
+}
+
 func (r *rig) apply(s lb.Snapshot) {
 	r.Helper()
 	ok(r, r.Apply(r.Context(), s))
@@ -230,16 +256,15 @@ func (r *rig) apply(s lb.Snapshot) {
 	}
 }
 
-var revision uint64
+var revision atomic.Uint64
 
 // snapshot has one service of these backends, in the order that rr takes them:
 // as in the kernel, the one added last comes first. As in scenarios, mh hashes
 // the client's port, too.
 func snapshot(policy lb.Policy, backends ...lb.Backend) lb.Snapshot {
-	revision++
 	backends = slices.Clone(backends)
 	slices.Reverse(backends)
-	return lb.Snapshot{Revision: revision, Services: []lb.Service{{
+	return lb.Snapshot{Revision: revision.Add(1), Services: []lb.Service{{
 		Name: "web", Plane: lb.L4, VIP: lb.VIP{Addr: vip, Proto: lb.TCP},
 		Forward: lb.DirectRouting, Policy: policy, L4: lb.L4Options{Ports: policy == lb.Maglev}, Backends: backends,
 	}}}

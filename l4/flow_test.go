@@ -87,9 +87,10 @@ func followStates(t *testing.T, k kind) {
 		{"FIN first", []step{{fin, "ADOPTED", closed, false}}, 0, 1},
 		{"RST first", []step{{rst, "STRAY_RESET", 0, true}}, 0, 0},
 	}
+	shared := newRig(t)
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
-			r := newRig(t)
+			r := shared.again(t)
 			r.apply(k.snapshot(lb.Maglev, backends(3)...))
 			for i, s := range row.steps {
 				got := r.send(s.packet)
@@ -225,9 +226,10 @@ func TestFlowsOfEachKindAreApart(t *testing.T) {
 // Known flows stay where they are when other backends come and go and weights
 // change, whatever the policy.
 func TestFlowsStayWhenOthersComeAndGo(t *testing.T) {
+	shared := newRig(t)
 	for _, policy := range []lb.Policy{lb.RoundRobin, lb.WeightedRoundRobin, lb.SourceHash, lb.Maglev} {
 		t.Run(string(policy), func(t *testing.T) {
-			r := newRig(t)
+			r := shared.again(t)
 			all := backends(4)
 			r.apply(snapshot(policy, all...))
 			var syns, acks [][]byte
@@ -266,47 +268,6 @@ func TestFlowsStayWhenOthersComeAndGo(t *testing.T) {
 				}
 			}
 		})
-	}
-}
-
-// Flows of a backend that may not keep them go to another and stay there.
-func TestFlowsLeaveABackendThatIsDownOrDisabled(t *testing.T) {
-	for name, change := range map[string]func(*lb.Backend){"down": down, "disabled": disabled} {
-		t.Run(name, func(t *testing.T) {
-			r := newRig(t)
-			r.apply(snapshot(lb.RoundRobin, backends(2)...))
-			var first lb.BackendID
-			port := 1
-			for ; first != 1; port++ {
-				first = r.backendOf(syn(port))
-			}
-			port--
-			r.apply(snapshot(lb.RoundRobin, with(backend(1), change), backend(2)))
-			if got := r.send(ack(port)); got.verdict != "MOVED_FLOW" || got.out[5] != 2 {
-				t.Errorf("verdict %s, to backend %d, want MOVED_FLOW to 2", got.verdict, got.out[5])
-			}
-			r.apply(snapshot(lb.RoundRobin, backends(2)...))
-			if got := r.send(ack(port)); got.verdict != "KNOWN_FLOW" || got.out[5] != 2 {
-				t.Errorf("once it is back: verdict %s, to backend %d, want KNOWN_FLOW to 2", got.verdict, got.out[5])
-			}
-		})
-	}
-}
-
-func TestNothingEligible(t *testing.T) {
-	r := newRig(t)
-	r.apply(snapshot(lb.Maglev, backend(1)))
-	r.send(syn(1))
-	r.apply(snapshot(lb.Maglev, with(backend(1), draining)))
-	if got := r.send(syn(2)); got.action != xdpPass || got.verdict != "NO_BACKEND" {
-		t.Errorf("a new connection while the only backend drains: action %d, %s", got.action, got.verdict)
-	}
-	if got := r.send(ack(1)); got.verdict != "KNOWN_FLOW" {
-		t.Errorf("the flow of a draining backend: %s, want KNOWN_FLOW", got.verdict)
-	}
-	r.apply(snapshot(lb.Maglev, with(backend(1), down)))
-	if got := r.send(ack(1)); got.action != xdpPass || got.verdict != "NO_BACKEND" {
-		t.Errorf("the flow of the only backend, which is down: action %d, %s", got.action, got.verdict)
 	}
 }
 

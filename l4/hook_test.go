@@ -28,7 +28,7 @@ func TestTheSameAtTheOtherHooks(t *testing.T) {
 	}
 	for _, other := range []lb.Hook{lb.HookGeneric, lb.HookTCX} {
 		t.Run(string(other), func(t *testing.T) {
-			args := []string{"-test.skip=^TestTheSameAtTheOtherHooks$|Churn$|^TestTenThousand|ModelsDo$|^TestLoadsAre", fmt.Sprint("-test.v=", testing.Verbose())}
+			args := []string{"-test.skip=^TestTheSameAtTheOtherHooks$|Churn$|^TestTenThousand|ModelsDo$|^TestLoadsAre", "-test.parallel=4", fmt.Sprint("-test.v=", testing.Verbose())}
 			if other == lb.HookGeneric {
 				args = append(args, "-test.run=Traffic|Reset|Reopened|Closed") // it is native's program; only links and wires differ
 			}

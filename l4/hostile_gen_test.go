@@ -6,8 +6,6 @@ import (
 	"math/rand/v2"
 
 	"github.com/gopacket/gopacket/layers"
-
-	"lbctl/internal/lb"
 )
 
 // hostile makes packets that hover about the edge of what is sound: sound ones
@@ -15,62 +13,78 @@ import (
 // get wrong. The same seed makes the same packets.
 type hostile struct {
 	*rand.Rand
-	seeds  [][]byte
+	seeds  []hostileSeed
 	packet []byte // the last one, reused
 }
+
+// hostileSeed is a sound packet, and where in it the client's port stands.
+type hostileSeed struct {
+	packet []byte
+	port   int
+}
+
+// hostileLong is less than what may be too long on some way.
+const hostileLong = 1400
 
 func newHostile(seed uint64) *hostile {
 	return &hostile{Rand: rand.New(rand.NewPCG(seed, 0)), seeds: hostileSeeds(), packet: make([]byte, 0, 2048)}
 }
 
-// hostilePorts are how many services of a kind there are, one port apart from 80 on.
-const hostilePorts = 4
-
 // hostileSeeds are sound packets of every kind to and from the rig's services.
-func hostileSeeds() (seeds [][]byte) {
-	add := func(s *segment) { seeds = append(seeds, s.bytes()) }
+func hostileSeeds() (seeds []hostileSeed) {
 	for _, k := range kinds {
-		for port := range hostilePorts {
-			to := func(s *segment) {
-				s.tcp.DstPort += layers.TCPPort(port)
-				s.udp.DstPort += layers.UDPPort(port)
-			}
-			for _, flags := range [][]string{{"SYN"}, {"ACK"}, {"ACK", "PSH"}, {"FIN", "ACK"}, {"RST"}} {
-				add(k.from(7, flags...).set(to))
-			}
-			add(k.from(8, "SYN").set(to).set(func(s *segment) { // with all that a real SYN bears
-				s.tcp.Options = []layers.TCPOption{
-					{OptionType: layers.TCPOptionKindMSS, OptionLength: 4, OptionData: []byte{5, 0xb4}},
-					{OptionType: layers.TCPOptionKindSACKPermitted, OptionLength: 2},
-					{OptionType: layers.TCPOptionKindTimestamps, OptionLength: 10, OptionData: make([]byte, 8)},
-					{OptionType: layers.TCPOptionKindNop},
-					{OptionType: layers.TCPOptionKindWindowScale, OptionLength: 3, OptionData: []byte{7}},
-				}
-			}))
-			add(k.from(9, "ACK").set(to).set(func(s *segment) { s.payload = make([]byte, 1400) }))
+		for port := range hostileServices {
+			seeds = append(seeds, k.hostileRequests(80+port)...)
 		}
+		transport := transport.in(k)
 		for _, flags := range [][]string{{"SYN", "ACK"}, {"ACK"}, {"RST"}} {
-			for server := range 2 { // of the service under nat
-				add(k.reply(1+server, 7, flags...).set(func(s *segment) { s.tcp.SrcPort, s.udp.SrcPort = 81, 81 }))
+			for server := range 2 { // of the services under nat
+				s := k.reply(1+server, 7, flags...)
+				s.tcp.SrcPort, s.udp.SrcPort = natHostile, natHostile
+				seeds = append(seeds, hostileSeed{s.bytes(), transport + 2})
 			}
 		}
-		seeds = append(seeds, k.errorAbout(k.from(7, "ACK").bytes()))
+		quote := 2*transport - 14 + 8
+		for _, e := range icmpErrors[k.six] {
+			for port := range hostileServices {
+				got := k.hostile(7, 80+port, "ACK").source(k.vip().Addr()).target(k.client())
+				got.tcp.SrcPort, got.tcp.DstPort = got.tcp.DstPort, got.tcp.SrcPort
+				got.udp.SrcPort, got.udp.DstPort = got.udp.DstPort, got.udp.SrcPort
+				m := k.message(e.typ, e.code, e.rest, quoted(got.bytes(), port%2 == 0))
+				seeds = append(seeds, hostileSeed{m.bytes(), quote + 2})
+			}
+			m := k.message(e.typ, e.code, e.rest, quoted(k.hostile(7, natHostile, "ACK").target(k.of(backendAddr(1))).bytes(), false))
+			m.src, m.dst, m.from = k.of(backendAddr(1)), k.client(), backendMAC(1)
+			seeds = append(seeds, hostileSeed{m.bytes(), quote})
+		}
 	}
 	return seeds
 }
 
-// errorAbout is an ICMP error of the client's router that quotes a packet.
-func (k kind) errorAbout(packet []byte) []byte {
-	s := k.from(7, "ACK")
-	s.proto = lb.UDP // the layer that is about to be overwritten
-	s.payload = packet[14:]
-	out := s.bytes()
-	if k.six {
-		out[20] = 58
-		return append(out[:54], append([]byte{2, 0, 0, 0, 0, 0, 5, 0}, packet[14:]...)...)
+// hostile is the client's packet to one of the services.
+func (k kind) hostile(from, to int, flags ...string) *segment {
+	s := k.from(from, flags...)
+	s.tcp.DstPort, s.udp.DstPort = layers.TCPPort(to), layers.UDPPort(to)
+	return s
+}
+
+// hostileRequests are packets of all kinds to a service.
+func (k kind) hostileRequests(port int) (seeds []hostileSeed) {
+	add := func(s *segment) { seeds = append(seeds, hostileSeed{s.bytes(), transport.in(k)}) }
+	for _, flags := range [][]string{{"SYN"}, {"ACK"}, {"ACK", "PSH"}, {"FIN", "ACK"}, {"RST"}} {
+		add(k.hostile(7, port, flags...))
 	}
-	out[23] = 1
-	return append(out[:34], append([]byte{3, 4, 0, 0, 0, 0, 5, 0}, packet[14:]...)...)
+	full := k.hostile(8, port, "SYN")
+	options(nil, full)
+	add(full)
+	for _, n := range []int{hostileLong, 1453, 1500, 1501, 1900} {
+		add(k.hostile(9, port, "ACK").long(n))
+	}
+	add(k.hostile(9, port, "ACK").long(1501).set(func(s *segment) { s.ip.Flags = 0 }))
+	for server := range uint16(3) {
+		add(k.hostile(10, port, "ACK").carrying(short(connectionID(server+1, 8))))
+	}
+	return seeds
 }
 
 // edges are values at which lengths, ports and offsets change their meaning.
@@ -78,8 +92,11 @@ var edges = []uint16{0, 1, 4, 5, 7, 8, 19, 20, 21, 40, 41, 79, 80, 81, 127, 128,
 
 // next is valid until it is called again.
 func (h *hostile) next() []byte {
-	h.packet = append(h.packet[:0], h.seeds[h.IntN(len(h.seeds))]...)
-	h.move()
+	seed := h.seeds[h.IntN(len(h.seeds))]
+	h.packet = append(h.packet[:0], seed.packet...)
+	if h.IntN(8) > 0 { // one of a few thousand clients, so that flows are met again
+		binary.BigEndian.PutUint16(h.packet[seed.port:], 1024+uint16(h.IntN(4096)))
+	}
 	for range h.IntN(4) {
 		h.damage()
 	}
@@ -87,20 +104,6 @@ func (h *hostile) next() []byte {
 		h.packet = append(h.packet, make([]byte, 14-len(h.packet))...)
 	}
 	return h.packet
-}
-
-// move gives the packet one of a few thousand client ports, so that flows are met again.
-func (h *hostile) move() {
-	at := 34
-	if h.packet[12] == 0x86 {
-		at = 54
-	}
-	if port := binary.BigEndian.Uint16(h.packet[at:]); port >= 80 && port < 80+hostilePorts {
-		at += 2 // a reply: the client is its destination
-	}
-	if h.IntN(8) > 0 {
-		binary.BigEndian.PutUint16(h.packet[at:], 1024+uint16(h.IntN(4096)))
-	}
 }
 
 // damage is one change.
@@ -124,7 +127,7 @@ func (h *hostile) damage() {
 		n := 4 * (1 + h.IntN(10))
 		h.packet = append(p[:at:at], append(bytes.Repeat([]byte{byte(h.Uint32())}, n), p[at:]...)...)
 	case 6: // the header of another packet
-		other := h.seeds[h.IntN(len(h.seeds))]
+		other := h.seeds[h.IntN(len(h.seeds))].packet
 		copy(p, other[:min(at, len(other))])
 	case 7: // TCP flags of all kinds, where TCP is
 		if len(p) > 67 {
@@ -146,8 +149,8 @@ func (h *hostile) damage() {
 			copy(p[34:36], p[36:38])
 		}
 	}
-	if len(h.packet) > 1514 {
-		h.packet = h.packet[:1514]
+	if len(h.packet) > 1940 {
+		h.packet = h.packet[:1940]
 	}
 	if len(h.packet) == 0 {
 		h.packet = h.packet[:1]

@@ -38,8 +38,7 @@ func (k kind) service(i int, all ...lb.Match) lb.Service {
 }
 
 func snapshotOf(services ...lb.Service) lb.Snapshot {
-	revision++
-	return lb.Snapshot{Revision: revision, Services: services}
+	return lb.Snapshot{Revision: revision.Add(1), Services: services}
 }
 
 // What clients may address beside one address and port, in each kind: which

@@ -2,7 +2,6 @@ package l4
 
 import (
 	"bytes"
-	"fmt"
 	"net"
 	"net/netip"
 	"strings"
@@ -73,63 +72,19 @@ func perCPU(r *rig) (out []uint64) {
 	return out
 }
 
-// A packet that fits to the byte is forwarded, of one byte more its sender is
-// told what would fit: by each way of forwarding, families and protocols.
-func TestSendersAreToldWhatFits(t *testing.T) {
-	for _, k := range kinds {
-		type way struct {
-			name string
-			s    lb.Snapshot
-			mtu  int
-		}
-		ways := []way{{"dr", k.snapshot(lb.RoundRobin, backend(1)), 1500}, {"nat", k.nat(backend(1)), 1500}}
-		for _, by := range tunnels {
-			ways = append(ways, way{by.String(), k.tun(by, backend(1)), 1500 - by.overhead()})
-		}
-		for _, w := range ways {
-			t.Run(fmt.Sprintf("%s, %s", w.name, k), func(t *testing.T) {
-				r := newRig(t)
-				r.cuts = true
-				r.apply(w.s)
-				fate := "NEW_FLOW"
-				if k.proto == lb.TCP {
-					fate = "ADOPTED"
-				}
-				size := func(n int) []byte { return k.from(1000, "ACK").long(n).bytes() }
-				if got := r.send(size(w.mtu + 1)); got.verdict != "TOO_BIG" {
-					t.Errorf("%d bytes of a new flow: %s, want TOO_BIG", w.mtu+1, got.verdict)
-				}
-				if got := r.send(size(w.mtu)); got.action != xdpTx || got.verdict != fate {
-					t.Errorf("%d bytes: action %d, %s, want %s", w.mtu, got.action, got.verdict, fate)
-				}
-				before := r.service("web").Counters
-				for _, n := range []int{w.mtu + 1, 3400} {
-					in := size(n)
-					got := r.send(in)
-					want := k.tooBig(in, w.mtu, k.vip().Addr(), k.client())
-					if got.action != xdpTx || got.verdict != "TOO_BIG" || !bytes.Equal(got.out, want) {
-						t.Fatalf("%d bytes: action %d, %s\n got %x\nwant %x", n, got.action, got.verdict, got.out, want)
-					}
-				}
-				if after := r.service("web").Counters; after != before {
-					t.Errorf("counted %+v, before it %+v", after, before)
-				}
-				checkSums(t, r.send(size(w.mtu+1)).out)
-			})
-		}
-	}
-}
-
-// IPv4 packets that may be fragmented are answered all the same, under another name.
-func TestSendersWithoutDFAreToldAsWell(t *testing.T) {
-	k := kind{false, lb.UDP}
+// What is told of and not forwarded is in no counter of the service, and begins no flow.
+func TestWhatDoesNotFitIsNotCounted(t *testing.T) {
 	r := newRig(t)
 	r.cuts = true
-	r.apply(k.tun(tunnel{}, backend(1)))
-	in := k.from(1000).long(1481).set(func(s *segment) { s.ip.Flags = 0 }).bytes()
-	got := r.send(in)
-	if want := k.tooBig(in, 1480, k.vip().Addr(), k.client()); got.verdict != "TOO_BIG_NO_DF" || !bytes.Equal(got.out, want) {
-		t.Errorf("action %d, %s\n got %x\nwant %x", got.action, got.verdict, got.out, want)
+	for _, f := range forwardings() {
+		r.apply(f.snapshot(kinds[0], backend(1)))
+		before := r.service("web").Counters
+		if got := r.send(from(1000, "ACK").long(f.room + 1).bytes()); got.verdict != "TOO_BIG" {
+			t.Errorf("%s: %s, want TOO_BIG", f.name, got.verdict)
+		}
+		if after := r.service("web").Counters; after != before || r.entries() != 0 {
+			t.Errorf("%s: counted %+v, before it %+v, %d flows", f.name, after, before, r.entries())
+		}
 	}
 }
 

@@ -51,9 +51,10 @@ func (s *segment) untranslated() *segment {
 // gopacket builds, whatever the checksums carry.
 func TestNATTranslatesBothWays(t *testing.T) {
 	headers := map[kind]int{{false, lb.TCP}: 40, {true, lb.TCP}: 60, {false, lb.UDP}: 28, {true, lb.UDP}: 48}
+	shared := newRig(t)
 	for _, k := range kinds {
 		t.Run(k.String(), func(t *testing.T) {
-			r := newRig(t)
+			r := shared.again(t)
 			r.apply(k.nat(backend(1)))
 			const n = 2000
 			for i := range n {
@@ -144,34 +145,6 @@ func (r *rig) drop() {
 	ok(r, os.RemoveAll(r.options.PinDir))
 }
 
-// What comes from a backend and is no reply to anything is not the balancer's.
-func TestNATLeavesOtherPacketsOfBackendsAlone(t *testing.T) {
-	for _, k := range kinds {
-		r := newRig(t)
-		r.apply(k.nat(backends(2)...))
-		r.send(k.from(40000, "SYN").bytes()) // goes to backend 1
-		rows := []struct {
-			name    string
-			in      []byte
-			verdict string
-		}{
-			{"to another port", k.reply(1, 1001, "ACK").bytes(), "NOT_VIP"},
-			{"from another backend", k.reply(2, 40000, "ACK").bytes(), "NOT_VIP"},
-			{"to the balancer itself", k.reply(1, 40000, "ACK").target(k.of(balancer)).bytes(), "NOT_VIP"},
-			{"a SYN of its own", k.reply(1, 80, "SYN").bytes(), "NOT_VIP"},
-			{"flags that none may send", k.reply(1, 1001, "SYN", "FIN").bytes(), "NOT_VIP"},
-			{"at another host's MAC address", k.reply(1, 40000, "ACK").via(backendMAC(1), clientMAC).bytes(), "NOT_OURS"},
-		}
-		for _, row := range rows {
-			got := r.send(row.in)
-			if got.action != xdpPass || got.verdict != row.verdict || !bytes.Equal(got.out, row.in) {
-				t.Errorf("%s %s: action %d, verdict %s, want it passed with %s", k, row.name, got.action, got.verdict, row.verdict)
-			}
-		}
-		r.drop()
-	}
-}
-
 // Replies go back to the interface and host that the client's packets came from.
 func TestNATBetweenInterfaces(t *testing.T) {
 	for _, k := range kinds {
@@ -206,6 +179,7 @@ func TestNATBetweenInterfaces(t *testing.T) {
 
 // Under NAT both directions show the state of a connection.
 func TestNATFollowsBothDirections(t *testing.T) {
+	shared := newRig(t)
 	for _, k := range []kind{{false, lb.TCP}, {true, lb.TCP}} {
 		open := [][]byte{k.from(1, "SYN").bytes(), k.reply(1, 1, "SYN", "ACK").bytes(), k.from(1, "ACK").bytes()}
 		rows := []struct {
@@ -222,7 +196,7 @@ func TestNATFollowsBothDirections(t *testing.T) {
 		}
 		for _, row := range rows {
 			t.Run(fmt.Sprint(k, " ", row.name), func(t *testing.T) {
-				r := newRig(t)
+				r := shared.again(t)
 				r.apply(k.nat(backends(2)...))
 				for i, packet := range append(open, row.last) {
 					if got := r.send(packet); got.action != xdpTx {
@@ -286,67 +260,11 @@ func TestNATMakesALostEntryAgain(t *testing.T) {
 	}
 }
 
-// A backend that may not have its flows any more is not heard, and what it had
-// goes on elsewhere.
-func TestNATFlowMovesWithItsReplies(t *testing.T) {
-	for name, change := range map[string]func(*lb.Backend){"down": down, "disabled": disabled} {
-		for _, k := range kinds {
-			r := newRig(t)
-			r.apply(k.nat(backends(2)...))
-			r.send(k.from(1, "SYN").bytes())
-			r.apply(k.nat(with(backend(1), change), backend(2)))
-			steps := []struct {
-				in      []byte
-				verdict string
-			}{
-				{k.reply(1, 1, "ACK").bytes(), "STALE_REPLY"},
-				{k.from(1, "ACK").bytes(), "MOVED_FLOW"},
-				{k.reply(2, 1, "RST").bytes(), "REPLY"},
-				{k.reply(1, 1, "ACK").bytes(), "NOT_VIP"},
-			}
-			for i, s := range steps {
-				if got := r.send(s.in); got.verdict != s.verdict {
-					t.Errorf("%s, %s, step %d: %s, want %s", k, name, i, got.verdict, s.verdict)
-				}
-			}
-			r.drop()
-		}
-	}
-}
-
-// One server in two services: a client's port may be connected to it by one only.
-func TestNATClash(t *testing.T) {
-	for _, k := range kinds {
-		r := newRig(t)
-		s := k.nat(backend(1))
-		other := k.nat(with(backend(1), func(b *lb.Backend) { b.ID = 7 })).Services[0]
-		other.Name, other.VIP.Addr = "other", netip.AddrPortFrom(k.vip().Addr(), 81)
-		s.Services = append(s.Services, other)
-		r.apply(s)
-		first, second := k.from(1, "SYN").bytes(), k.from(1, "SYN").set(func(s *segment) { s.tcp.DstPort, s.udp.DstPort = 81, 81 }).bytes()
-		if got := r.send(first); got.verdict != "NEW_FLOW" {
-			t.Fatalf("%s: %s", k, got.verdict)
-		}
-		if got := r.send(second); got.action != xdpDrop || got.verdict != "NAT_CLASH" {
-			t.Errorf("%s by the other service: action %d, %s, want NAT_CLASH", k, got.action, got.verdict)
-		}
-		r.age(DefaultTimeouts.TCP + time.Second)
-		if got := r.send(second); got.verdict != "NEW_FLOW" {
-			t.Errorf("%s by the other service, once the first is long idle: %s, want NEW_FLOW", k, got.verdict)
-		}
-		reply := k.reply(1, 1, "ACK")
-		want := reply.untranslated().set(func(s *segment) { s.tcp.SrcPort, s.udp.SrcPort = 81, 81 }).ttl(63).bytes()
-		if got := r.send(k.reply(1, 1, "ACK").bytes()); got.verdict != "REPLY" || !bytes.Equal(got.out, want) {
-			t.Errorf("%s reply: %s\n got %x\nwant %x", k, got.verdict, got.out, want)
-		}
-		r.drop()
-	}
-}
-
 // A server may be a backend of both ways of forwarding.
 func TestNATBesideDirectRouting(t *testing.T) {
+	shared := newRig(t)
 	for _, k := range kinds {
-		r := newRig(t)
+		r := shared.again(t)
 		s := k.nat(backend(1))
 		dr := k.snapshot(lb.RoundRobin, with(backend(1), func(b *lb.Backend) { b.ID = 7 })).Services[0]
 		dr.Name, dr.VIP.Addr = "dr", netip.AddrPortFrom(k.of(netip.MustParseAddr("198.18.3.2")), 80)
@@ -363,7 +281,6 @@ func TestNATBesideDirectRouting(t *testing.T) {
 		if got := r.send(k.reply(1, 1, "SYN", "ACK").bytes()); got.verdict != "REPLY" {
 			t.Errorf("%s reply: %s", k, got.verdict)
 		}
-		r.drop()
 	}
 }
 

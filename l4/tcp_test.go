@@ -81,7 +81,7 @@ func sum(m map[string]int) (n int) {
 // down by each service, and no reply takes the other's way.
 func TestTrafficUnderNAT(t *testing.T) {
 	for _, k := range kinds {
-		t.Run(k.String(), func(t *testing.T) { passBoth(t, k) })
+		t.Run(k.String(), func(t *testing.T) { t.Parallel(); passBoth(t, k) })
 	}
 }
 
@@ -122,6 +122,7 @@ func passBoth(t *testing.T, k kind) {
 func TestServersResetReachesTheClientUnderNAT(t *testing.T) {
 	for _, k := range []kind{{false, lb.TCP}, {true, lb.TCP}} {
 		t.Run(k.String(), func(t *testing.T) {
+			t.Parallel()
 			w := newWires(t, 1)
 			w.replyOverBalancer(k)
 			ok(t, w.Apply(t.Context(), k.nat(backend(1))))

@@ -9,13 +9,20 @@ import (
 	"lbctl/internal/lb"
 )
 
-// forwarding is a way of delivering, as far as real traffic has to do with it.
+// forwarding is a way of delivering: what real traffic by it needs, and what its
+// packets look like, as gopacket builds them.
 type forwarding struct {
 	name     string
 	prepare  func(*wires, kind)
 	snapshot func(kind, ...lb.Backend) lb.Snapshot
 	room     int  // the longest packet that gets through links with an MTU of 1500
 	replies  bool // come back over the balancer
+
+	request func(x *scene, s *segment, at server, damage ...func([]byte) []byte) []byte // the client's packet as the server gets it
+	got     func(x *scene, s *segment, at server) *segment                              // the same without the frame, where replies come back over the balancer
+	reply   func(x *scene, s *segment) *segment                                         // what a server sends there, of what it sends under nat
+	sent    func(x *scene, s *segment, at server) *segment                              // what the server has sent, of what the client got
+	about   func(x *scene, m icmp, at server) []byte                                    // an error about that, its quote translated, as the server gets it
 }
 
 func forwardings() []forwarding {
@@ -23,14 +30,19 @@ func forwardings() []forwarding {
 		{
 			name: "dr", room: 1500, prepare: (*wires).startServers,
 			snapshot: func(k kind, b ...lb.Backend) lb.Snapshot { return k.snapshot(lb.RoundRobin, b...) },
+			request:  requestByDR, sent: sentAsGot, about: aboutByDR,
 		},
-		{name: "nat", room: 1500, prepare: (*wires).startNATServers, snapshot: kind.nat, replies: true},
+		{
+			name: "nat", room: 1500, prepare: (*wires).startNATServers, snapshot: kind.nat, replies: true,
+			request: requestByNAT, got: gotByNAT, reply: replyByNAT, sent: sentByNAT, about: aboutByNAT,
+		},
 	}
 	for _, by := range tunnels {
 		all = append(all, forwarding{
 			name: by.String(), room: 1500 - by.overhead(),
 			prepare:  func(w *wires, k kind) { w.unwrap(by); w.startServers(k) },
 			snapshot: func(k kind, b ...lb.Backend) lb.Snapshot { return k.tun(by, b...) },
+			request:  by.request, sent: sentAsGot, about: by.about,
 		})
 	}
 	return all
@@ -71,7 +83,7 @@ func (w *wires) unwrap(by tunnel) {
 func TestTrafficByEveryForward(t *testing.T) {
 	for _, f := range forwardings() {
 		for _, k := range kinds {
-			t.Run(f.name+", "+k.String(), func(t *testing.T) { passTraffic(t, f, k) })
+			t.Run(f.name+", "+k.String(), func(t *testing.T) { t.Parallel(); passTraffic(t, f, k) })
 		}
 	}
 }

@@ -82,16 +82,11 @@ type outer struct {
 // around is what the balancer puts around the client's packet for backend i.
 func (t tunnel) around(s *segment, i int) outer {
 	k := kind{six: t.six}
-	src := s.ip.SrcIP
-	if s.six {
-		src = s.ip6.SrcIP
-	}
-	addr, _ := netip.AddrFromSlice(src)
 	port := uint16(s.tcp.SrcPort)
 	if s.proto == lb.UDP {
 		port = uint16(s.udp.SrcPort)
 	}
-	hash := balance.Hash(lb.Maglev, balance.Key{Src: addr.Unmap(), SrcPort: port})
+	hash := balance.Hash(lb.Maglev, balance.Key{Src: s.sender().Unmap(), SrcPort: port})
 	o := outer{
 		tunnel: t, src: k.of(balancer), dst: k.of(backendAddr(i)), ttl: 64,
 		port: uint16(0xc000 | hash>>18), label: hash & 0xfffff, class: s.ip.TOS,
@@ -170,10 +165,11 @@ func (s *segment) varied(i int) *segment {
 // Every kind of packet in every kind of tunnel, compared byte for byte with what
 // gopacket builds.
 func TestTunnelsWrap(t *testing.T) {
+	shared := newRig(t)
 	for _, by := range tunnels {
 		for _, k := range kinds {
 			t.Run(fmt.Sprintf("%s, %s", by, k), func(t *testing.T) {
-				r := newRig(t)
+				r := shared.again(t)
 				r.apply(k.tun(by, backend(1)))
 				const n = 500
 				fate := "NEW_FLOW"
@@ -205,10 +201,11 @@ func TestTunnelsWrap(t *testing.T) {
 // again; GUE's varies by port.
 func TestTunnelSourcesVaryByFlow(t *testing.T) {
 	pools := []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/64")}
+	shared := newRig(t)
+	shared.options.TunnelSources = pools
+	shared.reopen()
 	for _, by := range tunnels {
-		r := newRig(t)
-		r.options.TunnelSources = pools
-		r.reopen()
+		r := shared.again(t)
 		k := kind{false, lb.UDP}
 		r.apply(k.tun(by, backend(1)))
 		seen := map[string]int{}
@@ -235,46 +232,5 @@ func TestTunnelSourcesVaryByFlow(t *testing.T) {
 		if len(seen) < 200 {
 			t.Errorf("%s: 512 flows have %d outer sources only", by, len(seen))
 		}
-		r.drop()
-	}
-}
-
-// The UDP checksum over IPv6 is made from the one inside; where there is none to
-// make it from, there is none.
-func TestGUEWithoutAChecksumInside(t *testing.T) {
-	by, k := tunnel{true, testGUEPort}, kind{false, lb.UDP}
-	r := newRig(t)
-	r.apply(k.tun(by, backend(1)))
-	for name, damage := range map[string]func([]byte) []byte{
-		"no checksum":                   set16(atPort+6, 0),
-		"shorter than its packet":       set16(at4UDPLength, 8),
-		"neither checksum nor whole ip": func(p []byte) []byte { return set16(at4UDPLength, 9)(set16(atPort+6, 0)(p)) },
-	} {
-		in := k.from(7).set(func(s *segment) { s.payload = []byte("hello") })
-		o := by.around(in, 1)
-		o.unsummed = true
-		want := o.wrap(in.ttl(63).bytes(damage), portMAC, backendMAC(1))
-		if got := r.send(in.ttl(64).bytes(damage)); !bytes.Equal(got.out, want) {
-			t.Errorf("%s: action %d (%s)\n got %x\nwant %x", name, got.action, got.verdict, got.out, want)
-		}
-	}
-}
-
-// A tunnel may lead out of another interface.
-func TestTunnelBetweenInterfaces(t *testing.T) {
-	for _, by := range tunnels {
-		r := newRig(t)
-		k := kind{true, lb.TCP}
-		r.apply(k.tun(by, with(backend(101), func(b *lb.Backend) { b.Addr = netip.AddrPortFrom(farAddr, 80) })))
-		in := k.from(40000, "SYN")
-		o := by.around(in, 1)
-		far := kind{six: by.six}
-		o.src, o.dst = far.of(netip.MustParseAddr("198.18.16.1")), far.of(farAddr)
-		want := o.wrap(in.ttl(63).bytes(), otherMAC, backendMAC(101))
-		got := r.send(in.ttl(64).bytes())
-		if got.action != xdpRedirect || !bytes.Equal(got.out, want) {
-			t.Errorf("%s: action %d (%s)\n got %x\nwant %x", by, got.action, got.verdict, got.out, want)
-		}
-		r.drop()
 	}
 }
