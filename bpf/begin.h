@@ -13,6 +13,7 @@
 
 #include "apart.h"
 #include "decision.h"
+#include "guard.h"
 #include "mtu.h"
 #include "persist.h"
 #include "quic.h"
@@ -32,28 +33,29 @@ static __always_inline enum verdict beginning(struct service *service, int lost,
 	return is_tcp(p) && !is_syn(p) ? ADOPTED : NEW_FLOW;
 }
 
-/* What admit() leaves to choose(). */
-#define NO_CHOICE 0xffff
-
 /*
  * What begins with the packet. Flow, if any, and the owner that was read there
  * have not led to a backend.
  */
 static __always_inline __u32 admit(struct packet *p, struct service *service, struct flow *flow, __u64 owner)
 {
+	enum verdict why;
 	__u32 slot = 0;
 	int lost;
 
 	if (service->flags & BY_CONNECTION_IDS && find_by_connection_id(p, service->index, &slot))
 		return to_slot(slot, BY_CONNECTION_ID);
 	lost = is_live(owner) && !begins_anew(flow, owner, p);
+	if (lost && is_pending(flow, p))
+		return to_slot(GUARDED, ADOPTED);
 	if (lost && backend_of(owner))
 		return to_slot(slot_of(owner), KNOWN_FLOW); /* another CPU was first */
 	if (lost && service->lost == DROPS)
 		return done(XDP_DROP, LOST_FLOW);
 	if (lost && service->lost == RESETS && is_tcp(p))
 		return reset(p, flow, owner);
-	return to_slot(NO_CHOICE, beginning(service, lost, p));
+	why = beginning(service, lost, p);
+	return to_slot(service->flags & DEFENDED && (why == ADOPTED || is_syn(p)) ? GUARDED : NO_CHOICE, why);
 }
 
 static __always_inline __u32 admit_ip(void *ctx, enum hook hook, __u8 six)
@@ -105,6 +107,8 @@ static __always_inline __u32 choose_for(struct packet *p, struct service *servic
 		return done(XDP_PASS, NO_BACKEND);
 	if (why == DEGRADED && backend->forward == NAT)
 		return done(XDP_DROP, NO_ROOM);
+	if (why == COOKIE_VALID && !passes_both_ways(backend))
+		return done(XDP_DROP, COOKIE_WRONG); /* the service has just become another */
 	return to_slot(slot, why);
 }
 
@@ -128,12 +132,16 @@ static __always_inline __u32 remember_at(struct packet *p, struct backend *backe
 	struct flow *flow = find_flow(p, &key);
 	__u64 owner = flow ? owner_in(flow) : TOMBSTONE;
 
-	switch (remember(p, &key, flow, &owner, backend, decided_slot(decision))) {
+	int by_cookie = decided_verdict(decision) == COOKIE_VALID;
+
+	switch (remember(p, &key, flow, &owner, backend, decided_slot(decision), by_cookie)) {
 	case REMEMBERED:
-		tell_of_request(p, owner);
+		tell_of_request(p, NULL, owner);
 		return decision;
 	case TAKEN:
-		return backend_of(owner) ? to_slot(slot_of(owner), KNOWN_FLOW) : FORGOTTEN;
+		if (!backend_of(owner))
+			return FORGOTTEN;
+		return to_slot(slot_of(owner), by_cookie ? COOKIE_AGAIN : KNOWN_FLOW);
 	default:
 		return FORGOTTEN;
 	}
@@ -142,7 +150,7 @@ static __always_inline __u32 remember_at(struct packet *p, struct backend *backe
 /* Is the packet one that a flow begins with, or goes on elsewhere? */
 static __always_inline int is_kept(enum verdict why)
 {
-	return why == NEW_FLOW || why == MOVED_FLOW || why == ADOPTED || why == BY_CONNECTION_ID;
+	return why == NEW_FLOW || why == MOVED_FLOW || why == ADOPTED || why == COOKIE_VALID || why == BY_CONNECTION_ID;
 }
 
 /* Remembers what was decided, and counts. */
@@ -181,6 +189,11 @@ static __always_inline __u32 begin(void *ctx, enum hook hook, __u8 six)
 
 	if (is_done(decision))
 		return decision;
+	if (decided_slot(decision) == GUARDED) {
+		decision = CALL_APART1(guard, ctx, hook, six, decided_verdict(decision));
+		if (is_done(decision))
+			return decision;
+	}
 	if (decided_slot(decision) == NO_CHOICE) {
 		decision = CALL_APART1(choose, ctx, hook, six, decided_verdict(decision));
 		if (is_done(decision))
