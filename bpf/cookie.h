@@ -57,10 +57,17 @@ static __always_inline __u16 mss_of(__u32 data, __u8 six) { return six ? cookie_
 static __always_inline __u32 terms_of(__u32 data) { return data >> 2 & 7; }
 static __always_inline __u8 scale_of(__u32 data) { return cookie_scale[terms_of(data)]; }
 
+/*
+ * The kernel adds the client's number to the hash, so that one more would look like
+ * one more of data. What it is given instead are numbers of which neighbours are far
+ * apart (multiplicative hashing, as in lookup.h).
+ */
+static __always_inline __be32 spread(__u32 isn) { return bpf_htonl(isn * 2654435761u); }
+
 /* The number for the client's, without data: a SYN without an MSS gets the table's first. Negative if there is none. */
-static __always_inline __s64 make_cookie(struct packet *p, __be32 isn)
+static __always_inline __s64 make_cookie(struct packet *p, __u32 isn)
 {
-	struct tcphdr syn = { .source = p->sport, .dest = p->dport, .seq = isn, .doff = 5, .syn = 1 };
+	struct tcphdr syn = { .source = p->sport, .dest = p->dport, .seq = spread(isn), .doff = 5, .syn = 1 };
 	__s64 made;
 
 	made = p->six ? bpf_tcp_raw_gen_syncookie_ipv6(p->ip6, &syn, sizeof(syn)) :
@@ -72,9 +79,10 @@ static __always_inline __s64 make_cookie(struct packet *p, __be32 isn)
 static __always_inline int is_cookie(struct packet *p, __u32 isn, __u32 number)
 {
 	struct tcphdr ack = {
-		.source = p->sport, .dest = p->dport, .seq = bpf_htonl(isn + 1), .ack_seq = bpf_htonl(number + 1), .doff = 5, .ack = 1,
+		.source = p->sport, .dest = p->dport, .ack_seq = bpf_htonl(number + 1), .doff = 5, .ack = 1,
 	};
 
+	ack.seq = bpf_htonl(bpf_ntohl(spread(isn)) + 1);
 	return !(p->six ? bpf_tcp_raw_check_syncookie_ipv6(p->ip6, &ack) : bpf_tcp_raw_check_syncookie_ipv4(p->ip, &ack));
 }
 
@@ -88,7 +96,7 @@ static __always_inline __u32 decode_ip(void *ctx, enum hook hook, __u8 six, __u3
 	if (parse_tcp(&p) != SOUND)
 		return NO_COOKIE;
 	number = bpf_ntohl(p.tcp->ack_seq) - 1;
-	made = make_cookie(&p, bpf_htonl(isn));
+	made = make_cookie(&p, isn);
 	if (made < 0 || !number) /* 0 says in struct flow that there is none */
 		return NO_COOKIE;
 	if (number - (__u32)made < COOKIE_DATA)
@@ -168,7 +176,7 @@ static __always_inline __u32 challenge_ip(void *ctx, enum hook hook, __u8 six)
 		return 0;
 	ifindex = p.ingress;
 	port = bpf_map_lookup_elem(&ports, &ifindex);
-	made = make_cookie(&p, p.tcp->seq);
+	made = make_cookie(&p, bpf_ntohl(p.tcp->seq));
 	if (!port || made < 0)
 		return 0;
 	mss = port->mtu - (six ? sizeof(*p.ip6) : sizeof(*p.ip)) - sizeof(*p.tcp);

@@ -78,11 +78,17 @@ APART(reopen)
 static __always_inline int ask(struct packet *p, __u8 scale)
 {
 	const __u32 bytes = sizeof(*p->tcp) + 1;
+	__u16 *behind;
 	__u64 before;
 
 	if (!make_room(p, bytes))
 		return 0;
 	before = sum_of_headers(p, sizeof(*p->tcp)) + *(__u8 *)(p->tcp + 1);
+	behind = (__u16 *)(p->tcp + 1);
+	if (!p->six && (void *)(behind + 3) <= readable(p->ctx, p->hook)) { /* what fills the frame up */
+		before += (behind[0] & bpf_htons(0xff)) + behind[1] + behind[2];
+		behind[0] = behind[1] = behind[2] = 0;
+	}
 	set_length(p, bytes);
 	p->tcp->window = bpf_htons(bpf_ntohs(p->tcp->window) >> scale);
 	set_flags(p, sizeof(*p->tcp), TCP_ACK);
