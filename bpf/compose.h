@@ -23,6 +23,32 @@ static __always_inline __u32 before_tcp(struct packet *p)
 	return sizeof(*p->eth) + (p->six ? sizeof(*p->ip6) : sizeof(*p->ip));
 }
 
+/* The most that a frame must grow here: the options of a SYN, or what fills up the shortest one. */
+#define MOST_GROWTH 12
+
+/*
+ * Where there is no room behind a frame, as on a veth behind a bare ACK, which the
+ * kernel puts at the end of its buffer, there is in front of it: its headers move.
+ */
+static __always_inline int grow_in_front(struct packet *p, __u32 wanted)
+{
+	const int words = (before_tcp(p) - sizeof(*p->eth) + sizeof(*p->tcp)) / 4;
+	__be32 *to, *from;
+
+	if (p->hook == TCX || wanted - length(p->ctx, p->hook) > MOST_GROWTH)
+		return 0;
+	p->eth = frame(p->ctx, p->hook);
+	if ((void *)(p->eth + 1) > readable(p->ctx, p->hook) || !grow(p, MOST_GROWTH, 0))
+		return 0;
+	to = (void *)(p->eth + 1);
+	from = to + MOST_GROWTH / 4;
+	if ((void *)(from + words) > readable(p->ctx, p->hook))
+		return 0;
+	for (int i = 0; i < words; i++)
+		to[i] = from[i];
+	return length(p->ctx, p->hook) == wanted || cut(p, wanted);
+}
+
 /*
  * The frame gets as long as this much of TCP needs, and its pointers are valid
  * again for that. Nothing is cut of a frame that would be too short for Ethernet.
@@ -33,7 +59,7 @@ static __always_inline int make_room(struct packet *p, __u32 bytes)
 
 	if (wanted < SHORTEST_FRAME)
 		wanted = SHORTEST_FRAME;
-	if (wanted != length(p->ctx, p->hook) && !cut(p, wanted))
+	if (wanted != length(p->ctx, p->hook) && !cut(p, wanted) && !grow_in_front(p, wanted))
 		return 0;
 	if (parse_ip(p) != SOUND)
 		return 0;

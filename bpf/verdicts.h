@@ -42,7 +42,7 @@
 	V(NO_ROOM, "dropped: the flow table is full, and without an entry no reply could be translated")\
 	V(SYN_LIMITED, "dropped: more SYNs in a second than the service takes from one client")          \
 	V(COOKIE_WRONG, "dropped: neither a flow nor a valid cookie, while the service answers SYNs by cookies") \
-	V(NO_TAILROOM, "dropped: the driver has no room behind the packet for the options of a SYN")    \
+	V(NO_TAILROOM, "dropped: the driver has no room beside the packet for the options of a SYN")    \
 	V(BAD_ERROR, "dropped: an ICMP error that quotes less of a packet than its ports")              \
 	V(TOO_BIG_UNTOLD, "dropped: it does not fit on the way, and too many senders were told of late")\
 	/* Answered. */                                                                                 \

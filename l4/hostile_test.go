@@ -36,6 +36,9 @@ func hostileSnapshot() lb.Snapshot {
 			switch port {
 			case 1:
 				v.Forward = lb.NAT
+				if k.proto == lb.TCP {
+					v.L4.SYNCookies, v.L4.SYNLimit = lb.SYNCookiesAlways, 1000
+				}
 			case 2:
 				by := tunnels[id%len(tunnels)]
 				v.Forward, v.L4.Tunnel = lb.Tunnel, by.encapsulation()
