@@ -50,6 +50,18 @@ static __always_inline int grow_in_front(struct packet *p, __u32 wanted)
 }
 
 /*
+ * Is the frame long enough as it is? The kernel forgets the sum beside a packet that
+ * is cut; what is behind stays as padding then. An interface that fills the checksum
+ * in would sum that up, too.
+ */
+static __always_inline int may_be_longer(struct packet *p, __u32 wanted)
+{
+	__u32 is = length(p->ctx, p->hook);
+
+	return is == wanted || (is > wanted && summed(p->ctx, p->hook) == CHECKSUM_COMPLETE && !is_gso(p->ctx, p->hook));
+}
+
+/*
  * The frame gets as long as this much of TCP needs, and its pointers are valid
  * again for that. Nothing is cut of a frame that would be too short for Ethernet.
  */
@@ -59,7 +71,7 @@ static __always_inline int make_room(struct packet *p, __u32 bytes)
 
 	if (wanted < SHORTEST_FRAME)
 		wanted = SHORTEST_FRAME;
-	if (wanted != length(p->ctx, p->hook) && !cut(p, wanted) && !grow_in_front(p, wanted))
+	if (!may_be_longer(p, wanted) && !cut(p, wanted) && !grow_in_front(p, wanted))
 		return 0;
 	if (parse_ip(p) != SOUND)
 		return 0;
