@@ -74,7 +74,7 @@ func (t *teller) adoption(f lb.ToldFlow, owner uint64) xdpAdoption {
 		},
 		Owner: owner | uint64(state)<<8 | uint64(xdpFlowKindREQUESTS),
 		Delta: f.Delta, Shift: int32(f.Shift),
-		Idle:  uint32(idle / t.tick),
+		Idle: uint32(idle / t.tick),
 	}
 	if f.Peer.IsValid() {
 		a.Peer, a.Pport = toAddress(f.Peer.Addr()), toPort(f.Peer.Port())

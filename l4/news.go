@@ -214,7 +214,7 @@ func (t *teller) flow(tuple xdpTuple6, f xdpFlow) (lb.ToldFlow, bool) {
 		VIP:     netip.AddrPortFrom(fromAddress(tuple.Dst), toPort(tuple.Dport)),
 		Service: slot.service, Backend: slot.backend, Forward: slot.forward,
 		State: lb.FlowState(stateWords[state]),
-		Left: time.Duration(int32(t.timeouts[state]-(t.now-f.LastSeen))) * t.tick,
+		Left:  time.Duration(int32(t.timeouts[state]-(t.now-f.LastSeen))) * t.tick,
 	}
 	if flow.Backend.Port() == 0 { // the one that the client asked for
 		flow.Backend = netip.AddrPortFrom(flow.Backend.Addr(), flow.VIP.Port())
