@@ -51,7 +51,7 @@ func flood(ctx context.Context, ns *netns.Handle) (sent uint64, err error) {
 		}
 		var frames [][]byte
 		for i := range 1 << 15 {
-			frames = append(frames, from(1024+i, "SYN").source(netip.AddrFrom4([4]byte{10, byte(i >> 11), byte(i >> 3), 1})).bytes())
+			frames = append(frames, from(1024+i, "SYN").source(netip.AddrFrom4([4]byte{10, byte(i >> 11), byte(i >> 3), 1})).via(backendMAC(99), portMAC).bytes())
 		}
 		tick := time.NewTicker(time.Millisecond)
 		defer tick.Stop()
