@@ -52,7 +52,7 @@ static __always_inline int put(struct packet *p, union tuple *key, struct flow *
 		flow->ifindex = fresh->ifindex;
 		__builtin_memcpy(flow->mac, fresh->mac, ETH_ALEN);
 	}
-	flow->delta = fresh->delta;
+	copy_joint(flow, fresh);
 	flow->peer = fresh->peer;
 	flow->pport = fresh->pport;
 	return found == fresh->owner || become(flow, found, fresh->owner) == found;
@@ -115,6 +115,8 @@ static __always_inline int adopt_as(struct adoption *a, __u8 six)
 		.owner = a->owner,
 		.last_seen = clock() - a->idle,
 		.delta = a->delta,
+		.joint = JOINED,
+		.shift = a->shift,
 		.peer = a->peer,
 		.pport = a->pport,
 	};

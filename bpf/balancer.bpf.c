@@ -73,7 +73,7 @@ static __always_inline __u32 known_ip(void *ctx, enum hook hook, __u8 six)
 	}
 	if (!flow)
 		return ABSENT_FLOW;
-	if (!is_live(owner) || begins_anew(flow, owner, &p))
+	if (!is_live(owner) || begins_anew(flow, owner, &p) || is_pending(flow, &p))
 		return UNKNOWN_FLOW;
 	backend = backend_of(owner);
 	if (!backend || belongs_elsewhere(&p, backend))
@@ -82,21 +82,26 @@ static __always_inline __u32 known_ip(void *ctx, enum hook hook, __u8 six)
 		return tell(&p, backend->mtu);
 	count(slot_of(owner), &p, 0);
 	touch(flow, owner, &p, backend);
+	if (flow->delta && flow->joint == JOINED)
+		to_backends_numbers(&p, flow->delta);
 	return deliver(&p, backend, KNOWN_FLOW);
 }
 
 /* The last step of what has begun. */
 static __always_inline __u32 forward_ip(void *ctx, enum hook hook, __u8 six, __u32 decision)
 {
+	enum verdict why = decided_verdict(decision);
 	struct packet p = { .ctx = ctx, .hook = hook, .six = six };
 	__u32 slot = decided_slot(decision);
 	struct backend *backend = bpf_map_lookup_elem(&backends, &slot);
 
+	if ((why == COOKIE_VALID || why == COOKIE_AGAIN) && !CALL_APART(reopen, ctx, hook, six))
+		return leave(XDP_DROP, NO_TAILROOM);
 	if (!backend || parse_ip(&p) != SOUND || parse_transport(&p) != SOUND)
 		return leave(XDP_DROP, BROKEN);
 	if (!fits(&p, backend->mtu))
 		return tell(&p, backend->mtu);
-	return deliver(&p, backend, decided_verdict(decision));
+	return deliver(&p, backend, why);
 }
 
 APART(known)
@@ -107,6 +112,17 @@ static __always_inline int balance_ip(void *ctx, enum hook hook, __u8 six)
 {
 	__u32 decision = CALL_APART(known, ctx, hook, six);
 
+	if (decision == UNJOINED_REPLY) {
+		switch (CALL_APART(join, ctx, hook, six)) {
+		case REFUSED:
+			return leave(XDP_TX, NO_SYN_ACK);
+		case UNFIT:
+			return leave(XDP_DROP, NO_TAILROOM);
+		}
+		decision = CALL_APART(known, ctx, hook, six);
+		if (decision == UNJOINED_REPLY)
+			return leave(XDP_DROP, BROKEN);
+	}
 	if (decision != UNKNOWN_FLOW && decision != ABSENT_FLOW)
 		return decision;
 	decision = begin(ctx, hook, six, decision == ABSENT_FLOW);

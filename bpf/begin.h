@@ -13,6 +13,7 @@
 
 #include "apart.h"
 #include "decision.h"
+#include "guard.h"
 #include "mtu.h"
 #include "persist.h"
 #include "quic.h"
@@ -32,28 +33,29 @@ static __always_inline enum verdict beginning(struct service *service, int lost,
 	return is_tcp(p) && !is_syn(p) ? ADOPTED : NEW_FLOW;
 }
 
-/* What admit() leaves to choose(). */
-#define NO_CHOICE 0xffff
-
 /*
  * What begins with the packet. Flow, if any, and the owner that was read there
  * have not led to a backend.
  */
 static __always_inline __u32 admit(struct packet *p, struct service *service, struct flow *flow, __u64 owner)
 {
+	enum verdict why;
 	__u32 slot = 0;
 	int lost;
 
 	if (service->flags & BY_CONNECTION_IDS && find_by_connection_id(p, service->index, &slot))
 		return to_slot(slot, BY_CONNECTION_ID);
 	lost = is_live(owner) && !begins_anew(flow, owner, p);
+	if (lost && is_pending(flow, p))
+		return to_slot(GUARDED, ADOPTED);
 	if (lost && backend_of(owner))
 		return to_slot(slot_of(owner), KNOWN_FLOW); /* another CPU was first */
 	if (lost && service->lost == DROPS)
 		return done(XDP_DROP, LOST_FLOW);
 	if (lost && service->lost == RESETS && is_tcp(p))
 		return reset(p, flow, owner);
-	return to_slot(NO_CHOICE, beginning(service, lost, p));
+	why = beginning(service, lost, p);
+	return to_slot(service->flags & DEFENDED && (why == ADOPTED || is_syn(p)) ? GUARDED : NO_CHOICE, why);
 }
 
 /* Does the policy itself need no memory? A balancer beside this one chooses alike then. */
@@ -83,10 +85,12 @@ static __always_inline __u32 choose_for(struct packet *p, struct service *servic
 		return done(XDP_PASS, NO_BACKEND);
 	if (why == DEGRADED && backend->forward == NAT)
 		return done(XDP_DROP, NO_ROOM);
+	if (why == COOKIE_VALID && !passes_both_ways(backend))
+		return done(XDP_DROP, COOKIE_WRONG); /* the service has just become another */
 	return to_slot(slot, why);
 }
 
-/* The packet's backend, if it gets one. absent: it has no entry in the flow table, as far as is known. */
+/* The packet's backend, if it gets one and is not to be guarded first. absent: it has no entry in the flow table, as far as is known. */
 static __always_inline __u32 admit_ip(void *ctx, enum hook hook, __u8 six, __u32 absent)
 {
 	struct packet p = { .ctx = ctx, .hook = hook, .six = six };
@@ -132,18 +136,21 @@ static __always_inline __u32 remember_at(struct packet *p, struct backend *backe
 	union tuple key;
 	struct flow *flow = NULL;
 	__u64 owner = TOMBSTONE;
+	int by_cookie = decided_verdict(decision) == COOKIE_VALID;
 
 	key_of_packet(p, &key);
 	if (!absent)
 		flow = lookup(p, &key);
 	if (flow)
 		owner = owner_in(flow);
-	switch (remember(p, &key, flow, &owner, backend, decided_slot(decision))) {
+	switch (remember(p, &key, flow, &owner, backend, decided_slot(decision), by_cookie)) {
 	case REMEMBERED:
-		tell_of_request(p, owner);
+		tell_of_request(p, NULL, owner);
 		return decision;
 	case TAKEN:
-		return backend_of(owner) ? to_slot(slot_of(owner), KNOWN_FLOW) : FORGOTTEN;
+		if (!backend_of(owner))
+			return FORGOTTEN;
+		return to_slot(slot_of(owner), by_cookie ? COOKIE_AGAIN : KNOWN_FLOW);
 	default:
 		return FORGOTTEN;
 	}
@@ -152,7 +159,7 @@ static __always_inline __u32 remember_at(struct packet *p, struct backend *backe
 /* Is the packet one that a flow begins with, or goes on elsewhere? */
 static __always_inline int is_kept(enum verdict why)
 {
-	return why == NEW_FLOW || why == MOVED_FLOW || why == ADOPTED || why == BY_CONNECTION_ID;
+	return why == NEW_FLOW || why == MOVED_FLOW || why == ADOPTED || why == COOKIE_VALID || why == BY_CONNECTION_ID;
 }
 
 /* Remembers what was decided, and counts. */
@@ -194,6 +201,15 @@ static __always_inline __u32 begin(void *ctx, enum hook hook, __u8 six, __u32 ab
 
 	if (is_done(decision))
 		return decision;
+	if (decided_slot(decision) == GUARDED) {
+		decision = CALL_APART1(guard, ctx, hook, six, decided_verdict(decision));
+		if (is_done(decision))
+			return decision;
+		if (decided_slot(decision) == NO_CHOICE)
+			decision = CALL_APART1(choose, ctx, hook, six, decided_verdict(decision));
+		if (is_done(decision))
+			return decision;
+	}
 	decision = CALL_APART1(keep, ctx, hook, six, absent ? decision | ABSENT : decision);
 	if (decision != FORGOTTEN)
 		return decision;

@@ -16,6 +16,10 @@ static __always_inline __u32 done(int action, enum verdict why) { return DONE | 
 /* On to the backend in a slot; the verdict is still to be counted. */
 static __always_inline __u32 to_slot(__u32 slot, enum verdict why) { return (__u32)why << 16 | slot; }
 
+/* Instead of a slot: what the next step is. No table of backends is so large. */
+#define NO_CHOICE 0xffff /* choose() */
+#define GUARDED 0xfffe   /* guard(), and then choose() */
+
 static __always_inline int is_done(__u32 decision) { return decision >> 31; }
 static __always_inline int action_of(__u32 decision) { return decision & 0xff; }
 static __always_inline __u32 decided_slot(__u32 decision) { return decision & 0xffff; }

@@ -133,6 +133,29 @@ static __always_inline __u64 requote(struct packet *p, struct packet *about, enu
 	return all;
 }
 
+/*
+ * A sequence number of the quoted packet becomes greater by so much: its sender knows
+ * it by that. Errors quote 8 bytes, and not always those with what is acknowledged.
+ * Returns what that adds to the sum of the ICMP message.
+ */
+static __always_inline __u64 renumber(struct packet *p, struct packet *about, enum end end, __u32 by)
+{
+	__be32 *at = end == SENDER ? &about->tcp->seq : &about->tcp->ack_seq, before;
+	__u16 *check = quoted_check(p, about), old;
+	__u64 sum;
+
+	if (about->proto != IPPROTO_TCP || (end == RECEIVER && !check) || (void *)(at + 1) > readable(p->ctx, p->hook))
+		return 0;
+	before = *at;
+	*at = bpf_htonl(bpf_ntohl(before) + by);
+	sum = change32(before, *at);
+	if (!check)
+		return sum;
+	old = *check;
+	*check = mend(old, sum);
+	return sum + change16(old, *check);
+}
+
 /* One end of the error itself gets another address, after changes in the message that add up to sum. */
 static __always_inline void reseal(struct packet *p, enum end end, struct address *to, __u64 sum)
 {
@@ -142,10 +165,11 @@ static __always_inline void reseal(struct packet *p, enum end end, struct addres
 	icmp->check = mend(icmp->check, p->six ? sum + pseudo : sum);
 }
 
-static __always_inline int error_to_backend(struct packet *p, struct packet *about, __u64 owner)
+static __always_inline int error_to_backend(struct packet *p, struct packet *about, struct flow *flow, __u64 owner)
 {
 	struct backend *backend = backend_of(owner);
 	struct address to;
+	__u64 sum = 0;
 	int action;
 
 	if (!backend)
@@ -156,7 +180,10 @@ static __always_inline int error_to_backend(struct packet *p, struct packet *abo
 	decrement_ttl(p);
 	if (backend->forward == NAT) {
 		to = backend->addr;
-		reseal(p, RECEIVER, &to, requote(p, about, SENDER, &to, backend->port ? backend->port : about->sport));
+		if (flow->delta && flow->joint == JOINED)
+			sum = renumber(p, about, SENDER, -flow->delta);
+		sum += requote(p, about, SENDER, &to, backend->port ? backend->port : about->sport);
+		reseal(p, RECEIVER, &to, sum);
 		action = transmit(p, backend->ifindex, backend->mac);
 	} else {
 		p->sport = about->dport; /* as the flow's own packets have it: their tunnel is this one's */
@@ -173,6 +200,7 @@ static __always_inline int error_to_client(struct packet *p, struct packet *abou
 	__be16 vport = flow->vport;
 	__u32 ifindex = flow->ifindex;
 	struct port *port = bpf_map_lookup_elem(&ports, &ifindex);
+	__u64 sum = 0;
 	int action;
 
 	if (!backend)
@@ -185,7 +213,10 @@ static __always_inline int error_to_client(struct packet *p, struct packet *abou
 	decrement_ttl(p);
 	if (is_same(source(p), backend->addr))
 		from = &vip;
-	reseal(p, SENDER, from, requote(p, about, RECEIVER, &vip, vport));
+	if (flow->delta && flow->joint == JOINED)
+		sum = renumber(p, about, RECEIVER, flow->delta);
+	sum += requote(p, about, RECEIVER, &vip, vport);
+	reseal(p, SENDER, from, sum);
 	action = transmit(p, ifindex, flow->mac);
 	return action == XDP_ABORTED ? leave(XDP_DROP, BROKEN) : leave(action, ERROR_TO_CLIENT);
 }
@@ -209,7 +240,7 @@ static __always_inline __u32 steer_ip(void *ctx, enum hook hook, __u8 six)
 			return leave(XDP_DROP, TTL_EXPIRED);
 		if (kind_of(owner) == REPLIES)
 			return error_to_client(&p, &about, flow, owner);
-		return error_to_backend(&p, &about, owner);
+		return error_to_backend(&p, &about, flow, owner);
 	}
 	if (why == TRUNCATED_IP || why == BAD_IP_HEADER)
 		return leave(XDP_DROP, why);

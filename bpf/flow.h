@@ -123,6 +123,21 @@ static __always_inline int begins_anew(struct flow *flow, __u64 owner, struct pa
 	return is_idle(flow->last_seen, state_of(owner), clock());
 }
 
+/*
+ * Is it only a cookie that can tell what the packet is? A RST ends what the flow has
+ * been so far.
+ */
+static __always_inline int is_pending(struct flow *flow, struct packet *p)
+{
+	return flow->delta && flow->joint != JOINED && !is_rst(p);
+}
+
+/* Do the replies of the backend pass here, so that two ends can be joined whose numbers differ? */
+static __always_inline int passes_both_ways(struct backend *backend)
+{
+	return backend->forward == NAT;
+}
+
 /* The backend of a live owner, if the flow may go on there. */
 static __always_inline struct backend *backend_of(__u64 owner)
 {

@@ -10,6 +10,7 @@
 #include "checksum.h"
 #include "mtu.h"
 #include "replies.h"
+#include "splice.h"
 #include "stats.h"
 #include "transmit.h"
 
@@ -56,8 +57,11 @@ static __always_inline int forward_nat(struct packet *p, struct backend *backend
 	return transmit(p, backend->ifindex, backend->mac);
 }
 
+/* What answer() leaves to join(): no action's number. */
+#define UNJOINED_REPLY (DONE | 1 << 8)
+
 /* The way of a reply. */
-static __always_inline int answer(struct packet *p, struct flow *flow, __u64 owner)
+static __always_inline __u32 answer(struct packet *p, struct flow *flow, __u64 owner)
 {
 	struct address vip = flow->vip;
 	__be16 vport = flow->vport;
@@ -67,13 +71,18 @@ static __always_inline int answer(struct packet *p, struct flow *flow, __u64 own
 
 	if (!backend_of(owner))
 		return leave(XDP_DROP, STALE_REPLY);
+	if (flow->delta && is_unjoined(flow, p))
+		return UNJOINED_REPLY;
 	port = bpf_map_lookup_elem(&ports, &ifindex);
 	if (!port)
 		return leave(XDP_DROP, BROKEN);
 	if (!fits(p, port->mtu))
 		return tell(p, port->mtu);
 	count_reply(slot_of(owner), p);
-	note_reply(flow, owner, p);
+	if (!flow->delta || !is_question(flow, owner, p))
+		note_reply(flow, owner, p);
+	if (flow->delta)
+		to_clients_numbers(p, flow->delta, flow->shift);
 	decrement_ttl(p);
 	translate(p, SENDER, &vip, vport);
 	action = transmit(p, ifindex, flow->mac);

@@ -19,6 +19,10 @@
 #define PORTS 64 /* of which one element of port_classes tells */
 #define ELEMENTS (65536 / PORTS)
 #define LOCALITIES 32768
+#define SENDERS 65536
+
+/* A second in jiffies. Go sets it. */
+volatile const __u32 hz = 250;
 
 /* How many jiffies lblc and lblcr remember what is not used: a day. Go sets it. */
 volatile const __u64 locality_expiration = 24 * 3600 * 250;
@@ -239,6 +243,22 @@ struct {
 	__type(key, struct clients);
 	__type(value, struct template);
 } templates SEC(".maps");
+
+/* By struct service's index. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SERVICES);
+	__type(key, __u32);
+	__type(value, struct defence);
+} defences SEC(".maps");
+
+/* Of services with a limit: see may_begin() for the value. Who has sent no SYN for longest is forgotten. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, SENDERS);
+	__type(key, struct clients);
+	__type(value, __u64);
+} senders SEC(".maps");
 
 /* The program reads none of these; they live as long as it does. */
 struct {

@@ -31,8 +31,17 @@ static __always_inline int is_told(enum flow_state state)
 	return s && s->told & 1U << (state & 31);
 }
 
-/* After a request: its flow has that owner now. */
-static __always_inline void tell_of_request(struct packet *p, __u64 owner)
+/* How its two ends differ is part of what a JOINED flow is. */
+static __always_inline void tell_joint(struct news *told, struct flow *flow)
+{
+	if (flow && flow->delta && flow->joint == JOINED) {
+		told->delta = flow->delta;
+		told->shift = flow->shift;
+	}
+}
+
+/* After a request: its flow has that owner now. flow may be NULL if it has just begun. */
+static __always_inline void tell_of_request(struct packet *p, struct flow *flow, __u64 owner)
 {
 	if (!is_live(owner) || !is_told(state_of(owner)))
 		return;
@@ -47,6 +56,7 @@ static __always_inline void tell_of_request(struct packet *p, __u64 owner)
 		.owner = owner,
 	};
 
+	tell_joint(&told, flow);
 	report(&told);
 }
 
@@ -66,6 +76,7 @@ static __always_inline void tell_of_reply(struct packet *p, struct flow *replies
 		.owner = owner,
 	};
 
+	tell_joint(&told, replies);
 	report(&told);
 }
 

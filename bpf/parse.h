@@ -266,4 +266,16 @@ static __always_inline enum verdict parse_transport(struct packet *p)
 	return SOUND;
 }
 
+/* Is there a TCP header? There is where it is asked, but the verifier does not see that. */
+static __always_inline int can_be_read(struct packet *p)
+{
+	return p->proto == IPPROTO_TCP && (void *)(p->tcp + 1) <= readable(p->ctx, p->hook);
+}
+
+/* All steps again, of a packet that was found to be TCP. */
+static __always_inline enum verdict parse_tcp(struct packet *p)
+{
+	return parse_ip(p) == SOUND && parse_transport(p) == SOUND && can_be_read(p) ? SOUND : BROKEN;
+}
+
 #endif

@@ -108,12 +108,28 @@ static __always_inline void lead_back(struct flow *replies, struct packet *p)
 	__builtin_memcpy(replies->mac, p->eth->h_source, ETH_ALEN);
 }
 
-/* Makes the entry for replies right after a request. False if the table has no room. */
-static __always_inline int expect_replies(struct packet *p, struct backend *backend, __u64 requests)
+/* Both entries of a flow say the same of how its ends differ. */
+static __always_inline void copy_joint(struct flow *to, struct flow *from)
+{
+	if (to->delta == from->delta && (!to->delta || (to->joint == from->joint && to->shift == from->shift)))
+		return;
+	to->joint = from->joint;
+	to->shift = from->shift;
+	to->delta = from->delta;
+}
+
+/*
+ * Makes the entry for replies right after a request whose own entry is requests,
+ * with that owner. False if the table has no room.
+ */
+static __always_inline int expect_replies(struct packet *p, struct backend *backend, struct flow *requests, __u64 owner)
 {
 	struct flow wanted = {
-		.owner = requests | REPLIES,
+		.owner = owner | REPLIES,
 		.last_seen = clock(),
+		.delta = requests->delta,
+		.joint = requests->joint,
+		.shift = requests->shift,
 	};
 	union tuple key;
 	struct flow *flow;
@@ -135,6 +151,7 @@ static __always_inline int expect_replies(struct packet *p, struct backend *back
 	flow->last_seen = wanted.last_seen;
 	if (!leads_back(flow, p))
 		lead_back(flow, p);
+	copy_joint(flow, requests);
 	return found == wanted.owner || become(flow, found, wanted.owner) == found || found != BURIED;
 }
 

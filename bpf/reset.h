@@ -10,10 +10,9 @@
 #ifndef LBCTL_RESET_H
 #define LBCTL_RESET_H
 
-#include "checksum.h"
+#include "compose.h"
 #include "decision.h"
 #include "mtu.h"
-#include "resize.h"
 #include "flow.h"
 
 /* The packet becomes a RST of the same end, at the same place. Data that it bears is allowed (RFC 9293, 3.5.3). */
@@ -34,26 +33,6 @@ static __always_inline __u32 sequence_length(struct packet *p)
 	return p->bytes - headers + p->tcp->syn + p->tcp->fin;
 }
 
-/* Lengths and hop count of a packet that is a TCP header and no more. */
-static __always_inline void cut_to_header(struct packet *p)
-{
-	if (p->six) {
-		p->ip6->payload_len = bpf_htons(sizeof(*p->tcp));
-		p->ip6->hop_limit = 64;
-		return;
-	}
-	p->ip->tot_len = bpf_htons(sizeof(*p->ip) + sizeof(*p->tcp));
-	p->ip->ttl = 64;
-	p->ip->check = 0;
-	p->ip->check = mend(0xffff, sum_of(p->ip, sizeof(*p->ip)));
-}
-
-/* What stands in the two headers adds up to this. */
-static __always_inline __u64 sum_of_headers(struct packet *p)
-{
-	return sum_of(p->tcp, sizeof(*p->tcp)) + (p->six ? sum_of(p->ip6, sizeof(*p->ip6)) : sum_of(p->ip, sizeof(*p->ip)));
-}
-
 /*
  * The answer to the packet, back where it came from. What stood behind the header
  * stays as padding, but not of many segments in one (GSO): an answer to each would
@@ -61,50 +40,20 @@ static __always_inline __u64 sum_of_headers(struct packet *p)
  */
 static __always_inline int answer_reset(struct packet *p)
 {
-	struct address src = source(p), dst = destination(p);
-	__u32 sequence = p->tcp->ack ? p->tcp->ack_seq : 0;
-	__u32 acknowledged = bpf_htonl(bpf_ntohl(p->tcp->seq) + sequence_length(p));
-	__u8 mac[ETH_ALEN];
-	__u64 sum, before;
+	__be32 sequence = p->tcp->ack ? p->tcp->ack_seq : 0;
+	__be32 acknowledged = bpf_htonl(bpf_ntohl(p->tcp->seq) + sequence_length(p));
+	__u64 before;
 
-	if (is_gso(p->ctx, p->hook)) {
-		if (!cut(p, sizeof(*p->eth) + (p->six ? sizeof(*p->ip6) : sizeof(*p->ip)) + sizeof(*p->tcp)) ||
-		    parse_ip(p) != SOUND)
-			return XDP_DROP;
-		p->tcp = p->six ? (void *)(p->ip6 + 1) : (void *)(p->ip + 1);
-		if ((void *)(p->tcp + 1) > readable(p->ctx, p->hook))
-			return XDP_DROP;
-	}
-	before = sum_of_headers(p);
-
-	__builtin_memcpy(mac, p->eth->h_source, ETH_ALEN);
-	__builtin_memcpy(p->eth->h_source, p->eth->h_dest, ETH_ALEN);
-	__builtin_memcpy(p->eth->h_dest, mac, ETH_ALEN);
-	if (p->six) {
-		*(struct address *)&p->ip6->saddr = dst;
-		*(struct address *)&p->ip6->daddr = src;
-	} else {
-		p->ip->saddr = dst.word[3];
-		p->ip->daddr = src.word[3];
-	}
-	cut_to_header(p);
-	p->tcp->source = p->dport;
-	p->tcp->dest = p->sport;
+	if (is_gso(p->ctx, p->hook) && !make_room(p, sizeof(*p->tcp)))
+		return XDP_DROP;
+	before = sum_of_headers(p, sizeof(*p->tcp));
+	turn_around(p);
+	set_length(p, sizeof(*p->tcp));
 	p->tcp->seq = sequence;
 	p->tcp->ack_seq = acknowledged;
-	((__u8 *)p->tcp)[12] = sizeof(*p->tcp) / 4 << 4;
-	((__u8 *)p->tcp)[13] = TCP_RST | TCP_ACK;
 	p->tcp->window = 0;
-	p->tcp->urg_ptr = 0;
-	p->tcp->check = 0;
-	sum = p->six ? sum_of(&p->ip6->saddr, 32) : sum_of(&p->ip->saddr, 8);
-	sum += bpf_htons(IPPROTO_TCP) + bpf_htons(sizeof(*p->tcp));
-	if (summed(p->ctx, p->hook) == CHECKSUM_PARTIAL) { /* whoever sends it sums up the rest */
-		p->tcp->check = ~mend(0xffff, sum);
-		return XDP_TX;
-	}
-	p->tcp->check = mend(0xffff, sum + sum_of(p->tcp, sizeof(*p->tcp)));
-	amend_bare(p, sum_of_headers(p) + (__u32)~narrow(before));
+	set_flags(p, sizeof(*p->tcp), TCP_RST | TCP_ACK);
+	close_segment(p, sizeof(*p->tcp), sizeof(*p->tcp), before);
 	return XDP_TX;
 }
 

@@ -36,7 +36,7 @@ static __always_inline int grow(struct packet *p, __u32 by, __u64 tunnel)
 	return 1;
 }
 
-/* Cuts the frame to so many bytes, which is no more than it has. Pointers into it are invalid afterwards. */
+/* Cuts the frame to so many bytes, or adds zeros behind it. Pointers into it are invalid afterwards. */
 static __always_inline int cut(struct packet *p, __u32 bytes)
 {
 	if (p->hook != TCX)

@@ -8,6 +8,7 @@
 #include "apart.h"
 #include "news.h"
 #include "replies.h"
+#include "splice.h"
 
 /* A packet that tells more of its flow than that it lives: another state, or where replies are to go. */
 static __always_inline __u32 note_ip(void *ctx, enum hook hook, __u8 six)
@@ -17,6 +18,7 @@ static __always_inline __u32 note_ip(void *ctx, enum hook hook, __u8 six)
 	struct flow *flow;
 	struct backend *backend;
 	enum sight sight;
+	enum flow_state was;
 	__u64 owner;
 
 	if (parse_ip(&p) != SOUND || parse_transport(&p) != SOUND)
@@ -30,10 +32,13 @@ static __always_inline __u32 note_ip(void *ctx, enum hook hook, __u8 six)
 		return 0;
 	sight = sight_of(backend);
 	if (next_state(sight, flags_of(&p), state_of(owner)) != state_of(owner)) {
+		was = state_of(owner);
 		owner = advance(flow, owner, sight, flags_of(&p));
-		tell_of_request(&p, owner);
+		if (was == OPENING && state_of(owner) == ESTABLISHED && !flow->delta)
+			finish_at(backend); /* a cookie's was finished when it was shown */
+		tell_of_request(&p, flow, owner);
 	}
-	return expect_replies(&p, backend, owner);
+	return expect_replies(&p, backend, flow, owner);
 }
 
 APART(note)
@@ -60,20 +65,34 @@ enum memory {
 };
 
 /* A flow's own entry changes its owner: one that is over, or whose backend is. */
-static __always_inline enum memory take_over(struct flow *flow, __u64 *owner, __u64 to)
+static __always_inline enum memory take_over(struct flow *flow, __u64 *owner, struct flow *fresh)
 {
 	__u64 found;
 
-	flow->last_seen = clock(); /* first: the sweeper must not find the new owner idle */
-	found = become(flow, *owner, to);
+	flow->last_seen = fresh->last_seen; /* first: the sweeper must not find the new owner idle */
+	copy_joint(flow, fresh);
+	found = become(flow, *owner, fresh->owner);
 	if (found == *owner) {
-		if (flow->delta)
-			flow->delta = 0;
-		*owner = to;
+		*owner = fresh->owner;
 		return REMEMBERED;
 	}
 	*owner = found;
 	return is_live(found) ? TAKEN : FORGOT;
+}
+
+/* A flow begins with an ACK that has a valid cookie as with the SYN that it stands for. */
+static __always_inline void begin_with_cookie(struct packet *p, struct flow *fresh)
+{
+	__u32 data;
+
+	if (!can_be_read(p))
+		return;
+	data = CALL_APART1(decode, p->ctx, p->hook, p->six, bpf_ntohl(p->tcp->seq) - 1);
+
+	fresh->owner = in_state(fresh->owner, OPENING);
+	fresh->delta = bpf_ntohl(p->tcp->ack_seq) - 1;
+	fresh->joint = AWAITED;
+	fresh->shift = terms_of(data) >= WITH_SCALE ? OUR_SCALE : 0;
 }
 
 /*
@@ -81,19 +100,21 @@ static __always_inline enum memory take_over(struct flow *flow, __u64 *owner, __
  * NULL and *owner is the word read there; *owner is what is there in the end.
  */
 static __always_inline enum memory remember(struct packet *p, union tuple *key, struct flow *flow, __u64 *owner,
-					    struct backend *backend, __u32 slot)
+					    struct backend *backend, __u32 slot, int by_cookie)
 {
 	struct flow fresh = {
 		.owner = owner_of(backend, slot, first_state(p, backend), REQUESTS),
 		.last_seen = clock(),
 	};
 
-	if (!expect_replies(p, backend, fresh.owner))
+	if (by_cookie)
+		begin_with_cookie(p, &fresh);
+	if (!expect_replies(p, backend, &fresh, fresh.owner))
 		return FORGOT;
 	if (flow) {
 		if (is_live(*owner) && id_of(*owner) != backend->id)
 			forget_replies(p, *owner);
-		return take_over(flow, owner, fresh.owner);
+		return take_over(flow, owner, &fresh);
 	}
 	if (insert(p, key, &fresh)) {
 		*owner = fresh.owner;

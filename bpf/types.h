@@ -81,6 +81,7 @@ enum service_flag : __u8 {
 	BY_CONNECTION_IDS = 4, /* of QUIC: see quic.h */
 	HASHES_PORTS = 8,      /* sh-port, mh-port */
 	FALLS_BACK = 16,       /* sh-fallback, mh-fallback */
+	DEFENDED = 64,         /* it has a struct defence: see guard.h */
 };
 
 /*
@@ -239,6 +240,13 @@ enum flow_kind : __u8 {
 	STICKY,   /* no flow, but a template: see persist.h */
 };
 
+/* How far two ends have been joined whose sequence numbers differ: see splice.h. */
+enum joint : __u8 {
+	OFFERED, /* the client may come back with a cookie, and begins anew then */
+	AWAITED, /* it has; the backend has not answered its SYN yet */
+	JOINED,
+};
+
 /*
  * What is remembered of a connection, or of datagrams between the same two ends.
  * Under NAT there is a second entry for the replies. Each bears what is newest of
@@ -250,7 +258,11 @@ enum flow_kind : __u8 {
 struct flow {
 	__u64 owner;     /* backend ID:32 | slot:16 | enum flow_state:8 | enum flow_kind:8 */
 	__u32 last_seen; /* jiffies, their low 32 bits */
-	__u32 delta;     /* what is added to the backend's sequence numbers towards the client */
+	/*
+	 * What is added to the backend's sequence numbers towards the client; 0: the ends
+	 * agree, and joint and shift say nothing. While it is not JOINED, the cookie.
+	 */
+	__u32 delta;
 	struct address vip;  /* of REPLIES: what the source becomes */
 	struct address peer; /* of a flow whose client's address is replaced, too: the other end */
 	__be16 vport;
@@ -258,7 +270,8 @@ struct flow {
 	/* Of REPLIES: where the client's packets came from last. Replies go back that way. */
 	__u32 ifindex;
 	__u8 mac[6];
-	__u8 zero[2];
+	enum joint joint;
+	__s8 shift; /* to the left, of the backend's windows towards the client; of AWAITED, the client's scale */
 };
 
 /*
@@ -291,6 +304,24 @@ struct template {
 	__u32 zero;
 };
 
+/* When SYNs are answered by cookies. */
+enum cookies : __u32 {
+	NEVER,
+	AUTO,
+	ALWAYS,
+};
+
+/* How a service is defended against SYNs, by struct service's index. */
+struct defence {
+	enum cookies cookies;
+	__u32 limit; /* SYNs per second and client; 0: unlimited */
+	__u32 flood; /* of AUTO: more SYNs in a second that nothing came of */
+	/* The program's, see is_flooded(). Go sets them to 0 with a change of the above. */
+	__u32 second;     /* jiffies: when the second being counted began */
+	__s32 unfinished; /* SYNs in it, less connections that were established */
+	__u32 until;      /* jiffies: the flood is not over before; 0: there was none of late */
+};
+
 /* What may be changed while the program runs. */
 struct setting {
 	__u32 timeouts[FLOW_STATES]; /* jiffies without a packet after which a flow is over */
@@ -302,6 +333,8 @@ struct setting {
 struct news {
 	struct tuple6 tuple;
 	__u64 owner;
+	__u32 delta;
+	__s32 shift;
 };
 
 /* A flow of a balancer beside this one. What is 0 or absent there is 0 here. */
@@ -309,13 +342,15 @@ struct adoption {
 	struct tuple6 tuple;
 	__u64 owner; /* of REQUESTS; by this balancer's IDs and slots */
 	struct address peer;
-	__u32 delta;
+	__u32 delta; /* of what is JOINED */
+	__s32 shift;
 	__u32 idle; /* jiffies since its last packet */
 	/* Under NAT: where replies go, until a request shows it. */
 	__u32 ifindex; /* 0: not known */
 	__u8 mac[6];
 	__be16 pport;
 	__u32 adopted; /* out: 0 if it has no backend here or there is no room */
+	__u32 zero;
 };
 
 /* What a sweep found, of each table. */

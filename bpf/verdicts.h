@@ -40,14 +40,21 @@
 	V(NAT_CLASH, "dropped: by another address or service the client's port is connected to this very server")  \
 	V(LOST_FLOW, "dropped: the flow's backend is gone or down, and the service keeps it to that")       \
 	V(NO_ROOM, "dropped: the flow table is full, and without an entry no reply could be translated")\
+	V(SYN_LIMITED, "dropped: more SYNs in a second than the service takes from one client")          \
+	V(COOKIE_WRONG, "dropped: neither a flow nor a valid cookie, while the service answers SYNs by cookies") \
+	V(NO_TAILROOM, "dropped: the driver has no room beside the packet for the options of a SYN")    \
 	V(BAD_ERROR, "dropped: an ICMP error that quotes less of a packet than its ports")              \
 	V(TOO_BIG_UNTOLD, "dropped: it does not fit on the way, and too many senders were told of late")\
 	/* Answered. */                                                                                 \
 	V(TOO_BIG, "answered: it does not fit on the way, and the sender is told what does")            \
 	V(TOO_BIG_NO_DF, "answered: the same of IPv4 without DF; the balancer does not fragment")       \
+	V(COOKIE_SENT, "answered: a SYN, by a SYN-ACK with a cookie as its number; nothing is remembered") \
+	V(NO_SYN_ACK, "answered: with a RST, what a backend that has got a client's SYN answers instead") \
 	/* Forwarded. */                                                                                \
 	V(KNOWN_FLOW, "forwarded: to the backend that the flow already has")                            \
 	V(NEW_FLOW, "forwarded: to the backend chosen for a new flow")                                  \
+	V(COOKIE_VALID, "forwarded: an ACK with a valid cookie, as a SYN to the backend chosen for it")   \
+	V(COOKIE_AGAIN, "forwarded: as that SYN once more, which the backend has not answered yet")     \
 	V(MOVED_FLOW, "forwarded: to another backend, the flow's own is gone or down")                  \
 	V(ONE_PACKET, "forwarded: to the backend chosen for this datagram alone")                       \
 	V(RESET_BACKEND, "forwarded: turned into a RST for a backend that is to let go of the flow")    \

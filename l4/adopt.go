@@ -73,8 +73,8 @@ func (t *teller) adoption(f lb.ToldFlow, owner uint64) xdpAdoption {
 			Sport: toPort(f.Client.Port()), Dport: v.Port, Proto: v.Proto,
 		},
 		Owner: owner | uint64(state)<<8 | uint64(xdpFlowKindREQUESTS),
-		Delta: f.Delta,
-		Idle:  uint32(idle / t.tick),
+		Delta: f.Delta, Shift: int32(f.Shift),
+		Idle: uint32(idle / t.tick),
 	}
 	if f.Peer.IsValid() {
 		a.Peer, a.Pport = toAddress(f.Peer.Addr()), toPort(f.Peer.Port())

@@ -136,6 +136,9 @@ func (p *Plane) insertMembers(w *wanted) (*service, error) {
 	if err := p.setPersistence(v, w); err != nil {
 		return nil, fmt.Errorf("write persistence: %w", err)
 	}
+	if err := p.setDefence(v, w); err != nil {
+		return nil, fmt.Errorf("write defence: %w", err)
+	}
 	for _, b := range w.Backends {
 		if err := p.insertMember(v, b, w); err != nil {
 			return nil, fmt.Errorf("write backend %q: %w", b.Name, err)
@@ -152,6 +155,9 @@ func (p *Plane) clearService(v *service) error {
 	}
 	if err := p.objects.Persistences.Put(index, xdpPersistence{}); err != nil {
 		return fmt.Errorf("clear persistence: %w", err)
+	}
+	if err := p.objects.Defences.Put(index, xdpDefence{}); err != nil {
+		return fmt.Errorf("clear defence: %w", err)
 	}
 	if err := p.objects.Retired.Put(index, xdpRetirement{}); err != nil {
 		return fmt.Errorf("clear counters: %w", err)

@@ -47,6 +47,12 @@ var hostileServices = []struct {
 		v.L4.OnePacket = v.VIP.Proto == lb.UDP
 	}},
 	{lb.LeastConn, func(v *lb.Service) { v.Forward = lb.NAT }}, // before the same servers as the second
+	{lb.RoundRobin, func(v *lb.Service) {
+		v.Forward = lb.NAT
+		if v.VIP.Proto == lb.TCP {
+			v.L4.SYNCookies, v.L4.SYNLimit = lb.SYNCookiesAlways, 1000
+		}
+	}},
 }
 
 // natHostile is the port of the servers under nat: of two services.

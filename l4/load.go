@@ -104,6 +104,13 @@ func prepare(o Options) (*ebpf.CollectionSpec, error) {
 	if err := spec.Variables[xdpVarLocalityExpiration].Set(uint64(day)); err != nil {
 		return nil, fmt.Errorf("set expiration of localities: %w", err)
 	}
+	second, err := jiffies(time.Second)
+	if err != nil {
+		return nil, err
+	}
+	if err := spec.Variables[xdpVarHz].Set(second); err != nil {
+		return nil, fmt.Errorf("set length of a second: %w", err)
+	}
 	return spec, nil
 }
 
@@ -159,6 +166,7 @@ func layout() uint64 {
 		xdpPersistence{},
 		xdpClients{},
 		xdpTemplate{},
+		xdpDefence{},
 		xdpNews{},
 		xdpCounters{},
 		xdpPort{},

@@ -69,7 +69,9 @@ func (p *Plane) News(visit func(lb.ToldFlow)) (lost uint64, err error) {
 		if _, err := binary.Decode(record.RawSample, binary.NativeEndian, &news); err != nil {
 			return 0, fmt.Errorf("read news: %w", err)
 		}
-		if f, ok := teller.flow(news.Tuple, xdpFlow{Owner: news.Owner, LastSeen: teller.now}); ok {
+		if f, ok := teller.flow(news.Tuple, xdpFlow{
+			Owner: news.Owner, LastSeen: teller.now, Delta: news.Delta, Joint: xdpJointJOINED, Shift: int8(news.Shift),
+		}); ok {
 			visit(f)
 		}
 	}
@@ -211,11 +213,14 @@ func (t *teller) flow(tuple xdpTuple6, f xdpFlow) (lb.ToldFlow, bool) {
 		Client:  netip.AddrPortFrom(fromAddress(tuple.Src), toPort(tuple.Sport)),
 		VIP:     netip.AddrPortFrom(fromAddress(tuple.Dst), toPort(tuple.Dport)),
 		Service: slot.service, Backend: slot.backend, Forward: slot.forward,
-		State: lb.FlowState(stateWords[state]), Delta: f.Delta,
-		Left: time.Duration(int32(t.timeouts[state]-(t.now-f.LastSeen))) * t.tick,
+		State: lb.FlowState(stateWords[state]),
+		Left:  time.Duration(int32(t.timeouts[state]-(t.now-f.LastSeen))) * t.tick,
 	}
 	if flow.Backend.Port() == 0 { // the one that the client asked for
 		flow.Backend = netip.AddrPortFrom(flow.Backend.Addr(), flow.VIP.Port())
+	}
+	if f.Delta != 0 && f.Joint == xdpJointJOINED { // before, it is no more than a client's that may ask again
+		flow.Delta, flow.Shift = f.Delta, f.Shift
 	}
 	if f.Pport != 0 {
 		flow.Peer = netip.AddrPortFrom(fromAddress(f.Peer), toPort(f.Pport))

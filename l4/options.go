@@ -32,8 +32,6 @@ func validateOptions(v lb.Service) error {
 		return errors.New("one_packet under nat: nothing is remembered, so no reply could be translated")
 	case o.TOA:
 		return errors.New("toa: it goes with forward fullnat, which this plane does not have yet")
-	case o.SYNCookies != lb.SYNCookiesNever || o.SYNLimit != 0:
-		return errors.New("syn_cookies, syn_limit: this plane does not defend services yet")
 	case o.Persist.Timeout < 0 || o.Persist.Timeout > maxTimeout:
 		return fmt.Errorf("persistence timeout %s: want at most %s", o.Persist.Timeout, maxTimeout)
 	case o.Persist.Timeout > 0 && o.Persist.Timeout < time.Second:
@@ -43,7 +41,7 @@ func validateOptions(v lb.Service) error {
 	case o.Persist.Bits6 > 128:
 		return fmt.Errorf("persistence by %d bits of an IPv6 address: want 1 to 128", o.Persist.Bits6)
 	}
-	return nil
+	return validateDefence(v)
 }
 
 // optionsOf is what the options say in struct service.
@@ -60,6 +58,9 @@ func optionsOf(v lb.Service) xdpService {
 	}
 	if v.L4.Fallback {
 		out.Flags |= xdpServiceFlagFALLS_BACK
+	}
+	if v.L4.SYNCookies != lb.SYNCookiesNever || v.L4.SYNLimit != 0 {
+		out.Flags |= xdpServiceFlagDEFENDED
 	}
 	return out
 }

@@ -62,6 +62,16 @@ type rehearsalCounters struct {
 	BytesOut    uint64
 }
 
+type rehearsalDefence struct {
+	_          structs.HostLayout
+	Cookies    uint32
+	Limit      uint32
+	Flood      uint32
+	Second     uint32
+	Unfinished int32
+	Until      uint32
+}
+
 type rehearsalDestination struct {
 	_       structs.HostLayout
 	Addr    rehearsalAddress
@@ -79,7 +89,8 @@ type rehearsalFlow struct {
 	Pport    uint16
 	Ifindex  uint32
 	Mac      [6]uint8
-	Zero     [2]uint8
+	Joint    uint8
+	Shift    int8
 }
 
 type rehearsalFlowKind uint8
@@ -265,6 +276,7 @@ const (
 	rehearsalMapBackendNames       = "backend_names"
 	rehearsalMapBackends           = "backends"
 	rehearsalMapCursors            = "cursors"
+	rehearsalMapDefences           = "defences"
 	rehearsalMapEmptyTable         = "empty_table"
 	rehearsalMapFilter             = "filter"
 	rehearsalMapFlows              = "flows"
@@ -279,6 +291,7 @@ const (
 	rehearsalMapPorts              = "ports"
 	rehearsalMapPrefixes           = "prefixes"
 	rehearsalMapRetired            = "retired"
+	rehearsalMapSenders            = "senders"
 	rehearsalMapServers            = "servers"
 	rehearsalMapServiceNames       = "service_names"
 	rehearsalMapServices           = "services"
@@ -292,6 +305,7 @@ const (
 	rehearsalMapVerdicts           = "verdicts"
 	rehearsalProgRehearse          = "rehearse"
 	rehearsalVarFlowKinds          = "flow_kinds"
+	rehearsalVarHz                 = "hz"
 	rehearsalVarLocalityExpiration = "locality_expiration"
 	rehearsalVarNextStates         = "next_states"
 	rehearsalVarVerdictWords       = "verdict_words"
@@ -351,6 +365,7 @@ type rehearsalMapSpecs struct {
 	BackendNames *ebpf.MapSpec `ebpf:"backend_names"`
 	Backends     *ebpf.MapSpec `ebpf:"backends"`
 	Cursors      *ebpf.MapSpec `ebpf:"cursors"`
+	Defences     *ebpf.MapSpec `ebpf:"defences"`
 	EmptyTable   *ebpf.MapSpec `ebpf:"empty_table"`
 	Filter       *ebpf.MapSpec `ebpf:"filter"`
 	Flows        *ebpf.MapSpec `ebpf:"flows"`
@@ -365,6 +380,7 @@ type rehearsalMapSpecs struct {
 	Ports        *ebpf.MapSpec `ebpf:"ports"`
 	Prefixes     *ebpf.MapSpec `ebpf:"prefixes"`
 	Retired      *ebpf.MapSpec `ebpf:"retired"`
+	Senders      *ebpf.MapSpec `ebpf:"senders"`
 	Servers      *ebpf.MapSpec `ebpf:"servers"`
 	ServiceNames *ebpf.MapSpec `ebpf:"service_names"`
 	Services     *ebpf.MapSpec `ebpf:"services"`
@@ -383,6 +399,7 @@ type rehearsalMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type rehearsalVariableSpecs struct {
 	FlowKinds          *ebpf.VariableSpec `ebpf:"flow_kinds"`
+	Hz                 *ebpf.VariableSpec `ebpf:"hz"`
 	LocalityExpiration *ebpf.VariableSpec `ebpf:"locality_expiration"`
 	NextStates         *ebpf.VariableSpec `ebpf:"next_states"`
 	VerdictWords       *ebpf.VariableSpec `ebpf:"verdict_words"`
@@ -413,6 +430,7 @@ type rehearsalMaps struct {
 	BackendNames *ebpf.Map `ebpf:"backend_names"`
 	Backends     *ebpf.Map `ebpf:"backends"`
 	Cursors      *ebpf.Map `ebpf:"cursors"`
+	Defences     *ebpf.Map `ebpf:"defences"`
 	EmptyTable   *ebpf.Map `ebpf:"empty_table"`
 	Filter       *ebpf.Map `ebpf:"filter"`
 	Flows        *ebpf.Map `ebpf:"flows"`
@@ -427,6 +445,7 @@ type rehearsalMaps struct {
 	Ports        *ebpf.Map `ebpf:"ports"`
 	Prefixes     *ebpf.Map `ebpf:"prefixes"`
 	Retired      *ebpf.Map `ebpf:"retired"`
+	Senders      *ebpf.Map `ebpf:"senders"`
 	Servers      *ebpf.Map `ebpf:"servers"`
 	ServiceNames *ebpf.Map `ebpf:"service_names"`
 	Services     *ebpf.Map `ebpf:"services"`
@@ -447,6 +466,7 @@ func (m *rehearsalMaps) Close() error {
 		m.BackendNames,
 		m.Backends,
 		m.Cursors,
+		m.Defences,
 		m.EmptyTable,
 		m.Filter,
 		m.Flows,
@@ -461,6 +481,7 @@ func (m *rehearsalMaps) Close() error {
 		m.Ports,
 		m.Prefixes,
 		m.Retired,
+		m.Senders,
 		m.Servers,
 		m.ServiceNames,
 		m.Services,
@@ -480,6 +501,7 @@ func (m *rehearsalMaps) Close() error {
 // It can be passed to loadRehearsalObjects or ebpf.CollectionSpec.LoadAndAssign.
 type rehearsalVariables struct {
 	FlowKinds          *ebpf.Variable `ebpf:"flow_kinds"`
+	Hz                 *ebpf.Variable `ebpf:"hz"`
 	LocalityExpiration *ebpf.Variable `ebpf:"locality_expiration"`
 	NextStates         *ebpf.Variable `ebpf:"next_states"`
 	VerdictWords       *ebpf.Variable `ebpf:"verdict_words"`

@@ -30,11 +30,13 @@ type xdpAdoption struct {
 	Owner   uint64
 	Peer    xdpAddress
 	Delta   uint32
+	Shift   int32
 	Idle    uint32
 	Ifindex uint32
 	Mac     [6]uint8
 	Pport   uint16
 	Adopted uint32
+	Zero    uint32
 }
 
 type xdpBackend struct {
@@ -82,6 +84,14 @@ type xdpClients struct {
 	Service uint32
 }
 
+type xdpCookies uint32
+
+const (
+	xdpCookiesNEVER  xdpCookies = 0
+	xdpCookiesAUTO   xdpCookies = 1
+	xdpCookiesALWAYS xdpCookies = 2
+)
+
 type xdpCounters struct {
 	_           structs.HostLayout
 	Connections uint64
@@ -89,6 +99,16 @@ type xdpCounters struct {
 	Bytes       uint64
 	PacketsOut  uint64
 	BytesOut    uint64
+}
+
+type xdpDefence struct {
+	_          structs.HostLayout
+	Cookies    xdpCookies
+	Limit      uint32
+	Flood      uint32
+	Second     uint32
+	Unfinished int32
+	Until      uint32
 }
 
 type xdpDestination struct {
@@ -108,7 +128,8 @@ type xdpFlow struct {
 	Pport    uint16
 	Ifindex  uint32
 	Mac      [6]uint8
-	Zero     [2]uint8
+	Joint    xdpJoint
+	Shift    int8
 }
 
 type xdpFlowKind uint8
@@ -138,6 +159,14 @@ const (
 	xdpForwardDIRECT xdpForward = 0
 	xdpForwardNAT    xdpForward = 1
 	xdpForwardTUNNEL xdpForward = 2
+)
+
+type xdpJoint uint8
+
+const (
+	xdpJointOFFERED xdpJoint = 0
+	xdpJointAWAITED xdpJoint = 1
+	xdpJointJOINED  xdpJoint = 2
 )
 
 type xdpLine struct {
@@ -181,6 +210,8 @@ type xdpNews struct {
 	_     structs.HostLayout
 	Tuple xdpTuple6
 	Owner uint64
+	Delta uint32
+	Shift int32
 }
 
 type xdpPersistence struct {
@@ -268,6 +299,7 @@ const (
 	xdpServiceFlagBY_CONNECTION_IDS xdpServiceFlag = 4
 	xdpServiceFlagHASHES_PORTS      xdpServiceFlag = 8
 	xdpServiceFlagFALLS_BACK        xdpServiceFlag = 16
+	xdpServiceFlagDEFENDED          xdpServiceFlag = 64
 )
 
 type xdpSetting struct {
@@ -344,6 +376,7 @@ const (
 	xdpMapBackendNames       = "backend_names"
 	xdpMapBackends           = "backends"
 	xdpMapCursors            = "cursors"
+	xdpMapDefences           = "defences"
 	xdpMapEmptyTable         = "empty_table"
 	xdpMapFilter             = "filter"
 	xdpMapFlows              = "flows"
@@ -358,6 +391,7 @@ const (
 	xdpMapPorts              = "ports"
 	xdpMapPrefixes           = "prefixes"
 	xdpMapRetired            = "retired"
+	xdpMapSenders            = "senders"
 	xdpMapServers            = "servers"
 	xdpMapServiceNames       = "service_names"
 	xdpMapServices           = "services"
@@ -374,7 +408,11 @@ const (
 	xdpProgNow               = "now"
 	xdpProgReconsider        = "reconsider"
 	xdpProgSweep             = "sweep"
+	xdpVarCookieMss4         = "cookie_mss4"
+	xdpVarCookieMss6         = "cookie_mss6"
+	xdpVarCookieScale        = "cookie_scale"
 	xdpVarFlowKinds          = "flow_kinds"
+	xdpVarHz                 = "hz"
 	xdpVarLocalityExpiration = "locality_expiration"
 	xdpVarNextStates         = "next_states"
 	xdpVarVerdictWords       = "verdict_words"
@@ -439,6 +477,7 @@ type xdpMapSpecs struct {
 	BackendNames *ebpf.MapSpec `ebpf:"backend_names"`
 	Backends     *ebpf.MapSpec `ebpf:"backends"`
 	Cursors      *ebpf.MapSpec `ebpf:"cursors"`
+	Defences     *ebpf.MapSpec `ebpf:"defences"`
 	EmptyTable   *ebpf.MapSpec `ebpf:"empty_table"`
 	Filter       *ebpf.MapSpec `ebpf:"filter"`
 	Flows        *ebpf.MapSpec `ebpf:"flows"`
@@ -453,6 +492,7 @@ type xdpMapSpecs struct {
 	Ports        *ebpf.MapSpec `ebpf:"ports"`
 	Prefixes     *ebpf.MapSpec `ebpf:"prefixes"`
 	Retired      *ebpf.MapSpec `ebpf:"retired"`
+	Senders      *ebpf.MapSpec `ebpf:"senders"`
 	Servers      *ebpf.MapSpec `ebpf:"servers"`
 	ServiceNames *ebpf.MapSpec `ebpf:"service_names"`
 	Services     *ebpf.MapSpec `ebpf:"services"`
@@ -469,7 +509,11 @@ type xdpMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type xdpVariableSpecs struct {
+	CookieMss4         *ebpf.VariableSpec `ebpf:"cookie_mss4"`
+	CookieMss6         *ebpf.VariableSpec `ebpf:"cookie_mss6"`
+	CookieScale        *ebpf.VariableSpec `ebpf:"cookie_scale"`
 	FlowKinds          *ebpf.VariableSpec `ebpf:"flow_kinds"`
+	Hz                 *ebpf.VariableSpec `ebpf:"hz"`
 	LocalityExpiration *ebpf.VariableSpec `ebpf:"locality_expiration"`
 	NextStates         *ebpf.VariableSpec `ebpf:"next_states"`
 	VerdictWords       *ebpf.VariableSpec `ebpf:"verdict_words"`
@@ -500,6 +544,7 @@ type xdpMaps struct {
 	BackendNames *ebpf.Map `ebpf:"backend_names"`
 	Backends     *ebpf.Map `ebpf:"backends"`
 	Cursors      *ebpf.Map `ebpf:"cursors"`
+	Defences     *ebpf.Map `ebpf:"defences"`
 	EmptyTable   *ebpf.Map `ebpf:"empty_table"`
 	Filter       *ebpf.Map `ebpf:"filter"`
 	Flows        *ebpf.Map `ebpf:"flows"`
@@ -514,6 +559,7 @@ type xdpMaps struct {
 	Ports        *ebpf.Map `ebpf:"ports"`
 	Prefixes     *ebpf.Map `ebpf:"prefixes"`
 	Retired      *ebpf.Map `ebpf:"retired"`
+	Senders      *ebpf.Map `ebpf:"senders"`
 	Servers      *ebpf.Map `ebpf:"servers"`
 	ServiceNames *ebpf.Map `ebpf:"service_names"`
 	Services     *ebpf.Map `ebpf:"services"`
@@ -533,6 +579,7 @@ func (m *xdpMaps) Close() error {
 		m.BackendNames,
 		m.Backends,
 		m.Cursors,
+		m.Defences,
 		m.EmptyTable,
 		m.Filter,
 		m.Flows,
@@ -547,6 +594,7 @@ func (m *xdpMaps) Close() error {
 		m.Ports,
 		m.Prefixes,
 		m.Retired,
+		m.Senders,
 		m.Servers,
 		m.ServiceNames,
 		m.Services,
@@ -564,7 +612,11 @@ func (m *xdpMaps) Close() error {
 //
 // It can be passed to loadXdpObjects or ebpf.CollectionSpec.LoadAndAssign.
 type xdpVariables struct {
+	CookieMss4         *ebpf.Variable `ebpf:"cookie_mss4"`
+	CookieMss6         *ebpf.Variable `ebpf:"cookie_mss6"`
+	CookieScale        *ebpf.Variable `ebpf:"cookie_scale"`
 	FlowKinds          *ebpf.Variable `ebpf:"flow_kinds"`
+	Hz                 *ebpf.Variable `ebpf:"hz"`
 	LocalityExpiration *ebpf.Variable `ebpf:"locality_expiration"`
 	NextStates         *ebpf.Variable `ebpf:"next_states"`
 	VerdictWords       *ebpf.Variable `ebpf:"verdict_words"`

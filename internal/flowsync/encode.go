@@ -85,7 +85,7 @@ func encode(f lb.ToldFlow) ([]byte, error) {
 		b = appendAddrPort(b, paramService, f.Service.Addr)
 	}
 	if f.Delta != 0 {
-		b = binary.BigEndian.AppendUint32(append(b, paramDelta, 4), f.Delta)
+		b = append(binary.BigEndian.AppendUint32(append(b, paramDelta, 5), f.Delta), byte(f.Shift))
 	}
 	if f.Peer.IsValid() {
 		b = appendAddrPort(b, paramPeer, f.Peer)

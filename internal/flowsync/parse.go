@@ -135,8 +135,8 @@ func parseParams(f *lb.ToldFlow, b []byte) error {
 		case kind == paramPeer:
 			f.Peer, ok = addrPort(value)
 		case kind == paramDelta:
-			if ok = len(value) == 4; ok {
-				f.Delta = binary.BigEndian.Uint32(value)
+			if ok = len(value) == 5; ok {
+				f.Delta, f.Shift = binary.BigEndian.Uint32(value), int8(value[4])
 			}
 		case kind&paramSkippable == 0:
 			ok = false

@@ -48,7 +48,7 @@ const (
 const (
 	paramSkippable = 0x40                  // IPVS_OPT_F_PARAM
 	paramService   = paramSkippable | 0x10 // address and port of the service, if the client addressed another of its addresses
-	paramDelta     = paramSkippable | 0x11
+	paramDelta     = paramSkippable | 0x11 // of sequence numbers, and a byte by which windows are shifted
 	paramPeer      = paramSkippable | 0x12 // address and port
 )
 

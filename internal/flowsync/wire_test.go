@@ -34,7 +34,7 @@ var samples = map[string]lb.ToldFlow{
 		f.Backend, f.Service.Addr = netip.MustParseAddrPort("[2001:2::402]:8080"), f.VIP
 	}),
 	"every parameter": flow(func(f *lb.ToldFlow) {
-		f.Forward, f.Delta, f.Peer = lb.FullNAT, 0xdeadbeef, netip.MustParseAddrPort("198.18.2.1:50000")
+		f.Forward, f.Delta, f.Shift, f.Peer = lb.FullNAT, 0xdeadbeef, -7, netip.MustParseAddrPort("198.18.2.1:50000")
 		f.Service.Addr = netip.MustParseAddrPort("198.18.3.9:0")
 	}),
 }

@@ -15,7 +15,8 @@ type L4Options struct {
 	TOA        bool          `json:"toa,omitempty"`   // of forward fullnat: the client's address in a TCP option
 	QUIC       bool          `json:"quic,omitempty"`  // UDP: stick to the connection ID that the backend chose
 	SYNCookies SYNCookies    `json:"syn_cookies,omitempty"`
-	SYNLimit   uint32        `json:"syn_limit,omitempty"` // SYNs per second and client address; 0: unlimited
+	SYNFlood   uint32        `json:"syn_flood,omitempty"` // of syn_cookies auto: more SYNs in a second that no connection comes of; 0: 1000
+	SYNLimit   uint32        `json:"syn_limit,omitempty"` // SYNs per second and client (of IPv6, per /64); 0: unlimited
 	Mark       uint32        `json:"mark,omitempty"`      // what ipvsadm -f calls the group; the plane does not read it
 }
 

@@ -17,6 +17,7 @@ type ToldFlow struct {
 	State   FlowState      `json:"state"`
 	Left    time.Duration  `json:"left"`           // until it is over, if no packet comes
 	Delta   uint32         `json:"delta,omitzero"` // of SYN cookies: what is added to the backend's sequence numbers
+	Shift   int8           `json:"shift,omitzero"` // of these, too: by how many bits its windows are shifted to the left
 	Peer    netip.AddrPort `json:"peer,omitzero"`  // of fullnat: the balancer's own end towards the backend
 }
 

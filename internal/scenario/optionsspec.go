@@ -17,8 +17,9 @@ type OptionsSpec struct {
 	Tunnel     EncapSpec       `yaml:"tunnel" default:"(ipip)" doc:"tun: how packets are wrapped."`
 	TOA        Val[Bool]       `yaml:"toa" default:"false" doc:"fullnat: tell the client's address in a TCP option."`
 	QUIC       Val[Bool]       `yaml:"quic" default:"false" doc:"udp: stick to the connection ID that the backend chose."`
-	SYNCookies Val[CookieWord] `yaml:"syn_cookies" default:"never" doc:"When SYNs are answered in the backend's place: never, auto (while the service is under a flood), always."`
-	SYNLimit   Val[SYNRate]    `yaml:"syn_limit" default:"0" doc:"SYNs per second and client address; 0: unlimited."`
+	SYNCookies Val[CookieWord] `yaml:"syn_cookies" default:"never" doc:"nat, tcp: when SYNs are answered by cookies in the backend's place: never, auto (while the service is under a flood), always."`
+	SYNFlood   Val[SYNRate]    `yaml:"syn_flood" default:"1000" doc:"syn_cookies auto: more SYNs in a second that no connection comes of are a flood, and half as many for ten seconds its end."`
+	SYNLimit   Val[SYNRate]    `yaml:"syn_limit" default:"0" doc:"tcp: SYNs per second and client, of IPv6 per /64; 0: unlimited."`
 	Mark       Val[Mark]       `yaml:"mark" default:"0" doc:"What ipvsadm -f calls the service, usually a group; 0: nothing, it goes by its VIP."`
 }
 
@@ -60,7 +61,7 @@ func (o OptionsSpec) options(policy lb.Policy) lb.L4Options {
 	}
 	out.Ports, out.Fallback = hashing(policy, o.Ports, o.Fallback)
 	if o.SYNCookies.Value != "never" {
-		out.SYNCookies = lb.SYNCookies(o.SYNCookies.Value)
+		out.SYNCookies, out.SYNFlood = lb.SYNCookies(o.SYNCookies.Value), uint32(o.SYNFlood.Value)
 	}
 	if o.Tunnel.Pos.IsSet() {
 		out.Tunnel.Kind = lb.TunnelKind(o.Tunnel.Kind.Value)

@@ -85,7 +85,7 @@ func TestEveryKeyOfAStandaloneFileCountsAndIsValidByItsSchema(t *testing.T) {
 	s := standalone(t, string(text))
 	web, dns := s.Config.Services[0], s.Config.Services[1]
 	wantWeb := lb.L4Options{
-		Ports: true, Fallback: true, Lost: lb.LostResets, SYNCookies: lb.SYNCookiesAuto, SYNLimit: 1000, TOA: true, Mark: 7,
+		Ports: true, Fallback: true, Lost: lb.LostResets, SYNCookies: lb.SYNCookiesAuto, SYNFlood: 2000, SYNLimit: 1000, TOA: true, Mark: 7,
 		Persist: lb.Persistence{Timeout: 5 * time.Minute, Bits4: 24, Bits6: 64, Quiesce: true},
 	}
 	wantDNS := lb.L4Options{OnePacket: true, QUIC: true, Tunnel: lb.Encapsulation{Kind: lb.GUE, Port: 6081}}
