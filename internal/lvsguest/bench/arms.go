@@ -12,7 +12,6 @@ type arm struct {
 	Forward lb.Forward // of IPVS and of ours; empty: no balancer
 	Hook    lb.Hook    // of ours
 	IPVS    bool
-	Device  bool // of tunnels: the servers' end is the kernel's ipip device, as IPVS's users have it; else our program, as in a lab
 }
 
 const (
@@ -31,15 +30,12 @@ var (
 func arms() []arm {
 	all := []arm{{Name: direct}, {Name: wire, Forward: lb.DirectRouting}, {Name: routed}}
 	for _, f := range forwards {
-		all = append(all, arm{Name: "ipvs " + string(f), Forward: f, IPVS: true, Device: true})
+		all = append(all, arm{Name: "ipvs " + string(f), Forward: f, IPVS: true})
 		for _, hook := range hooks {
 			all = append(all, arm{Name: fmt.Sprintf("ours %s %s", f, hook), Forward: f, Hook: hook})
 		}
 	}
-	// What the balancer's part of a tunnel is, and what the servers'.
-	return append(all,
-		arm{Name: "ours tun tcx, ipip", Forward: lb.Tunnel, Hook: lb.HookTCX, Device: true},
-		arm{Name: "ipvs tun, decap", Forward: lb.Tunnel, IPVS: true})
+	return all
 }
 
 // backend is the address by which the arm reaches server i. Replies of the

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"strings"
 
@@ -18,51 +17,12 @@ func (a arm) setUp(ctx context.Context, l links, vip string) (undo func() error,
 	switch {
 	case a.Name == wire:
 		return func() error { return sh("tc -n balancer qdisc del dev eth0 clsact") }, sh(wireScript(l, vip))
-	case a.Forward == "":
-		return func() error { return nil }, nil
 	case a.IPVS:
-		undo, err = func() error { return sh("ip netns exec balancer ipvsadm -C") }, sh(a.ipvs(vip))
-	default:
-		undo, err = a.plane(ctx, l, vip)
+		return func() error { return sh("ip netns exec balancer ipvsadm -C") }, sh(a.ipvs(vip))
+	case a.Forward != "":
+		return a.plane(ctx, l, vip)
 	}
-	if err != nil || a.Forward != lb.Tunnel || a.Device {
-		return undo, err
-	}
-	balanced := undo
-	undo = func() error { return errors.Join(balanced(), leaveTunnels()) }
-	if err := endTunnels(vip); err != nil {
-		return nil, errors.Join(err, undo())
-	}
-	return undo, nil
-}
-
-func decapPins(server int) string { return fmt.Sprintf("/sys/fs/bpf/lvsbench-s%d", server) }
-
-// endTunnels has servers take packets out of tunnels as those of a lab do.
-func endTunnels(vip string) error {
-	for i := range servers {
-		ns, err := netns.Open(fmt.Sprintf("/run/netns/s%d", i))
-		if err != nil {
-			return err
-		}
-		err = l4.AttachDecap(l4.DecapOptions{NetNS: ns, Interfaces: []string{"eth0"}, PinDir: decapPins(i)}, lb.Decap{
-			Ends:    []lb.TunnelEnd{{Addr: target(serverAddr(i)).Addr(), By: lb.Encapsulation{Kind: lb.IPIP}}},
-			Sources: []netip.Prefix{netip.PrefixFrom(netip.MustParseAddr(balancer), 32)},
-			VIPs:    []netip.Addr{netip.MustParseAddr(vip)},
-		})
-		if err = errors.Join(err, ns.Close()); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func leaveTunnels() error {
-	var errs []error
-	for i := range servers {
-		errs = append(errs, l4.RemoveDecap(decapPins(i)))
-	}
-	return errors.Join(errs...)
+	return func() error { return nil }, nil
 }
 
 // ipvs is the script that sets the kernel's up.

@@ -40,7 +40,7 @@ func (r *Result) report() Report {
 			if !ok {
 				continue
 			}
-			if base := rows["ipvs "+string(a.Forward)]; a.Name != base.Arm && base.Added > 0 {
+			if base := rows["ipvs "+string(a.Forward)]; a.Hook != "" && base.Added > 0 {
 				row.OfIPVS = row.Added / base.Added
 			}
 			rows[a.Name] = row
