@@ -64,7 +64,7 @@ static __always_inline int make_room(struct packet *p, __u32 bytes)
 {
 	__u32 wanted = before_tcp(p) + bytes;
 
-	if (wanted < SHORTEST_FRAME)
+	if (wanted < SHORTEST_FRAME && p->hook != TCX) /* behind tcx drivers fill it up */
 		wanted = SHORTEST_FRAME;
 	if (!may_be_longer(p, wanted) && !cut(p, wanted) && !grow_in_front(p, wanted))
 		return 0;

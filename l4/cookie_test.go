@@ -78,6 +78,9 @@ func decoded(t *testing.T, frame []byte) *layers.TCP {
 
 // padded is the frame as Ethernet has it at least.
 func padded(frame []byte) []byte {
+	if hook == lb.HookTCX {
+		return frame // whose driver does that
+	}
 	return append(frame, make([]byte, max(60-len(frame), 0))...)
 }
 

@@ -25,7 +25,7 @@ import (
 const (
 	floodBatch = 10
 	floodTable = 1 << 12 // entries of the flow table
-	dialers    = 8       // at a time
+	dialers    = 4       // at a time: their own flows must leave room in the table
 )
 
 // floodSeconds is how long it lasts: little in a test run, longer by `make bench-flood`.
@@ -97,7 +97,7 @@ func (w *wires) connect(ctx context.Context, addr string) (all clients) {
 					all.opened++
 				}
 				mu.Unlock()
-				time.Sleep(5 * time.Millisecond)
+				time.Sleep(50 * time.Millisecond)
 			}
 		})
 	}
