@@ -33,7 +33,43 @@
 #include "errors.h"
 #include "sweep.h"
 
-#define UNKNOWN_FLOW DONE /* no action's number */
+#define UNKNOWN_FLOW DONE
+#define ACTIONS 0xff /* what known() returns is an action, or a decision above these */
+
+/* The last step of what has begun, and of what is to grow on the way. */
+static __always_inline __u32 forward_ip(void *ctx, enum hook hook, __u8 six, __u32 decision)
+{
+	struct packet p = { .ctx = ctx, .hook = hook, .six = six };
+	__u32 slot = decided_slot(decision);
+	struct backend *backend = bpf_map_lookup_elem(&backends, &slot);
+	struct flow *flow = NULL;
+	struct peer local;
+	union tuple key;
+	__u64 owner = TOMBSTONE;
+
+	if (!backend || parse_ip(&p) != SOUND || parse_transport(&p) != SOUND)
+		return leave(XDP_DROP, BROKEN);
+	if (!fits(&p, backend->mtu))
+		return tell(&p, backend->mtu);
+	if (backend->forward == FULLNAT) {
+		flow = find_flow(&p, &key);
+		owner = flow ? owner_in(flow) : TOMBSTONE;
+		if (!is_live(owner) || slot_of(owner) != slot)
+			return leave(XDP_DROP, NO_LOCAL_PORT); /* another CPU has moved the flow on */
+		if (decided_verdict(decision) == RESET_BACKEND) {
+			local = peer_in(flow); /* the port is needed no longer than the flow */
+			expect_replies(&p, backend, &local, owner, 0);
+		}
+		if (is_to_tell(flow, &p)) {
+			CALL_APART1(mention, ctx, hook, six, backend->mtu);
+			if (parse_ip(&p) != SOUND || parse_transport(&p) != SOUND)
+				return leave(XDP_DROP, BROKEN);
+		}
+	}
+	return deliver(&p, backend, flow, owner, decided_verdict(decision));
+}
+
+APART1(forward, __u32, decision)
 
 /* The way of a packet of a known flow, and of what is not for us. */
 static __always_inline __u32 known_ip(void *ctx, enum hook hook, __u8 six)
@@ -76,36 +112,25 @@ static __always_inline __u32 known_ip(void *ctx, enum hook hook, __u8 six)
 		return UNKNOWN_FLOW;
 	if (!fits(&p, backend->mtu))
 		return tell(&p, backend->mtu);
+	if (!touch(flow, owner, &p, backend))
+		return UNKNOWN_FLOW;
 	count(slot_of(owner), &p, 0);
-	touch(flow, owner, &p, backend);
-	return deliver(&p, backend, KNOWN_FLOW);
-}
-
-/* The last step of what has begun. */
-static __always_inline __u32 forward_ip(void *ctx, enum hook hook, __u8 six, __u32 decision)
-{
-	struct packet p = { .ctx = ctx, .hook = hook, .six = six };
-	__u32 slot = decided_slot(decision);
-	struct backend *backend = bpf_map_lookup_elem(&backends, &slot);
-
-	if (!backend || parse_ip(&p) != SOUND || parse_transport(&p) != SOUND)
-		return leave(XDP_DROP, BROKEN);
-	if (!fits(&p, backend->mtu))
-		return tell(&p, backend->mtu);
-	return deliver(&p, backend, decided_verdict(decision));
+	if (is_to_tell(flow, &p))
+		return to_slot(slot_of(owner), KNOWN_FLOW);
+	return deliver(&p, backend, flow, owner, KNOWN_FLOW);
 }
 
 APART(known)
-APART1(forward, __u32, decision)
 
 /* The way of a packet of either family. */
 static __always_inline int balance_ip(void *ctx, enum hook hook, __u8 six)
 {
 	__u32 decision = CALL_APART(known, ctx, hook, six);
 
-	if (decision != UNKNOWN_FLOW)
+	if (decision <= ACTIONS)
 		return decision;
-	decision = begin(ctx, hook, six);
+	if (decision == UNKNOWN_FLOW)
+		decision = begin(ctx, hook, six);
 	return is_done(decision) ? action_of(decision) : (int)CALL_APART1(forward, ctx, hook, six, decision);
 }
 

@@ -12,6 +12,7 @@
 #define LBCTL_BEGIN_H
 
 #include "apart.h"
+#include "bind.h"
 #include "decision.h"
 #include "mtu.h"
 #include "persist.h"
@@ -31,9 +32,6 @@ static __always_inline enum verdict beginning(struct service *service, int lost,
 		return MOVED_FLOW;
 	return is_tcp(p) && !is_syn(p) ? ADOPTED : NEW_FLOW;
 }
-
-/* What admit() leaves to choose(). */
-#define NO_CHOICE 0xffff
 
 /*
  * What begins with the packet. Flow, if any, and the owner that was read there
@@ -86,7 +84,7 @@ static __always_inline int is_hashed(struct service *service)
 
 /*
  * A backend for what begins: the client's own, or the policy's choice, or that of
- * the hash. What is not remembered is no use under NAT.
+ * the hash. What is not remembered is no use where replies are to be translated.
  */
 static __always_inline __u32 choose_for(struct packet *p, struct service *service, enum verdict why)
 {
@@ -103,8 +101,10 @@ static __always_inline __u32 choose_for(struct packet *p, struct service *servic
 	}
 	if (!backend)
 		return done(XDP_PASS, NO_BACKEND);
-	if (why == DEGRADED && backend->forward == NAT)
+	if (why == DEGRADED && is_replying(backend))
 		return done(XDP_DROP, NO_ROOM);
+	if (why == STRAY_RESET && backend->forward == FULLNAT)
+		return done(XDP_DROP, NO_LOCAL_PORT);
 	return to_slot(slot, why);
 }
 
@@ -119,9 +119,6 @@ static __always_inline __u32 choose_ip(void *ctx, enum hook hook, __u8 six, __u3
 	return service ? choose_for(&p, service, why) : done(XDP_PASS, NO_SERVICE);
 }
 
-/* Not remembered: there is no room, or another CPU is about to delete the entry. */
-#define FORGOTTEN to_slot(NO_CHOICE, DEGRADED)
-
 static __always_inline __u32 remember_at(struct packet *p, struct backend *backend, __u32 decision)
 {
 	union tuple key;
@@ -130,7 +127,7 @@ static __always_inline __u32 remember_at(struct packet *p, struct backend *backe
 
 	switch (remember(p, &key, flow, &owner, backend, decided_slot(decision))) {
 	case REMEMBERED:
-		tell_of_request(p, owner);
+		tell_of_request(p, owner, NULL);
 		return decision;
 	case TAKEN:
 		return backend_of(owner) ? to_slot(slot_of(owner), KNOWN_FLOW) : FORGOTTEN;
@@ -158,6 +155,8 @@ static __always_inline __u32 keep_ip(void *ctx, enum hook hook, __u8 six, __u32 
 	if (!fits(&p, backend->mtu))
 		return decision; /* nothing begins with it: its sender is told */
 	if (is_kept(why)) {
+		if (backend->forward == FULLNAT)
+			return TO_BE_BOUND;
 		if (clashes(&p, backend))
 			return done(XDP_DROP, NAT_CLASH);
 		decision = remember_at(&p, backend, decision);
@@ -177,7 +176,7 @@ APART1(keep, __u32, decision)
 /* The way of a packet whose flow does not say where it goes. */
 static __always_inline __u32 begin(void *ctx, enum hook hook, __u8 six)
 {
-	__u32 decision = CALL_APART(admit, ctx, hook, six);
+	__u32 decision = CALL_APART(admit, ctx, hook, six), kept;
 
 	if (is_done(decision))
 		return decision;
@@ -186,9 +185,11 @@ static __always_inline __u32 begin(void *ctx, enum hook hook, __u8 six)
 		if (is_done(decision))
 			return decision;
 	}
-	decision = CALL_APART1(keep, ctx, hook, six, decision);
-	if (decision != FORGOTTEN)
-		return decision;
+	kept = CALL_APART1(keep, ctx, hook, six, decision);
+	if (kept == TO_BE_BOUND)
+		kept = bind_to_port(ctx, hook, six, decision);
+	if (kept != FORGOTTEN)
+		return kept;
 	decision = CALL_APART1(choose, ctx, hook, six, DEGRADED);
 	return is_done(decision) ? decision : CALL_APART1(keep, ctx, hook, six, decision);
 }

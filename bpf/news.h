@@ -8,7 +8,7 @@
 #define LBCTL_NEWS_H
 
 #include "owner.h"
-#include "parse.h"
+#include "peer.h"
 
 /* A subprogram of its own: it is no part of the hot path, and is needed in several places. */
 static __noinline void report(struct news *told)
@@ -31,8 +31,8 @@ static __always_inline int is_told(enum flow_state state)
 	return s && s->told & 1U << (state & 31);
 }
 
-/* After a request: its flow has that owner now. */
-static __always_inline void tell_of_request(struct packet *p, __u64 owner)
+/* After a request: its flow has that owner now. Under FULLNAT its local end is in the entry, else that may be NULL. */
+static __always_inline void tell_of_request(struct packet *p, __u64 owner, struct flow *flow)
 {
 	if (!is_live(owner) || !is_told(state_of(owner)))
 		return;
@@ -47,25 +47,37 @@ static __always_inline void tell_of_request(struct packet *p, __u64 owner)
 		.owner = owner,
 	};
 
+	if (flow) {
+		told.peer = flow->peer;
+		told.pport = flow->pport;
+	}
 	report(&told);
 }
 
 /* After a reply, to what was the VIP. */
 static __always_inline void tell_of_reply(struct packet *p, struct flow *replies, __u64 owner)
 {
+	struct peer client, local;
+
 	if (!is_live(owner) || !is_told(state_of(owner)))
 		return;
+	client = client_of(replies, p);
+	local = receiver_of(p);
 	struct news told = {
 		.tuple = {
-			.src = destination(p),
+			.src = client.addr,
 			.dst = replies->vip,
-			.sport = p->dport,
+			.sport = client.port,
 			.dport = replies->vport,
 			.proto = p->proto,
 		},
 		.owner = owner,
 	};
 
+	if (has_peer(replies, p->six)) {
+		told.peer = local.addr;
+		told.pport = local.port;
+	}
 	report(&told);
 }
 

@@ -40,6 +40,7 @@
 	V(NAT_CLASH, "dropped: by another address or service the client's port is connected to this very server")  \
 	V(LOST_FLOW, "dropped: the flow's backend is gone or down, and the service keeps it to that")       \
 	V(NO_ROOM, "dropped: the flow table is full, and without an entry no reply could be translated")\
+	V(NO_LOCAL_PORT, "dropped: fullnat has no local port for it: those tried are taken, or it is a RST of no flow") \
 	V(BAD_ERROR, "dropped: an ICMP error that quotes less of a packet than its ports")              \
 	V(TOO_BIG_UNTOLD, "dropped: it does not fit on the way, and too many senders were told of late")\
 	/* Answered. */                                                                                 \

@@ -35,7 +35,7 @@ func TestApplyRefusesWhatItCannotDo(t *testing.T) {
 		{func(s *lb.Service) { s.VIP.Addr = netip.MustParseAddrPort("[2001:2::1]:80") }, "want the family of"},
 		{func(s *lb.Service) { s.VIP.Addr = netip.AddrPort{} }, "no VIP"},
 		{func(s *lb.Service) { s.Backends[0].Addr = netip.MustParseAddrPort("198.18.4.1:8080") }, "direct routing keeps the port"},
-		{func(s *lb.Service) { s.L4.TOA = true }, "goes with forward fullnat"},
+		{func(s *lb.Service) { s.L4.TOA = true }, "it is for forward fullnat"},
 		{func(s *lb.Service) { s.L4.SYNLimit = 5 }, "does not defend services yet"},
 		{func(s *lb.Service) { s.L4.SYNCookies = lb.SYNCookiesAuto }, "does not defend services yet"},
 		{func(s *lb.Service) { s.L4.OnePacket = true }, "one_packet: want proto udp"},

@@ -69,7 +69,7 @@ func (p *Plane) News(visit func(lb.ToldFlow)) (lost uint64, err error) {
 		if _, err := binary.Decode(record.RawSample, binary.NativeEndian, &news); err != nil {
 			return 0, fmt.Errorf("read news: %w", err)
 		}
-		if f, ok := teller.flow(news.Tuple, xdpFlow{Owner: news.Owner, LastSeen: teller.now}); ok {
+		if f, ok := teller.flow(news.Tuple, xdpFlow{Owner: news.Owner, LastSeen: teller.now, Peer: news.Peer, Pport: news.Pport}); ok {
 			visit(f)
 		}
 	}

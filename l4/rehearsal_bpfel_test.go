@@ -39,6 +39,8 @@ type rehearsalBackend struct {
 	Source     rehearsalAddress
 	Vary       uint32
 	Gue        uint16
+	FirstPort  uint16
+	Ports      uint16
 	Zeros      uint16
 	Upper      uint32
 	Lower      uint32
@@ -79,7 +81,8 @@ type rehearsalFlow struct {
 	Pport    uint16
 	Ifindex  uint32
 	Mac      [6]uint8
-	Zero     [2]uint8
+	Untold   uint8
+	Zero     uint8
 }
 
 type rehearsalFlowKind uint8

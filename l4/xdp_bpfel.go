@@ -52,6 +52,8 @@ type xdpBackend struct {
 	Source     xdpAddress
 	Vary       uint32
 	Gue        uint16
+	FirstPort  uint16
+	Ports      uint16
 	Zeros      uint16
 	Upper      uint32
 	Lower      uint32
@@ -67,6 +69,7 @@ const (
 	xdpBackendFlagOVERLOADED    xdpBackendFlag = 2
 	xdpBackendFlagSTICKS        xdpBackendFlag = 4
 	xdpBackendFlagHAS_SERVER_ID xdpBackendFlag = 8
+	xdpBackendFlagTELLS_CLIENT  xdpBackendFlag = 16
 )
 
 type xdpClass uint16
@@ -108,7 +111,8 @@ type xdpFlow struct {
 	Pport    uint16
 	Ifindex  uint32
 	Mac      [6]uint8
-	Zero     [2]uint8
+	Untold   uint8
+	Zero     uint8
 }
 
 type xdpFlowKind uint8
@@ -135,9 +139,10 @@ const (
 type xdpForward uint8
 
 const (
-	xdpForwardDIRECT xdpForward = 0
-	xdpForwardNAT    xdpForward = 1
-	xdpForwardTUNNEL xdpForward = 2
+	xdpForwardDIRECT  xdpForward = 0
+	xdpForwardNAT     xdpForward = 1
+	xdpForwardTUNNEL  xdpForward = 2
+	xdpForwardFULLNAT xdpForward = 3
 )
 
 type xdpLine struct {
@@ -181,6 +186,9 @@ type xdpNews struct {
 	_     structs.HostLayout
 	Tuple xdpTuple6
 	Owner uint64
+	Peer  xdpAddress
+	Pport uint16
+	Zero  [3]uint16
 }
 
 type xdpPersistence struct {
