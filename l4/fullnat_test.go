@@ -23,15 +23,6 @@ func (k kind) fullnat(backends ...lb.Backend) lb.Snapshot {
 	return s
 }
 
-// newFullNATRig has local addresses.
-func newFullNATRig(t testing.TB, local ...netip.Prefix) *rig {
-	t.Helper()
-	r := newRig(t)
-	r.options.LocalAddresses = local
-	r.empty()
-	return r
-}
-
 // senderOf reads source and port of a packet.
 func (k kind) senderOf(packet []byte) netip.AddrPort {
 	at, size, transport := 26, 4, 34
@@ -74,7 +65,7 @@ func (r *rig) begin(k kind, port int) netip.AddrPort {
 func TestFullNATTranslatesBothWays(t *testing.T) {
 	for _, k := range kinds {
 		t.Run(k.String(), func(t *testing.T) {
-			r := newFullNATRig(t, pools...)
+			r := newRig(t)
 			r.apply(k.fullnat(backend(1)))
 			local := r.begin(k, 40000)
 			pool := pools[0]
@@ -116,7 +107,9 @@ func TestFullNATTranslatesBothWays(t *testing.T) {
 // Without a pool it is the balancer's own address, with ports that its stack leaves alone.
 func TestFullNATByTheBalancersOwnAddress(t *testing.T) {
 	for _, k := range kinds {
-		r := newFullNATRig(t)
+		r := newRig(t)
+		r.options.LocalAddresses = nil
+		r.empty()
 		r.apply(k.fullnat(backends(2)...))
 		for port := 1; port <= 50; port++ {
 			if local := r.begin(k, port); local.Addr() != k.of(balancer) || local.Port() < r.ownPorts.first || r.ownPorts.first <= 32768 {
@@ -131,7 +124,7 @@ func TestFullNATByTheBalancersOwnAddress(t *testing.T) {
 // and nobody else has it at that backend.
 func TestFullNATKeepsAPort(t *testing.T) {
 	for _, k := range kinds {
-		r := newFullNATRig(t, pools...)
+		r := newRig(t)
 		r.apply(k.fullnat(backend(1)))
 		local := r.begin(k, 1)
 		for i, flags := range [][]string{{"SYN"}, {"ACK"}, {"FIN", "ACK"}, {"SYN"}, {"ACK"}, {"RST"}, {"SYN"}} {
@@ -161,7 +154,7 @@ func TestFullNATKeepsAPort(t *testing.T) {
 // once another is forgotten. What others have at another backend does not count.
 func TestFullNATRunsOutOfPorts(t *testing.T) {
 	for _, k := range kinds {
-		r := newFullNATRig(t, pools...)
+		r := newRig(t)
 		r.apply(k.fullnat(backend(1)))
 		r.fewPorts(20, 1)
 		seen := map[netip.AddrPort]bool{}
@@ -200,7 +193,7 @@ func (r *rig) fewPorts(n uint16, addresses int) {
 // Thousands of clients, several CPUs: no two have the same local end.
 func TestFullNATPortsAreOneClientsEach(t *testing.T) {
 	k := kind{proto: lb.TCP}
-	r := newFullNATRig(t, pools...)
+	r := newRig(t)
 	r.apply(k.fullnat(backend(1)))
 	r.fewPorts(400, 16)
 	const clients = 4000
@@ -259,7 +252,7 @@ func TestFullNATPortsAreOneClientsEach(t *testing.T) {
 func TestFullNATFlowMovesWithItsReplies(t *testing.T) {
 	for _, k := range kinds {
 		for name, change := range map[string]func(*lb.Backend){"down": down, "disabled": disabled} {
-			r := newFullNATRig(t, pools...)
+			r := newRig(t)
 			r.apply(k.fullnat(backends(2)...))
 			local := r.begin(k, 1)
 			r.apply(k.fullnat(with(backend(1), change), backend(2)))
@@ -286,7 +279,7 @@ func TestFullNATFlowMovesWithItsReplies(t *testing.T) {
 // A flow whose port has become another's begins anew, before a packet of it reaches the other's connection.
 func TestFullNATFlowThatHasLostItsPort(t *testing.T) {
 	for _, k := range kinds {
-		r := newFullNATRig(t, pools...)
+		r := newRig(t)
 		r.apply(k.fullnat(backend(1)))
 		local := r.begin(k, 1)
 		r.begin(k, 2)
@@ -326,7 +319,7 @@ func (r *rig) stealPort(k kind, from, to uint16) {
 // Both ends are told of a backend that is gone, at the port that the backend knows.
 func TestFullNATResets(t *testing.T) {
 	for _, k := range []kind{{false, lb.TCP}, {true, lb.TCP}} {
-		r := newFullNATRig(t, pools...)
+		r := newRig(t)
 		s := k.fullnat(backends(2)...)
 		s.Services[0].L4.Lost = lb.LostResets
 		r.apply(s)
@@ -355,7 +348,7 @@ func TestFullNATResets(t *testing.T) {
 // A RST of no flow goes nowhere; what else is of none gets a port.
 func TestFullNATOfNoFlow(t *testing.T) {
 	k := kind{proto: lb.TCP}
-	r := newFullNATRig(t, pools...)
+	r := newRig(t)
 	r.apply(k.fullnat(backend(1)))
 	if got := r.send(k.from(1, "RST").bytes()); got.action != xdpDrop || got.verdict != "NO_LOCAL_PORT" {
 		t.Errorf("RST: action %d, %s", got.action, got.verdict)
@@ -384,7 +377,7 @@ func TestTOA(t *testing.T) {
 	mss := layers.TCPOption{OptionType: layers.TCPOptionKindMSS, OptionLength: 4, OptionData: []byte{5, 180}}
 	for _, k := range []kind{{false, lb.TCP}, {true, lb.TCP}} {
 		t.Run(k.String(), func(t *testing.T) {
-			r := newFullNATRig(t, pools...)
+			r := newRig(t)
 			s := k.fullnat(backend(1))
 			s.Services[0].L4.TOA = true
 			r.apply(s)
@@ -454,7 +447,7 @@ func TestTOA(t *testing.T) {
 
 // UDP of a service that tells goes without.
 func TestTOAIsForTCP(t *testing.T) {
-	r := newFullNATRig(t, pools...)
+	r := newRig(t)
 	k := kind{proto: lb.UDP}
 	s := k.fullnat(backend(1))
 	s.Services[0].L4.TOA = true
