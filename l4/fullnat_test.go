@@ -398,7 +398,9 @@ func TestTOA(t *testing.T) {
 				if told {
 					in.tcp.Options = append([]layers.TCPOption{k.option(7)}, in.tcp.Options...)
 				}
-				if want := in.replaced(1, local).ttl(63).bytes(); !bytes.Equal(got.out, want) {
+				want := in.replaced(1, local).ttl(63).bytes()
+				if out, padding := got.out[:min(len(want), len(got.out))], got.out[min(len(want), len(got.out)):]; !bytes.Equal(out, want) ||
+					len(padding) > 6 || len(bytes.Trim(padding, "\x00")) > 0 { // Ethernet's, of a short frame
 					t.Errorf("%s (%s)\n got %x\nwant %x", name, got.verdict, got.out, want)
 				}
 			}
@@ -456,5 +458,41 @@ func TestTOAIsForTCP(t *testing.T) {
 	}
 	if err := ValidatePool(netip.MustParsePrefix("10.0.0.0/16")); err == nil {
 		t.Error("a pool of 65,536 addresses is accepted")
+	}
+}
+
+// Errors reach whom they are about, with what they quote as that has sent it. To a backend
+// they bear the local address, whoever has sent them.
+func TestFullNATTranslatesErrors(t *testing.T) {
+	for _, k := range kinds {
+		r := newRig(t)
+		r.apply(k.fullnat(backends(2)...))
+		local := r.begin(k, 7)
+		data := func(s *segment) { s.payload = []byte("some data that is quoted") }
+		for _, e := range icmpErrors[k.six] {
+			for _, short := range []bool{false, true} {
+				m := k.message(e.typ, e.code, e.rest, quoted(k.replyTo(1, local, "ACK").set(data).restored(7).bytes(), short))
+				got := r.send(m.bytes())
+				m.src, m.dst, m.from, m.to, m.ttl = local.Addr(), k.of(backendAddr(1)), portMAC, backendMAC(1), 63
+				m.quote = quoted(k.replyTo(1, local, "ACK").set(data).bytes(), short)
+				if want := m.bytes(); got.action != xdpTx || got.verdict != "ERROR_TO_BACKEND" || !bytes.Equal(got.out, want) {
+					t.Errorf("%s, %s to the backend: action %d, %s\n got %x\nwant %x", k, e.name, got.action, got.verdict, got.out, want)
+				}
+				for _, from := range []netip.Addr{k.of(netip.MustParseAddr("198.18.4.254")), k.of(backendAddr(1))} {
+					m = k.message(e.typ, e.code, e.rest, quoted(k.from(7, "ACK").set(data).replaced(1, local).bytes(), short))
+					m.src, m.dst, m.from = from, local.Addr(), backendMAC(1)
+					got = r.send(m.bytes())
+					if from == k.of(backendAddr(1)) {
+						m.src = k.vip().Addr()
+					}
+					m.dst, m.from, m.to, m.ttl = k.client(), portMAC, clientMAC, 63
+					m.quote = quoted(k.from(7, "ACK").set(data).via(portMAC, backendMAC(1)).bytes(), short)
+					if want := m.bytes(); got.action != xdpTx || got.verdict != "ERROR_TO_CLIENT" || !bytes.Equal(got.out, want) {
+						t.Errorf("%s, %s to the client: action %d, %s\n got %x\nwant %x", k, e.name, got.action, got.verdict, got.out, want)
+					}
+				}
+			}
+		}
+		r.drop()
 	}
 }
