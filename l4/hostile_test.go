@@ -36,6 +36,10 @@ func hostileSnapshot() lb.Snapshot {
 			switch port {
 			case 1:
 				v.Forward = lb.NAT
+			case 0:
+				if k.proto == lb.TCP {
+					v.Forward, v.L4.TOA = lb.FullNAT, true
+				}
 			case 2:
 				by := tunnels[id%len(tunnels)]
 				v.Forward, v.L4.Tunnel = lb.Tunnel, by.encapsulation()
