@@ -45,6 +45,10 @@ static __always_inline int put(struct packet *p, union tuple *key, struct flow *
 	found = owner_in(flow);
 	if (is_live(found) && (__s32)(flow->last_seen - fresh->last_seen) > 0)
 		return 1;
+	if (!is_open(found))
+		return 0;
+	if (has_peer(fresh, p->six) && become(flow, found, SETTLING) != found)
+		return 0; /* a packet of the flow is here, which knows better */
 	flow->last_seen = fresh->last_seen; /* first: the sweeper must not find the new owner idle */
 	if (kind_of(fresh->owner) == REPLIES) {
 		flow->vip = fresh->vip;
@@ -55,10 +59,12 @@ static __always_inline int put(struct packet *p, union tuple *key, struct flow *
 	copy_joint(flow, fresh);
 	flow->peer = fresh->peer;
 	flow->pport = fresh->pport;
+	if (has_peer(fresh, p->six))
+		return become(flow, SETTLING, fresh->owner) == SETTLING;
 	return found == fresh->owner || become(flow, found, fresh->owner) == found;
 }
 
-/* Under NAT replies are expected, too, unless it is not known where they would go. */
+/* Under NAT and FULLNAT replies are expected, too, unless it is not known where they would go. */
 static __always_inline int put_replies(struct packet *p, struct adoption *a, struct backend *backend, struct flow *fresh)
 {
 	struct tuple6 tuple = {
@@ -71,8 +77,16 @@ static __always_inline int put_replies(struct packet *p, struct adoption *a, str
 	struct flow replies = *fresh;
 	union tuple key;
 
-	if (backend->forward != NAT || !a->ifindex)
+	if (!is_replying(backend) || !a->ifindex)
 		return 1;
+	if (backend->forward == FULLNAT) {
+		if (!a->pport)
+			return 0;
+		tuple.dst = a->peer;
+		tuple.dport = a->pport;
+		replies.peer = a->tuple.src;
+		replies.pport = a->tuple.sport;
+	}
 	replies.owner |= REPLIES;
 	replies.vip = a->tuple.dst;
 	replies.vport = a->tuple.dport;

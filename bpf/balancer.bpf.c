@@ -36,6 +36,45 @@
 /* No action's numbers: there is no entry in the flow table, or one that does not say where the packet goes. */
 #define ABSENT_FLOW DONE
 #define UNKNOWN_FLOW (DONE | 1)
+#define ACTIONS 0xff /* what known() returns is an action, or a decision above these */
+
+/* The last step of what has begun, and of what is to grow on the way. */
+static __always_inline __u32 forward_ip(void *ctx, enum hook hook, __u8 six, __u32 decision)
+{
+	enum verdict why = decided_verdict(decision);
+	struct packet p = { .ctx = ctx, .hook = hook, .six = six };
+	__u32 slot = decided_slot(decision);
+	struct backend *backend = bpf_map_lookup_elem(&backends, &slot);
+	struct flow *flow = NULL;
+	struct peer local;
+	union tuple key;
+	__u64 owner = TOMBSTONE;
+
+	if ((why == COOKIE_VALID || why == COOKIE_AGAIN) && !CALL_APART(reopen, ctx, hook, six))
+		return leave(XDP_DROP, NO_TAILROOM);
+	if (!backend || parse_ip(&p) != SOUND || parse_transport(&p) != SOUND)
+		return leave(XDP_DROP, BROKEN);
+	if (!fits(&p, backend->mtu))
+		return tell(&p, backend->mtu);
+	if (backend->forward == FULLNAT) {
+		flow = find_flow(&p, &key);
+		owner = flow ? owner_in(flow) : TOMBSTONE;
+		if (!is_live(owner) || slot_of(owner) != slot)
+			return leave(XDP_DROP, NO_LOCAL_PORT); /* another CPU has moved the flow on */
+		if (why == RESET_BACKEND) {
+			local = peer_in(flow); /* the port is needed no longer than the flow */
+			expect_replies(&p, backend, &local, flow, owner);
+		}
+		if (is_to_tell(flow, &p)) {
+			CALL_APART1(mention, ctx, hook, six, backend->mtu);
+			if (parse_ip(&p) != SOUND || parse_transport(&p) != SOUND)
+				return leave(XDP_DROP, BROKEN);
+		}
+	}
+	return deliver(&p, backend, flow, owner, why);
+}
+
+APART1(forward, __u32, decision)
 
 /* The way of a packet of a known flow, and of what is not for us. */
 static __always_inline __u32 known_ip(void *ctx, enum hook hook, __u8 six)
@@ -80,32 +119,17 @@ static __always_inline __u32 known_ip(void *ctx, enum hook hook, __u8 six)
 		return UNKNOWN_FLOW;
 	if (!fits(&p, backend->mtu))
 		return tell(&p, backend->mtu);
+	if (!touch(flow, owner, &p, backend))
+		return UNKNOWN_FLOW;
 	count(slot_of(owner), &p, 0);
-	touch(flow, owner, &p, backend);
+	if (is_to_tell(flow, &p))
+		return to_slot(slot_of(owner), KNOWN_FLOW);
 	if (flow->delta && flow->joint == JOINED)
 		to_backends_numbers(&p, flow->delta);
-	return deliver(&p, backend, KNOWN_FLOW);
-}
-
-/* The last step of what has begun. */
-static __always_inline __u32 forward_ip(void *ctx, enum hook hook, __u8 six, __u32 decision)
-{
-	enum verdict why = decided_verdict(decision);
-	struct packet p = { .ctx = ctx, .hook = hook, .six = six };
-	__u32 slot = decided_slot(decision);
-	struct backend *backend = bpf_map_lookup_elem(&backends, &slot);
-
-	if ((why == COOKIE_VALID || why == COOKIE_AGAIN) && !CALL_APART(reopen, ctx, hook, six))
-		return leave(XDP_DROP, NO_TAILROOM);
-	if (!backend || parse_ip(&p) != SOUND || parse_transport(&p) != SOUND)
-		return leave(XDP_DROP, BROKEN);
-	if (!fits(&p, backend->mtu))
-		return tell(&p, backend->mtu);
-	return deliver(&p, backend, why);
+	return deliver(&p, backend, flow, owner, KNOWN_FLOW);
 }
 
 APART(known)
-APART1(forward, __u32, decision)
 
 /* The way of a packet of either family. */
 static __always_inline int balance_ip(void *ctx, enum hook hook, __u8 six)
@@ -123,9 +147,10 @@ static __always_inline int balance_ip(void *ctx, enum hook hook, __u8 six)
 		if (decision == UNJOINED_REPLY)
 			return leave(XDP_DROP, BROKEN);
 	}
-	if (decision != UNKNOWN_FLOW && decision != ABSENT_FLOW)
+	if (decision <= ACTIONS)
 		return decision;
-	decision = begin(ctx, hook, six, decision == ABSENT_FLOW);
+	if (decision == UNKNOWN_FLOW || decision == ABSENT_FLOW)
+		decision = begin(ctx, hook, six, decision == ABSENT_FLOW);
 	return is_done(decision) ? action_of(decision) : (int)CALL_APART1(forward, ctx, hook, six, decision);
 }
 

@@ -12,6 +12,7 @@
 #define LBCTL_BEGIN_H
 
 #include "apart.h"
+#include "bind.h"
 #include "decision.h"
 #include "guard.h"
 #include "mtu.h"
@@ -66,7 +67,7 @@ static __always_inline int is_hashed(struct service *service)
 
 /*
  * A backend for what begins: the client's own, or the policy's choice, or that of
- * the hash. What is not remembered is no use under NAT.
+ * the hash. What is not remembered is no use where replies are to be translated.
  */
 static __always_inline __u32 choose_for(struct packet *p, struct service *service, enum verdict why)
 {
@@ -83,10 +84,12 @@ static __always_inline __u32 choose_for(struct packet *p, struct service *servic
 	}
 	if (!backend)
 		return done(XDP_PASS, NO_BACKEND);
-	if (why == DEGRADED && backend->forward == NAT)
+	if (why == DEGRADED && is_replying(backend))
 		return done(XDP_DROP, NO_ROOM);
-	if (why == COOKIE_VALID && !passes_both_ways(backend))
+	if (why == COOKIE_VALID && !is_replying(backend))
 		return done(XDP_DROP, COOKIE_WRONG); /* the service has just become another */
+	if (why == STRAY_RESET && backend->forward == FULLNAT)
+		return done(XDP_DROP, NO_LOCAL_PORT);
 	return to_slot(slot, why);
 }
 
@@ -127,9 +130,6 @@ static __always_inline __u32 choose_ip(void *ctx, enum hook hook, __u8 six, __u3
 	service = find_service(&p);
 	return service ? choose_for(&p, service, why) : done(XDP_PASS, NO_SERVICE);
 }
-
-/* Not remembered: there is no room, or another CPU is about to delete the entry. */
-#define FORGOTTEN to_slot(NO_CHOICE, DEGRADED)
 
 static __always_inline __u32 remember_at(struct packet *p, struct backend *backend, __u32 decision, int absent)
 {
@@ -178,6 +178,8 @@ static __always_inline __u32 keep_ip(void *ctx, enum hook hook, __u8 six, __u32 
 	if (!fits(&p, backend->mtu))
 		return decision; /* nothing begins with it: its sender is told */
 	if (is_kept(why)) {
+		if (backend->forward == FULLNAT)
+			return TO_BE_BOUND;
 		if (clashes(&p, backend))
 			return done(XDP_DROP, NAT_CLASH);
 		decision = remember_at(&p, backend, decision, absent);
@@ -197,7 +199,7 @@ APART1(keep, __u32, decision)
 /* The way of a packet whose flow does not say where it goes. */
 static __always_inline __u32 begin(void *ctx, enum hook hook, __u8 six, __u32 absent)
 {
-	__u32 decision = CALL_APART1(admit, ctx, hook, six, absent);
+	__u32 decision = CALL_APART1(admit, ctx, hook, six, absent), kept;
 
 	if (is_done(decision))
 		return decision;
@@ -210,9 +212,11 @@ static __always_inline __u32 begin(void *ctx, enum hook hook, __u8 six, __u32 ab
 		if (is_done(decision))
 			return decision;
 	}
-	decision = CALL_APART1(keep, ctx, hook, six, absent ? decision | ABSENT : decision);
-	if (decision != FORGOTTEN)
-		return decision;
+	kept = CALL_APART1(keep, ctx, hook, six, absent ? decision | ABSENT : decision);
+	if (kept == TO_BE_BOUND)
+		kept = bind_to_port(ctx, hook, six, decision);
+	if (kept != FORGOTTEN)
+		return kept;
 	decision = CALL_APART1(choose, ctx, hook, six, DEGRADED);
 	return is_done(decision) ? decision : CALL_APART1(keep, ctx, hook, six, decision);
 }

@@ -20,6 +20,12 @@ static __always_inline __u32 to_slot(__u32 slot, enum verdict why) { return (__u
 #define NO_CHOICE 0xffff /* choose() */
 #define GUARDED 0xfffe   /* guard(), and then choose() */
 
+/* Not remembered: there is no room, or another CPU is about to delete the entry. */
+#define FORGOTTEN to_slot(NO_CHOICE, DEGRADED)
+
+/* Still to be remembered, for which a local port is to be claimed. */
+#define TO_BE_BOUND to_slot(NO_CHOICE, NEW_FLOW)
+
 static __always_inline int is_done(__u32 decision) { return decision >> 31; }
 static __always_inline int action_of(__u32 decision) { return decision & 0xff; }
 static __always_inline __u32 decided_slot(__u32 decision) { return decision & 0xffff; }

@@ -8,12 +8,22 @@
 #include "forward.h"
 #include "stats.h"
 
-static __always_inline int deliver(struct packet *p, struct backend *backend, enum verdict why)
+/* The flow, which had the owner, may be NULL unless its backend is one of FULLNAT. */
+static __always_inline int deliver(struct packet *p, struct backend *backend, struct flow *flow, __u64 owner,
+				   enum verdict why)
 {
+	struct peer local;
 	int action;
 
-	decrement_ttl(p);
-	action = forward(p, backend);
+	if (backend->forward == FULLNAT) {
+		if (!flow || !read_local(flow, owner, &local))
+			return leave(XDP_DROP, NO_LOCAL_PORT);
+		decrement_ttl(p);
+		action = forward_fullnat(p, backend, &local);
+	} else {
+		decrement_ttl(p);
+		action = forward(p, backend);
+	}
 	return action == XDP_ABORTED ? leave(XDP_DROP, BROKEN) : leave(action, why);
 }
 

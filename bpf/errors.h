@@ -2,9 +2,11 @@
 /*
  * ICMP errors go where the flow that they are about goes: one about a packet
  * that a backend has sent in the service's name, to that backend, and under NAT
- * one about a request, to the client. So path MTU discovery works through the
- * balancer, in both directions. Under NAT the quoted packet, which must be what
- * its sender has sent, is translated back with all its checksums.
+ * and FULLNAT one about a request, to the client. So path MTU discovery works through
+ * the balancer, in both directions. Under both the quoted packet, which must be what
+ * its sender has sent, is translated back with all its checksums. Under FULLNAT what
+ * goes to a backend bears the local address, whoever has sent it: the backend needs
+ * no route to any other.
  *
  * What else is ICMP is the stack's. It answers an echo request to a VIP for the
  * service as a whole: a ping that follows a hash would tell of one backend and
@@ -75,10 +77,12 @@ static __always_inline enum verdict parse_error(struct packet *p, struct packet 
 }
 
 /* The flow of the packets that answer the quoted one. */
-static __always_inline struct flow *flow_about(struct packet *p, struct packet *about, union tuple *key)
+static __always_inline struct flow *flow_about(struct packet *p, struct packet *about)
 {
+	union tuple key;
+
 	if (p->six)
-		key->v6 = (struct tuple6){
+		key.v6 = (struct tuple6){
 			.src = destination(about),
 			.dst = source(about),
 			.sport = about->dport,
@@ -86,14 +90,14 @@ static __always_inline struct flow *flow_about(struct packet *p, struct packet *
 			.proto = about->proto,
 		};
 	else
-		key->v4 = (struct tuple4){
+		key.v4 = (struct tuple4){
 			.src = about->ip->daddr,
 			.dst = about->ip->saddr,
 			.sport = about->dport,
 			.dport = about->sport,
 			.proto = about->proto,
 		};
-	return lookup(p, key);
+	return lookup(p, &key);
 }
 
 /* Where the quoted packet's checksum is, if so much is quoted. */
@@ -156,11 +160,14 @@ static __always_inline __u64 renumber(struct packet *p, struct packet *about, en
 	return sum + change16(old, *check);
 }
 
-/* One end of the error itself gets another address, after changes in the message that add up to sum. */
-static __always_inline void reseal(struct packet *p, enum end end, struct address *to, __u64 sum)
+/* The error itself gets other addresses, where not NULL, after changes in the message that add up to sum. */
+static __always_inline void reseal(struct packet *p, struct address *from, struct address *to, __u64 sum)
 {
 	struct icmp *icmp = icmp_of(p);
-	__u64 pseudo = to ? readdress(p, end, to) : 0;
+	__u64 pseudo = from ? readdress(p, SENDER, from) : 0;
+
+	if (to)
+		pseudo += readdress(p, RECEIVER, to);
 
 	icmp->check = mend(icmp->check, p->six ? sum + pseudo : sum);
 }
@@ -168,7 +175,8 @@ static __always_inline void reseal(struct packet *p, enum end end, struct addres
 static __always_inline int error_to_backend(struct packet *p, struct packet *about, struct flow *flow, __u64 owner)
 {
 	struct backend *backend = backend_of(owner);
-	struct address to;
+	struct address to, *from = NULL;
+	struct peer local;
 	__u64 sum = 0;
 	int action;
 
@@ -176,14 +184,20 @@ static __always_inline int error_to_backend(struct packet *p, struct packet *abo
 		return leave(XDP_PASS, ERROR_UNKNOWN);
 	if (!fits(p, backend->mtu))
 		return leave(XDP_DROP, TOO_BIG_UNTOLD);
+	if (backend->forward == FULLNAT && !read_local(flow, owner, &local))
+		return leave(XDP_DROP, NO_LOCAL_PORT);
 	count(slot_of(owner), p, 0);
 	decrement_ttl(p);
-	if (backend->forward == NAT) {
+	if (is_replying(backend)) {
 		to = backend->addr;
 		if (flow->delta && flow->joint == JOINED)
 			sum = renumber(p, about, SENDER, -flow->delta);
 		sum += requote(p, about, SENDER, &to, backend->port ? backend->port : about->sport);
-		reseal(p, RECEIVER, &to, sum);
+		if (backend->forward == FULLNAT) {
+			from = &local.addr;
+			sum += requote(p, about, RECEIVER, from, local.port);
+		}
+		reseal(p, from, &to, sum);
 		action = transmit(p, backend->ifindex, backend->mac);
 	} else {
 		p->sport = about->dport; /* as the flow's own packets have it: their tunnel is this one's */
@@ -192,12 +206,14 @@ static __always_inline int error_to_backend(struct packet *p, struct packet *abo
 	return action == XDP_ABORTED ? leave(XDP_DROP, BROKEN) : leave(action, ERROR_TO_BACKEND);
 }
 
-/* Under NAT. Where a router has sent the error, its address stays. */
+/* Under NAT and FULLNAT. Where a router has sent the error, its address stays. */
 static __always_inline int error_to_client(struct packet *p, struct packet *about, struct flow *flow, __u64 owner)
 {
 	struct backend *backend = backend_of(owner);
-	struct address vip = flow->vip, *from = NULL;
+	struct address vip = flow->vip, *from = NULL, *to = NULL;
+	struct peer client = peer_in(flow);
 	__be16 vport = flow->vport;
+	int replaced = has_peer(flow, p->six);
 	__u32 ifindex = flow->ifindex;
 	struct port *port = bpf_map_lookup_elem(&ports, &ifindex);
 	__u64 sum = 0;
@@ -216,7 +232,11 @@ static __always_inline int error_to_client(struct packet *p, struct packet *abou
 	if (flow->delta && flow->joint == JOINED)
 		sum = renumber(p, about, RECEIVER, flow->delta);
 	sum += requote(p, about, RECEIVER, &vip, vport);
-	reseal(p, SENDER, from, sum);
+	if (replaced) {
+		to = &client.addr;
+		sum += requote(p, about, SENDER, to, client.port);
+	}
+	reseal(p, from, to, sum);
 	action = transmit(p, ifindex, flow->mac);
 	return action == XDP_ABORTED ? leave(XDP_DROP, BROKEN) : leave(action, ERROR_TO_CLIENT);
 }
@@ -226,13 +246,12 @@ static __always_inline __u32 steer_ip(void *ctx, enum hook hook, __u8 six)
 {
 	struct packet p = { .ctx = ctx, .hook = hook, .six = six }, about = { .ctx = ctx, .hook = hook, .six = six };
 	struct flow *flow = NULL;
-	union tuple key;
 	enum verdict why;
 	__u64 owner = TOMBSTONE;
 
 	why = parse_error(&p, &about);
 	if (why == SOUND && is_same(destination(&p), source(&about)))
-		flow = flow_about(&p, &about, &key);
+		flow = flow_about(&p, &about);
 	if (flow)
 		owner = owner_in(flow);
 	if (flow && is_live(owner)) {

@@ -57,11 +57,19 @@ static __always_inline struct flow *find_flow(struct packet *p, union tuple *key
 	return lookup(p, key);
 }
 
+/* The same, for who needs no key: it takes less of the stack. */
+static __always_inline struct flow *flow_of(struct packet *p)
+{
+	union tuple key;
+
+	return find_flow(p, &key);
+}
+
 /*
- * False if there is no room, or another CPU has inserted the key. The load is
+ * 0, -EEXIST if the key is there, or another error if there is no room. The load is
  * counted first: whoever finds the entry may change it, and account for that.
  */
-static __always_inline int insert(struct packet *p, union tuple *key, struct flow *flow)
+static __always_inline long try_insert(struct packet *p, union tuple *key, struct flow *flow)
 {
 	long failed;
 
@@ -72,7 +80,13 @@ static __always_inline int insert(struct packet *p, union tuple *key, struct flo
 		failed = bpf_map_update_elem(&flows, &key->v4, flow, BPF_NOEXIST);
 	if (failed)
 		account(flow->owner, TOMBSTONE);
-	return !failed;
+	return failed;
+}
+
+/* False if there is no room, or another CPU has inserted the key. */
+static __always_inline int insert(struct packet *p, union tuple *key, struct flow *flow)
+{
+	return !try_insert(p, key, flow);
 }
 
 static __always_inline int is_tcp(struct packet *p) { return p->proto == IPPROTO_TCP; }
@@ -132,12 +146,6 @@ static __always_inline int is_pending(struct flow *flow, struct packet *p)
 	return flow->delta && flow->joint != JOINED && !is_rst(p);
 }
 
-/* Do the replies of the backend pass here, so that two ends can be joined whose numbers differ? */
-static __always_inline int passes_both_ways(struct backend *backend)
-{
-	return backend->forward == NAT;
-}
-
 /* The backend of a live owner, if the flow may go on there. */
 static __always_inline struct backend *backend_of(__u64 owner)
 {
@@ -149,9 +157,15 @@ static __always_inline struct backend *backend_of(__u64 owner)
 	return backend;
 }
 
+/* Do the backend's replies come back here? Only then can two ends be joined whose numbers differ. */
+static __always_inline int is_replying(struct backend *backend)
+{
+	return backend->forward == NAT || backend->forward == FULLNAT;
+}
+
 static __always_inline enum sight sight_of(struct backend *backend)
 {
-	return backend->forward == NAT ? OF_CLIENT : OF_CLIENT_ALONE;
+	return is_replying(backend) ? OF_CLIENT : OF_CLIENT_ALONE;
 }
 
 static __always_inline enum flow_state first_state(struct packet *p, struct backend *backend)

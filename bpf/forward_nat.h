@@ -2,7 +2,8 @@
 /*
  * NAT, LVS's masquerading: requests get the backend's address and port as their
  * destination, replies the service's as their source. Backends need a way to
- * the clients over the balancer, and know nothing of VIPs.
+ * the clients over the balancer, and know nothing of VIPs. The way of replies is
+ * FULLNAT's as well.
  */
 #ifndef LBCTL_FORWARD_NAT_H
 #define LBCTL_FORWARD_NAT_H
@@ -49,6 +50,17 @@ static __always_inline void translate(struct packet *p, enum end end, struct add
 	*at = port;
 }
 
+/* Both ends do. */
+static __always_inline void translate_both(struct packet *p, struct peer *source, struct address *to, __be16 port)
+{
+	__be16 *sport = &p->tcp->source, *dport = &p->tcp->dest;
+
+	amend(p, readdress(p, SENDER, &source->addr) + readdress(p, RECEIVER, to),
+	      change16(*sport, source->port) + change16(*dport, port));
+	*sport = source->port;
+	*dport = port;
+}
+
 static __always_inline int forward_nat(struct packet *p, struct backend *backend)
 {
 	struct address to = backend->addr;
@@ -63,8 +75,8 @@ static __always_inline int forward_nat(struct packet *p, struct backend *backend
 /* The way of a reply. */
 static __always_inline __u32 answer(struct packet *p, struct flow *flow, __u64 owner)
 {
-	struct address vip = flow->vip;
-	__be16 vport = flow->vport;
+	struct peer vip = { .addr = flow->vip, .port = flow->vport }, client = peer_in(flow);
+	int replaced = has_peer(flow, p->six);
 	struct port *port;
 	__u32 ifindex = flow->ifindex;
 	int action;
@@ -84,7 +96,10 @@ static __always_inline __u32 answer(struct packet *p, struct flow *flow, __u64 o
 	if (flow->delta)
 		to_clients_numbers(p, flow->delta, flow->shift);
 	decrement_ttl(p);
-	translate(p, SENDER, &vip, vport);
+	if (replaced)
+		translate_both(p, &vip, &client.addr, client.port);
+	else
+		translate(p, SENDER, &vip.addr, vip.port);
 	action = transmit(p, ifindex, flow->mac);
 	return action == XDP_ABORTED ? leave(XDP_DROP, BROKEN) : leave(action, REPLY);
 }

@@ -8,7 +8,7 @@
 #define LBCTL_NEWS_H
 
 #include "owner.h"
-#include "parse.h"
+#include "peer.h"
 
 /* A subprogram of its own: it is no part of the hot path, and is needed in several places. */
 static __noinline void report(struct news *told)
@@ -31,16 +31,22 @@ static __always_inline int is_told(enum flow_state state)
 	return s && s->told & 1U << (state & 31);
 }
 
-/* How its two ends differ is part of what a JOINED flow is. */
-static __always_inline void tell_joint(struct news *told, struct flow *flow)
+/* What an entry says of a flow's ends, if there is one yet: how they differ, and of FULLNAT the local end. */
+static __always_inline void tell_of_ends(struct news *told, struct flow *flow)
 {
-	if (flow && flow->delta && flow->joint == JOINED) {
+	if (!flow)
+		return;
+	if (flow->delta && flow->joint == JOINED) {
 		told->delta = flow->delta;
 		told->shift = flow->shift;
 	}
+	if (kind_of(flow->owner) == REPLIES)
+		return;
+	told->peer = flow->peer;
+	told->pport = flow->pport;
 }
 
-/* After a request: its flow has that owner now. flow may be NULL if it has just begun. */
+/* After a request: its flow has that owner now. flow may be NULL if it has just begun, but not under FULLNAT. */
 static __always_inline void tell_of_request(struct packet *p, struct flow *flow, __u64 owner)
 {
 	if (!is_live(owner) || !is_told(state_of(owner)))
@@ -56,27 +62,35 @@ static __always_inline void tell_of_request(struct packet *p, struct flow *flow,
 		.owner = owner,
 	};
 
-	tell_joint(&told, flow);
+	tell_of_ends(&told, flow);
 	report(&told);
 }
 
 /* After a reply, to what was the VIP. */
 static __always_inline void tell_of_reply(struct packet *p, struct flow *replies, __u64 owner)
 {
+	struct peer client, local;
+
 	if (!is_live(owner) || !is_told(state_of(owner)))
 		return;
+	client = client_of(replies, p);
+	local = receiver_of(p);
 	struct news told = {
 		.tuple = {
-			.src = destination(p),
+			.src = client.addr,
 			.dst = replies->vip,
-			.sport = p->dport,
+			.sport = client.port,
 			.dport = replies->vport,
 			.proto = p->proto,
 		},
 		.owner = owner,
 	};
 
-	tell_joint(&told, replies);
+	tell_of_ends(&told, replies);
+	if (has_peer(replies, p->six)) {
+		told.peer = local.addr;
+		told.pport = local.port;
+	}
 	report(&told);
 }
 

@@ -25,10 +25,13 @@
  *  - A run whose look-up has found the element, but which reads the owner after
  *    all of that, takes another flow for its own, for this one packet. That
  *    packet's flow had been idle for its whole timeout and two sweeps.
- *  - Packets make tombstones, too, but of REPLIES only, which are not accounted for;
- *    these may be buried without a wait.
+ *  - What a packet ends it leaves FORSAKEN, of which the sweeper makes a tombstone:
+ *    only then the wait begins.
  *  - Even then, and were the waits forgotten, a swap that succeeds has replaced just
  *    the word that it has accounted for, whatever element that was in.
+ *
+ * SETTLING locks an entry while what cannot change in one step is written: the local
+ * end of a flow under FULLNAT. It is no live owner, and who finds it gives way.
  */
 #ifndef LBCTL_OWNER_H
 #define LBCTL_OWNER_H
@@ -37,7 +40,9 @@
 #include "states.h"
 
 #define TOMBSTONE 0ULL
-#define BURIED 1ULL /* IDs are never 0, so this is no owner */
+#define BURIED 1ULL /* IDs are never 0, so these are no owners */
+#define SETTLING 2ULL
+#define FORSAKEN 3ULL
 #define ACTIVE (1ULL << 32)
 
 /* For Go, which learns only of types that something has. */
@@ -53,6 +58,9 @@ static __always_inline __u32 slot_of(__u64 owner) { return (__u32)owner >> 16; }
 static __always_inline enum flow_state state_of(__u64 owner) { return (__u8)(owner >> 8); }
 static __always_inline enum flow_kind kind_of(__u64 owner) { return (__u8)owner; }
 static __always_inline int is_live(__u64 owner) { return id_of(owner) != 0; }
+
+/* May a packet make the entry another's, or its own again? */
+static __always_inline int is_open(__u64 owner) { return owner != BURIED && owner != SETTLING; }
 
 /* The same owner's, in another state. */
 static __always_inline __u64 in_state(__u64 owner, enum flow_state state)

@@ -40,6 +40,12 @@ static __always_inline int judge_flow(void *map, void *key, struct flow *flow, s
 		out->resting++;
 		return 0;
 	}
+	if (owner == SETTLING || owner == FORSAKEN) {
+		if (owner == FORSAKEN)
+			become(flow, FORSAKEN, TOMBSTONE);
+		out->resting++;
+		return 0;
+	}
 	if (owner == TOMBSTONE && become(flow, TOMBSTONE, BURIED) != TOMBSTONE) {
 		out->entries++; /* a packet has just revived it */
 		return 1;

@@ -6,6 +6,7 @@
 #define LBCTL_TRACK_H
 
 #include "apart.h"
+#include "claim.h"
 #include "news.h"
 #include "replies.h"
 #include "splice.h"
@@ -14,16 +15,16 @@
 static __always_inline __u32 note_ip(void *ctx, enum hook hook, __u8 six)
 {
 	struct packet p = { .ctx = ctx, .hook = hook, .six = six };
-	union tuple key;
 	struct flow *flow;
 	struct backend *backend;
 	enum sight sight;
 	enum flow_state was;
+	struct peer client;
 	__u64 owner;
 
 	if (parse_ip(&p) != SOUND || parse_transport(&p) != SOUND)
 		return 0;
-	flow = find_flow(&p, &key);
+	flow = flow_of(&p);
 	if (!flow)
 		return 0;
 	owner = owner_in(flow);
@@ -38,23 +39,59 @@ static __always_inline __u32 note_ip(void *ctx, enum hook hook, __u8 six)
 			finish_at(backend); /* a cookie's was finished when it was shown */
 		tell_of_request(&p, flow, owner);
 	}
-	return expect_replies(&p, backend, flow, owner);
+	if (backend->forward == FULLNAT)
+		return 1; /* see renew_ip() */
+	client = sender_of(&p);
+	return expect_replies(&p, backend, &client, flow, owner);
+}
+
+/* The first packet of a jiffy under FULLNAT. False if the flow has lost its local port, and is no more. */
+static __always_inline __u32 renew_ip(void *ctx, enum hook hook, __u8 six)
+{
+	struct packet p = { .ctx = ctx, .hook = hook, .six = six };
+	struct backend *backend;
+	struct flow *flow;
+	struct peer local;
+	__u64 owner;
+
+	if (parse_ip(&p) != SOUND || parse_transport(&p) != SOUND)
+		return 0;
+	flow = flow_of(&p);
+	if (!flow)
+		return 0;
+	owner = owner_in(flow);
+	backend = is_live(owner) ? backend_of(owner) : NULL;
+	if (!backend)
+		return 0;
+	if (read_local(flow, owner, &local) && expect_replies(&p, backend, &local, flow, owner)) {
+		flow->last_seen = clock();
+		return 1;
+	}
+	become(flow, owner, FORSAKEN);
+	return 0;
 }
 
 APART(note)
+APART(renew)
 
-/* Notes a packet of a flow that goes on. Memory is written only where it changes. */
-static __always_inline void touch(struct flow *flow, __u64 owner, struct packet *p, struct backend *backend)
+/*
+ * Notes a packet of a flow that goes on. Memory is written only where it changes. False
+ * if the flow has lost its local port, which is found out before this jiffy's first
+ * packet is sent.
+ */
+static __always_inline int touch(struct flow *flow, __u64 owner, struct packet *p, struct backend *backend)
 {
 	__u32 now = clock();
 	int same = next_state(sight_of(backend), flags_of(p), state_of(owner)) == state_of(owner);
+	int replaced = backend->forward == FULLNAT;
 
-	if (flow->last_seen == now && same)
-		return;
-	flow->last_seen = now;
-	if (same && backend->forward != NAT)
-		return;
-	CALL_APART(note, p->ctx, p->hook, p->six);
+	if (flow->last_seen == now && same && (!replaced || flow->pport))
+		return 1;
+	if (!replaced)
+		flow->last_seen = now;
+	if (!same || backend->forward == NAT)
+		CALL_APART(note, p->ctx, p->hook, p->six);
+	return !replaced || CALL_APART(renew, p->ctx, p->hook, p->six);
 }
 
 /* What came of remembering a flow. */
@@ -69,6 +106,8 @@ static __always_inline enum memory take_over(struct flow *flow, __u64 *owner, st
 {
 	__u64 found;
 
+	if (!is_open(*owner))
+		return FORGOT;
 	flow->last_seen = fresh->last_seen; /* first: the sweeper must not find the new owner idle */
 	copy_joint(flow, fresh);
 	found = become(flow, *owner, fresh->owner);
@@ -95,9 +134,26 @@ static __always_inline void begin_with_cookie(struct packet *p, struct flow *fre
 	fresh->shift = terms_of(data) >= WITH_SCALE ? OUR_SCALE : 0;
 }
 
+/* An entry that was not there. */
+static __always_inline enum memory begin_at(struct packet *p, union tuple *key, __u64 *owner, struct flow *fresh)
+{
+	struct flow *flow;
+
+	if (insert(p, key, fresh)) {
+		*owner = fresh->owner;
+		return REMEMBERED;
+	}
+	flow = lookup(p, key);
+	if (!flow)
+		return FORGOT;
+	*owner = owner_in(flow);
+	return is_live(*owner) ? TAKEN : FORGOT;
+}
+
 /*
  * Makes the backend the flow's. Of what was found for the packet, flow may be
- * NULL and *owner is the word read there; *owner is what is there in the end.
+ * NULL and *owner is the word read there; *owner is what is there in the end. For
+ * FULLNAT see bind.h.
  */
 static __always_inline enum memory remember(struct packet *p, union tuple *key, struct flow *flow, __u64 *owner,
 					    struct backend *backend, __u32 slot, int by_cookie)
@@ -106,25 +162,18 @@ static __always_inline enum memory remember(struct packet *p, union tuple *key, 
 		.owner = owner_of(backend, slot, first_state(p, backend), REQUESTS),
 		.last_seen = clock(),
 	};
+	struct peer client = sender_of(p);
 
 	if (by_cookie)
 		begin_with_cookie(p, &fresh);
-	if (!expect_replies(p, backend, &fresh, fresh.owner))
+	if (!expect_replies(p, backend, &client, &fresh, fresh.owner))
 		return FORGOT;
 	if (flow) {
 		if (is_live(*owner) && id_of(*owner) != backend->id)
-			forget_replies(p, *owner);
+			forget_replies(p, *owner, &client);
 		return take_over(flow, owner, &fresh);
 	}
-	if (insert(p, key, &fresh)) {
-		*owner = fresh.owner;
-		return REMEMBERED;
-	}
-	flow = lookup(p, key);
-	if (!flow)
-		return FORGOT;
-	*owner = owner_in(flow);
-	return is_live(*owner) ? TAKEN : FORGOT;
+	return begin_at(p, key, owner, &fresh);
 }
 
 #endif

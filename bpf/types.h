@@ -120,6 +120,7 @@ enum forward : __u8 {
 	DIRECT, /* only the Ethernet addresses change */
 	NAT,    /* so does the destination, and replies come back here for their source to be changed */
 	TUNNEL, /* nothing of the packet changes, another header is put around it */
+	FULLNAT, /* as NAT, and the source becomes one of the balancer's local addresses and ports */
 };
 
 /* Bits of struct backend's flags. */
@@ -128,6 +129,7 @@ enum backend_flag : __u32 {
 	OVERLOADED = 2,    /* it has too many flows: the program's to say, see account() */
 	STICKS = 4,        /* clients that stick to it may begin something new there */
 	HAS_SERVER_ID = 8, /* its service knows packets by their connection IDs */
+	TELLS_CLIENT = 16, /* under FULLNAT: its handshakes bear the client's address, see toa.h */
 };
 
 /*
@@ -149,10 +151,12 @@ struct backend {
 	struct address addr;
 	__be16 port; /* 0: the one that the client asked for */
 	__u16 mtu; /* the longest IP packet that fits on the way there, before anything is put around it */
-	/* Of TUNNEL: the outer header's source, and which bits of its last word the flow's hash fills. */
-	struct address source;
+	/* What the balancer itself is to the backend, and which bits of its last word differ from flow to flow: */
+	struct address source; /* of TUNNEL the outer header's source, of FULLNAT the local address */
 	__be32 vary;
 	__be16 gue; /* of TUNNEL: GUE's UDP port; 0: IPIP */
+	__u16 first_port; /* of FULLNAT: the local ports, from this one on */
+	__u16 ports;      /* and how many; 0: there is nothing to be local by */
 	__u16 zeros;
 	__u32 upper; /* flows at which it becomes OVERLOADED; 0: never */
 	__u32 lower; /* flows below which it no longer is; 0: three quarters of upper */
@@ -236,7 +240,7 @@ struct tuple6 {
 /* What the tuple that is an entry's key tells apart. */
 enum flow_kind : __u8 {
 	REQUESTS, /* from the client to the service: this entry is counted in loads */
-	REPLIES,  /* from the backend to the client, under NAT */
+	REPLIES,  /* from the backend to the client, under NAT and FULLNAT */
 	STICKY,   /* no flow, but a template: see persist.h */
 };
 
@@ -249,8 +253,8 @@ enum joint : __u8 {
 
 /*
  * What is remembered of a connection, or of datagrams between the same two ends.
- * Under NAT there is a second entry for the replies. Each bears what is newest of
- * both, save that last_seen and state may lag by a jiffy.
+ * Under NAT and FULLNAT there is a second entry for the replies. Each bears what is
+ * newest of both, save that last_seen and state may lag by a jiffy.
  *
  * See owner.h for how owner changes. The rest is valid iff the owner is live; it
  * is written before an owner that needs it is.
@@ -264,14 +268,17 @@ struct flow {
 	 */
 	__u32 delta;
 	struct address vip;  /* of REPLIES: what the source becomes */
-	struct address peer; /* of a flow whose client's address is replaced, too: the other end */
+	/* Under FULLNAT: what the source becomes, a local address; of REPLIES what the destination becomes, the client. */
+	struct address peer;
 	__be16 vport;
-	__be16 pport;
+	__be16 pport; /* with peer */
 	/* Of REPLIES: where the client's packets came from last. Replies go back that way. */
 	__u32 ifindex;
 	__u8 mac[6];
 	enum joint joint;
-	__s8 shift; /* to the left, of the backend's windows towards the client; of AWAITED, the client's scale */
+	__s8 shift;   /* to the left, of the backend's windows towards the client; of AWAITED, the client's scale */
+	__u8 untold; /* 1: the backend is still to be told of the client, see toa.h */
+	__u8 zero[7];
 };
 
 /*
@@ -333,8 +340,12 @@ struct setting {
 struct news {
 	struct tuple6 tuple;
 	__u64 owner;
+	struct address peer; /* as in struct flow */
+	__be16 pport;
+	__u16 zero;
 	__u32 delta;
 	__s32 shift;
+	__u32 zeros;
 };
 
 /* A flow of a balancer beside this one. What is 0 or absent there is 0 here. */

@@ -43,6 +43,7 @@
 	V(SYN_LIMITED, "dropped: more SYNs in a second than the service takes from one client")          \
 	V(COOKIE_WRONG, "dropped: neither a flow nor a valid cookie, while the service answers SYNs by cookies") \
 	V(NO_TAILROOM, "dropped: the driver has no room beside the packet for the options of a SYN")    \
+	V(NO_LOCAL_PORT, "dropped: fullnat has no local port for it: those tried are taken, or it is a RST of no flow") \
 	V(BAD_ERROR, "dropped: an ICMP error that quotes less of a packet than its ports")              \
 	V(TOO_BIG_UNTOLD, "dropped: it does not fit on the way, and too many senders were told of late")\
 	/* Answered. */                                                                                 \

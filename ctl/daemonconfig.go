@@ -30,7 +30,8 @@ type DaemonConfig struct {
 	Self          string   `json:"self"`                // the lbctl binary, absolute
 	MaxFlows      int      `json:"max_flows,omitempty"`
 
-	TunnelSources []netip.Prefix `json:"tunnel_sources,omitempty"` // see l4.Options
+	TunnelSources  []netip.Prefix `json:"tunnel_sources,omitempty"`  // see l4.Options
+	LocalAddresses []netip.Prefix `json:"local_addresses,omitempty"` // see l4.Options
 
 	API   string `json:"api,omitempty"`   // also serve the API at this TCP address of StartDaemon's caller
 	Token string `json:"token,omitempty"` // bearer token for API; required with it

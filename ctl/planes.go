@@ -45,7 +45,7 @@ func planes(c DaemonConfig, b balancer, ns *netns.Handle, pair *pair, log *slog.
 func openL4(c DaemonConfig, b balancer, ns *netns.Handle, log *slog.Logger) (*l4.Plane, error) {
 	options := l4.Options{
 		NetNS: ns, Interfaces: b.Interfaces, PinDir: c.pins(b),
-		Hook: c.Hook, MaxFlows: c.MaxFlows, TunnelSources: c.TunnelSources, Log: log,
+		Hook: c.Hook, MaxFlows: c.MaxFlows, TunnelSources: c.TunnelSources, LocalAddresses: c.LocalAddresses, Log: log,
 	}
 	if len(b.Ports) > 0 {
 		hub, err := netns.Open(c.HubNetNS)

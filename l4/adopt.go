@@ -47,7 +47,7 @@ func (p *Plane) Adopt(flows []lb.ToldFlow) (Adopted, error) {
 			continue
 		}
 		a := teller.adoption(f, owner)
-		if f.Forward == lb.NAT {
+		if isReplying(forwards[f.Forward]) {
 			h := ways.to(f.Client.Addr())
 			a.Ifindex, a.Mac = h.ifindex, h.mac
 		}

@@ -95,7 +95,7 @@ func shortestOf(prefixes []netip.Prefix) (out [2]uint32) {
 func repliers(services []*service) (out []xdpAddress) {
 	for _, v := range services {
 		for _, m := range v.members {
-			if m.backend.Forward == xdpForwardNAT {
+			if isReplying(m.backend.Forward) {
 				out = append(out, m.backend.Addr)
 			}
 		}

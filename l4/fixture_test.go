@@ -142,7 +142,7 @@ func newRigNamed(t testing.TB, name string) *rig {
 	ok(t, err)
 	t.Cleanup(func() { ok(t, ns.Close()) })
 	r := &rig{TB: t, ns: ns, options: Options{
-		NetNS: ns, Interfaces: []string{"eth0", "eth1"}, Hook: hook, MaxFlows: 1 << 15, SweepInterval: -1,
+		NetNS: ns, Interfaces: []string{"eth0", "eth1"}, Hook: hook, MaxFlows: 1 << 15, SweepInterval: -1, LocalAddresses: pools,
 		PinDir: filepath.Join(bpffs, strings.NewReplacer("/", "_", ".", "_", "#", "_").Replace(t.Name()+name)),
 	}}
 	ok(t, ns.Do(func() error {

@@ -53,12 +53,20 @@ func storm(clients int) (packets [][]byte) {
 			for _, flags := range [][]string{{"SYN"}, {"ACK"}, {"ACK", "PSH"}, {"FIN", "ACK"}, {"RST"}} {
 				request := k.from(port, flags...)
 				packets = append(packets, request.bytes(),
-					request.target(k.of(natVIP)).bytes(), k.reply(port%4+1, port, flags...).bytes())
+					request.target(k.of(natVIP)).bytes(), k.reply(port%4+1, port, flags...).bytes(),
+					request.target(k.of(fullNATVIP)).bytes(), k.replyTo(port%4+1, k.someLocal(port), flags...).bytes())
 			}
 			packets = append(packets, k.reply(port%4+1, port, "SYN", "ACK").bytes())
 		}
 	}
 	return packets
+}
+
+// fullNATVIP is that of services under full NAT, and someLocal one of few local ends that may be a flow's.
+var fullNATVIP = backendAddr(201)
+
+func (k kind) someLocal(n int) netip.AddrPort {
+	return netip.AddrPortFrom(k.of(netip.AddrFrom4([4]byte{198, 18, 2, byte(224 + n%16)})), uint16(firstPoolPort+n/16))
 }
 
 // natVIP is that of services under NAT beside those of direct routing.
@@ -71,17 +79,19 @@ func mixed(backends ...lb.Backend) lb.Snapshot {
 		dr := k.snapshot(lb.RoundRobin, backends...)
 		nat := k.nat(backends...)
 		nat.Services[0].VIP.Addr = netip.AddrPortFrom(k.of(natVIP), vip.Port())
-		for j, v := range []*lb.Service{&dr.Services[0], &nat.Services[0]} {
+		full := k.fullnat(backends...)
+		full.Services[0].VIP.Addr = netip.AddrPortFrom(k.of(fullNATVIP), vip.Port())
+		for j, v := range []*lb.Service{&dr.Services[0], &nat.Services[0], &full.Services[0]} {
 			v.Name = fmt.Sprint(k, j)
 			for n := range v.Backends {
-				v.Backends[n].ID += lb.BackendID(100 * (2*i + j))
+				v.Backends[n].ID += lb.BackendID(100 * (3*i + j))
 			}
 			if i%2 == 0 {
 				v.L4.Persist = lb.Persistence{Timeout: 100 * time.Second, Bits4: 31}
 			}
 			s.Services = append(s.Services, *v)
 		}
-		s.Revision = nat.Revision
+		s.Revision = full.Revision
 	}
 	return s
 }

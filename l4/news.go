@@ -70,7 +70,8 @@ func (p *Plane) News(visit func(lb.ToldFlow)) (lost uint64, err error) {
 			return 0, fmt.Errorf("read news: %w", err)
 		}
 		if f, ok := teller.flow(news.Tuple, xdpFlow{
-			Owner: news.Owner, LastSeen: teller.now, Delta: news.Delta, Joint: xdpJointJOINED, Shift: int8(news.Shift),
+			Owner: news.Owner, LastSeen: teller.now, Peer: news.Peer, Pport: news.Pport,
+			Delta: news.Delta, Joint: xdpJointJOINED, Shift: int8(news.Shift),
 		}); ok {
 			visit(f)
 		}

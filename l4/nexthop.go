@@ -214,7 +214,7 @@ func (p *Plane) resolve(ctx context.Context, want []*wanted) error {
 			}
 			via, err := p.hops.route(b.Addr.Addr().Unmap(), ports)
 			if err == nil {
-				if err = w.fits(b, via); err != nil {
+				if err = errors.Join(w.fits(b, via), p.localizes(w, b, via)); err != nil {
 					delete(w.hops, b.ID)
 				}
 			}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"lbctl/internal/lb"
@@ -28,10 +29,12 @@ func validateOptions(v lb.Service) error {
 		return errors.New("lost reset: only TCP has a RST")
 	case o.OnePacket && v.VIP.Proto != lb.UDP:
 		return errors.New("one_packet: want proto udp, for a TCP connection is more than one packet")
-	case o.OnePacket && v.Forward == lb.NAT:
-		return errors.New("one_packet under nat: nothing is remembered, so no reply could be translated")
-	case o.TOA:
-		return errors.New("toa: it goes with forward fullnat, which this plane does not have yet")
+	case o.OnePacket && isReplying(forwards[v.Forward]):
+		return fmt.Errorf("one_packet under %s: nothing is remembered, so no reply could be translated", v.Forward)
+	case o.TOA && v.Forward != lb.FullNAT:
+		return fmt.Errorf("toa: under %s backends see the client's address; it is for forward fullnat", v.Forward)
+	case o.TOA && !speaks(v, lb.TCP):
+		return errors.New("toa: it is an option of TCP, and the service has none")
 	case o.Persist.Timeout < 0 || o.Persist.Timeout > maxTimeout:
 		return fmt.Errorf("persistence timeout %s: want at most %s", o.Persist.Timeout, maxTimeout)
 	case o.Persist.Timeout > 0 && o.Persist.Timeout < time.Second:
@@ -42,6 +45,11 @@ func validateOptions(v lb.Service) error {
 		return fmt.Errorf("persistence by %d bits of an IPv6 address: want 1 to 128", o.Persist.Bits6)
 	}
 	return validateDefence(v)
+}
+
+// speaks reports whether any of what a service is addressed by has that protocol.
+func speaks(v lb.Service, proto lb.Protocol) bool {
+	return slices.ContainsFunc(v.Matches(), func(m lb.Match) bool { return m.Proto == proto })
 }
 
 // optionsOf is what the options say in struct service.

@@ -50,7 +50,11 @@ var forwards = map[lb.Forward]xdpForward{
 	lb.DirectRouting: xdpForwardDIRECT,
 	lb.NAT:           xdpForwardNAT,
 	lb.Tunnel:        xdpForwardTUNNEL,
+	lb.FullNAT:       xdpForwardFULLNAT,
 }
+
+// isReplying reports whether backends' replies come back over the balancer.
+func isReplying(f xdpForward) bool { return f == xdpForwardNAT || f == xdpForwardFULLNAT }
 
 // keepers are the ways of forwarding that leave packets as they are, in full.
 var keepers = map[xdpForward]string{xdpForwardDIRECT: "direct routing", xdpForwardTUNNEL: "tunnelling"}
@@ -65,7 +69,7 @@ func Validate(v lb.Service) error {
 	case !known:
 		return fmt.Errorf("unknown policy %q: want one of %s", v.Policy, strings.Join(ipvs.Names(), ", "))
 	case !can:
-		return fmt.Errorf("forward %q: want dr, nat or tun", v.Forward)
+		return fmt.Errorf("forward %q: want dr, nat, tun or fullnat", v.Forward)
 	}
 	if err := validateTunnel(v); err != nil {
 		return err
@@ -119,7 +123,7 @@ func validateBackend(v lb.Service, b lb.Backend) error {
 	}
 	port, one := v.Port()
 	switch {
-	case forward == xdpForwardNAT, b.Addr.Port() == 0:
+	case isReplying(forward), b.Addr.Port() == 0:
 		return nil
 	case !one:
 		return fmt.Errorf("%s keeps the port, and there are several: want port 0", keepers[forward])

@@ -40,6 +40,12 @@ type Options struct {
 	// path filter drop what bears them. Without: the balancer's own address.
 	TunnelSources []netip.Prefix
 
+	// LocalAddresses holds at most one prefix of each family: under fullnat what
+	// stands for clients, with ports from 1024 on. They must be the balancer's, so that
+	// it answers for them, and nothing else's. Without: the balancer's own address
+	// towards the backend, with the ports above net.ipv4.ip_local_port_range.
+	LocalAddresses []netip.Prefix
+
 	// SweepInterval is how often idle flows are looked for; 0: about once a second,
 	// less often where that would take more than 5 % of a CPU; negative: only by Sweep.
 	SweepInterval time.Duration
@@ -62,6 +68,7 @@ type Plane struct {
 	watch    watch
 	sweeper  sweeper
 	ring     *ringbuf.Reader // of news; nil until they are read
+	ownPorts ports           // of the balancer's own addresses, for fullnat; fixed once open
 
 	mu    sync.Mutex // guards state, names and all writing to maps
 	state *state
@@ -84,6 +91,9 @@ func Open(o Options) (*Plane, error) {
 	if o.MaxFlows == 0 {
 		o.MaxFlows = DefaultMaxFlows
 	}
+	if err := validatePools(o.LocalAddresses); err != nil {
+		return nil, fmt.Errorf("open l4 plane: %w", err)
+	}
 	if err := os.MkdirAll(o.PinDir, 0o700); err != nil {
 		return nil, fmt.Errorf("make pin folder: %w", err)
 	}
@@ -102,6 +112,9 @@ func (p *Plane) open() error {
 		return err
 	}
 	if err := p.SetTimeouts(p.options.Timeouts); err != nil {
+		return err
+	}
+	if err := p.readOwnPorts(); err != nil {
 		return err
 	}
 	if p.hops, err = newResolver(p.options.NetNS); err != nil {

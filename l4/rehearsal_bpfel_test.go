@@ -39,6 +39,8 @@ type rehearsalBackend struct {
 	Source     rehearsalAddress
 	Vary       uint32
 	Gue        uint16
+	FirstPort  uint16
+	Ports      uint16
 	Zeros      uint16
 	Upper      uint32
 	Lower      uint32
@@ -91,6 +93,8 @@ type rehearsalFlow struct {
 	Mac      [6]uint8
 	Joint    uint8
 	Shift    int8
+	Untold   uint8
+	Zero     [7]uint8
 }
 
 type rehearsalFlowKind uint8

@@ -48,10 +48,36 @@ func forwardings() []forwarding {
 	return all
 }
 
+// startFullNATServers: the balancer answers for local addresses, and that is all that brings replies to it.
+func (w *wires) startFullNATServers(k kind) {
+	w.Helper()
+	w.inside(w.balancer, func() {
+		for _, pool := range pools {
+			for a := pool.Addr(); pool.Contains(a); a = a.Next() {
+				address(w, "eth0", a, a.BitLen())
+			}
+		}
+	})
+	w.startServersAt(k)
+}
+
+// toldFullNAT tells servers of TCP who the client is.
+func (k kind) toldFullNAT(backends ...lb.Backend) lb.Snapshot {
+	s := k.fullnat(backends...)
+	s.Services[0].L4.TOA = k.proto == lb.TCP
+	return s
+}
+
 // startNATServers starts servers that know of no VIP.
 func (w *wires) startNATServers(k kind) {
 	w.Helper()
 	w.replyOverBalancer(k)
+	w.startServersAt(k)
+}
+
+// startServersAt starts servers at their own addresses.
+func (w *wires) startServersAt(k kind) {
+	w.Helper()
 	for i, ns := range w.servers {
 		addr := netip.AddrPortFrom(k.of(backendAddr(i+1)), natPort)
 		w.awaitReady(w.start(ns, fmt.Sprint(i+1), k.proto, addr))

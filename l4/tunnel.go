@@ -54,14 +54,15 @@ func (w *wanted) shape(b lb.Backend) xdpBackend {
 	return xdpBackend{Forward: w.forward, Addr: toAddress(b.Addr.Addr()), Gue: toPort(guePort(w.L4.Tunnel))}
 }
 
-// wrap says with what the backend's packets are wrapped, if they are, and how
-// long they may be. IPIP has no ports for flows to differ by, so its source varies.
+// wrap says with what the backend's packets are wrapped, if they are, how long they
+// may be, and what the balancer is to the backend. IPIP has no ports for flows to differ by, so its source varies.
 func (p *Plane) wrap(b *xdpBackend, w *wanted, h hop) {
 	b.Source, b.Vary, b.Gue = xdpAddress{}, 0, toPort(guePort(w.L4.Tunnel))
 	if h.source.IsValid() {
 		b.Source = toAddress(h.source)
 	}
 	b.Mtu = toMTU(h.mtu, *b)
+	p.localize(b, w, h.source)
 	if b.Forward != xdpForwardTUNNEL || b.Gue != 0 {
 		return
 	}

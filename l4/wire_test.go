@@ -56,7 +56,7 @@ func newWires(t *testing.T, servers int) *wires {
 		w.servers = append(w.servers, s)
 	}
 	w.reopen(Options{
-		NetNS: w.balancer, Interfaces: []string{"eth0"}, Hook: hook, MaxFlows: 1 << 16,
+		NetNS: w.balancer, Interfaces: []string{"eth0"}, Hook: hook, MaxFlows: 1 << 16, LocalAddresses: pools,
 		Peers:  []Peer{{w.hub, portOf(portMAC)}},
 		PinDir: filepath.Join(bpffs, strings.ReplaceAll(t.Name(), "/", "_")),
 	})

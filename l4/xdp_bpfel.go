@@ -54,6 +54,8 @@ type xdpBackend struct {
 	Source     xdpAddress
 	Vary       uint32
 	Gue        uint16
+	FirstPort  uint16
+	Ports      uint16
 	Zeros      uint16
 	Upper      uint32
 	Lower      uint32
@@ -69,6 +71,7 @@ const (
 	xdpBackendFlagOVERLOADED    xdpBackendFlag = 2
 	xdpBackendFlagSTICKS        xdpBackendFlag = 4
 	xdpBackendFlagHAS_SERVER_ID xdpBackendFlag = 8
+	xdpBackendFlagTELLS_CLIENT  xdpBackendFlag = 16
 )
 
 type xdpClass uint16
@@ -130,6 +133,8 @@ type xdpFlow struct {
 	Mac      [6]uint8
 	Joint    xdpJoint
 	Shift    int8
+	Untold   uint8
+	Zero     [7]uint8
 }
 
 type xdpFlowKind uint8
@@ -156,9 +161,10 @@ const (
 type xdpForward uint8
 
 const (
-	xdpForwardDIRECT xdpForward = 0
-	xdpForwardNAT    xdpForward = 1
-	xdpForwardTUNNEL xdpForward = 2
+	xdpForwardDIRECT  xdpForward = 0
+	xdpForwardNAT     xdpForward = 1
+	xdpForwardTUNNEL  xdpForward = 2
+	xdpForwardFULLNAT xdpForward = 3
 )
 
 type xdpJoint uint8
@@ -210,8 +216,12 @@ type xdpNews struct {
 	_     structs.HostLayout
 	Tuple xdpTuple6
 	Owner uint64
+	Peer  xdpAddress
+	Pport uint16
+	Zero  uint16
 	Delta uint32
 	Shift int32
+	Zeros uint32
 }
 
 type xdpPersistence struct {

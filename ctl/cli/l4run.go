@@ -179,7 +179,7 @@ const (
 func standaloneConfig(c *cli.Context, b *scenario.Standalone) (ctl.StandaloneConfig, error) {
 	config := ctl.StandaloneConfig{
 		Name: b.Name, Dir: b.Dir, API: b.API.Addr, TokenFile: b.API.TokenFile, Config: b.Config,
-		Plane: l4.Options{Interfaces: b.Interfaces, Hook: b.Hook, PinDir: b.Pins, MaxFlows: b.MaxFlows},
+		Plane: l4.Options{Interfaces: b.Interfaces, Hook: b.Hook, PinDir: b.Pins, MaxFlows: b.MaxFlows, LocalAddresses: b.Locals},
 	}
 	var err error
 	if config.Dir == "" {

@@ -28,6 +28,7 @@ func (b *builder) prepare() error {
 	b.config = ctl.DaemonConfig{
 		Lab: b.scenario.Name, Dir: dir, Self: b.options.Self, API: b.api, Token: token, Hook: told,
 		HubNetNS: filepath.Join(dir, "netns", "_hub"), TunnelSources: b.scenario.Topology.TunnelSources,
+		LocalAddresses: b.scenario.Topology.LocalAddresses,
 	}
 	for _, n := range b.scenario.Topology.Nodes {
 		if n.Role != scenario.RoleBalancer {

@@ -94,6 +94,30 @@ func (p *Prefix) suggest(text string) string {
 	return ""
 }
 
+// Pool is a prefix of addresses of this machine's, outside any lab.
+type Pool struct{ netip.Prefix }
+
+func (p *Pool) parse(text string) error {
+	v, err := netip.ParsePrefix(text)
+	switch {
+	case err != nil || v.Addr().Is4In6():
+		return errIllFormed
+	case v != v.Masked():
+		return fmt.Errorf("%s has bits set behind its length", text)
+	case v.Addr().BitLen()-v.Bits() > maxPoolBits:
+		return fmt.Errorf("%s is more than %d addresses", text, 1<<maxPoolBits)
+	}
+	p.Prefix = v
+	return nil
+}
+func (p *Pool) want() string { return `a prefix such as "192.0.2.16/28" or "2001:db8::/124"` }
+func (p *Pool) schema() map[string]any {
+	return map[string]any{"type": "string", "pattern": prefixPattern}
+}
+
+// maxPoolBits are those that the addresses of a pool may differ in, as of l4.ValidatePool.
+const maxPoolBits = 15
+
 // Destination is where a route leads: a network, or "default".
 type Destination struct{ netip.Prefix }
 

@@ -75,6 +75,7 @@ func (r *resolver) addresses() {
 			}
 		}
 	}
+	r.choosePools()
 	r.finishLinks()
 }
 

@@ -30,6 +30,9 @@ func (r *resolver) refuse(s *service) {
 		if at := s.spec.Mark.Pos; at.IsSet() {
 			r.fail(at, "", "mark is for l4: ipvsadm does not know l7's services")
 		}
+		if at := s.spec.TOA.Pos; at.IsSet() {
+			r.fail(at, "", "toa is for l4: l7 tells backends the client's address in a header")
+		}
 		if s.VIP.Proto == lb.UDP {
 			r.fail(s.spec.Proto.Pos, "", "proto: l7 speaks HTTP/1.1, which needs tcp")
 		}
@@ -93,9 +96,6 @@ func (r *resolver) refuseHashing(s *service) {
 
 func (r *resolver) refuseL4(s *service) {
 	spec := &s.spec
-	if s.Forward == lb.FullNAT {
-		r.fail(spec.Forward.Pos, "", "forward: l4 delivers by dr, nat and tun so far, not by %s", s.Forward)
-	}
 	r.refuseHashing(s)
 	if at := spec.HTTP.Pos; at.IsSet() {
 		r.fail(at, "", "http is for l7: l4 forwards packets and sees no request")
@@ -104,9 +104,10 @@ func (r *resolver) refuseL4(s *service) {
 	if s.L4.OnePacket && s.VIP.Proto != lb.UDP {
 		r.fail(spec.OnePacket.Pos, "", "one_packet: want proto udp, for a TCP connection is more than one packet")
 	}
-	if s.L4.OnePacket && s.Forward == lb.NAT {
-		r.fail(spec.OnePacket.Pos, "", "one_packet: not under nat, where nothing remembered means that no reply can be translated")
+	if s.L4.OnePacket && (s.Forward == lb.NAT || s.Forward == lb.FullNAT) {
+		r.fail(spec.OnePacket.Pos, "", "one_packet: not under %s, where nothing remembered means that no reply can be translated", s.Forward)
 	}
+	r.refuseTOA(s)
 	if s.L4.Lost == lb.LostResets && s.VIP.Proto != lb.TCP {
 		r.fail(spec.Lost.Pos, "", "lost: reset needs proto tcp, for only TCP has a RST")
 	}
@@ -114,7 +115,7 @@ func (r *resolver) refuseL4(s *service) {
 		if w.spec.Lower.IsSet() && w.spec.Lower.Value > w.spec.Upper.Value {
 			r.fail(w.spec.Lower.Pos, "", "lower: %d is above upper, %d", w.spec.Lower.Value, w.spec.Upper.Value)
 		}
-		if s.Forward == lb.NAT || !w.spec.Port.IsSet() || uint16(w.spec.Port.Value) == s.port {
+		if s.Forward == lb.NAT || s.Forward == lb.FullNAT || !w.spec.Port.IsSet() || uint16(w.spec.Port.Value) == s.port {
 			continue
 		}
 		if s.port == 0 {
@@ -134,6 +135,17 @@ func (r *resolver) refuseL4(s *service) {
 			}
 			r.fail(at, "", "mtu: native XDP takes at most %d bytes from eth%d of %s, one page; hook: auto and tcx have no such limit", maxXDPMTU, i, r.balancer.Name)
 		}
+	}
+}
+
+// refuseTOA notes what has no client to tell of, or nothing to tell it by.
+func (r *resolver) refuseTOA(s *service) {
+	switch tcp := slices.ContainsFunc(s.matches, func(m *match) bool { return m.proto == lb.TCP }); {
+	case !s.L4.TOA:
+	case s.Forward != lb.FullNAT:
+		r.fail(s.spec.TOA.Pos, "", "toa is for forward: fullnat: under %s backends see the client's address", s.Forward)
+	case !tcp:
+		r.fail(s.spec.TOA.Pos, "", "toa needs proto: tcp, or an entry of also with it")
 	}
 }
 

@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"maps"
+	"net/netip"
 	"slices"
 
 	"lbctl/internal/lb"
@@ -65,11 +66,12 @@ type resolver struct {
 	svcNamed map[string]*service
 	known    map[string]lb.Check // checks by name
 	floating []Floating
+	pools    []netip.Prefix // local addresses, for fullnat
 }
 
 // topology collects the result of the second pass.
 func (r *resolver) topology() Topology {
-	t := Topology{Lab: string(r.spec.Name.Value), TunnelSources: r.tunnelSources()}
+	t := Topology{Lab: string(r.spec.Name.Value), TunnelSources: r.tunnelSources(), LocalAddresses: r.pools}
 	for _, n := range r.nets {
 		t.Networks = append(t.Networks, n.Network)
 	}

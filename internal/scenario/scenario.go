@@ -48,10 +48,14 @@ type Topology struct {
 	// TunnelSources is at most one prefix of each family, out of which the
 	// balancers take outer sources for the flows of tun by IPIP.
 	TunnelSources []netip.Prefix `json:"tunnel_sources,omitempty"`
+
+	// LocalAddresses is at most one prefix of each family, out of which the balancers
+	// take what stands for clients under fullnat.
+	LocalAddresses []netip.Prefix `json:"local_addresses,omitempty"`
 }
 
 // Floating is an address that the active one of two balancers holds on the link
-// of that name: a VIP, or the next hop of what is routed over it. It is on no Link of
+// of that name: a VIP, a local address of fullnat, or the next hop of what is routed over it. It is on no Link of
 // a Node, because which balancer has it changes while the lab is up.
 type Floating struct {
 	Link string     `json:"link"`
@@ -114,7 +118,7 @@ type Link struct {
 	Network string `json:"network"`
 	Name    string `json:"name"` // eth0, eth1, … in the order of the node's networks
 	MAC     string `json:"mac"`  // derived from the first address, so that it survives a rebuild
-	// IPv4 first; the VIPs of an only balancer, as /32 and /128, last. IPv6 ones are
+	// IPv4 first; the VIPs and local addresses of an only balancer, as /32 and /128, last. IPv6 ones are
 	// added without duplicate detection (IFA_F_NODAD), a /128 with a preferred
 	// lifetime of 0: else the kernel takes the VIP as source of the balancer's own
 	// connections, since its longer prefix matches better (RFC 6724, rule 8).

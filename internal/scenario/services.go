@@ -41,7 +41,7 @@ func (r *resolver) services() {
 		s.Name, s.Plane = string(e.Key.Value), lb.Plane(s.spec.Plane.Value)
 		s.Policy = lb.Policy(s.spec.Policy.Value)
 		s.VIP.Proto = lb.Protocol(s.spec.Proto.Value)
-		s.L4.QUIC = bool(s.spec.QUIC.Value)
+		s.L4.QUIC, s.L4.TOA = bool(s.spec.QUIC.Value), bool(s.spec.TOA.Value)
 		if s.Plane == lb.L4 {
 			s.Forward = lb.Forward(orWord(s.spec.Forward, string(lb.DirectRouting)))
 			s.Policy = lb.Policy(orWord(s.spec.Policy, string(lb.Maglev)))

@@ -70,7 +70,8 @@ type ServiceSpec struct {
 	Proto    Val[ProtoWord]    `yaml:"proto" default:"tcp" doc:"Transport protocol."`
 	IPv6     Val[Bool]         `yaml:"ipv6" default:"(that of vip, or false)" doc:"Take an IPv6 address for the VIP. Backends are of the VIP's family."`
 	Network  Val[NetworkName]  `yaml:"network" default:"(the one that holds vip, or the balancer's first)" doc:"Network of the balancer that the VIP is on."`
-	Forward  Val[ForwardWord]  `yaml:"forward" default:"(dr on l4)" doc:"How l4 delivers to backends: dr (their MAC address), nat (address and port translated both ways), tun (inside another packet, over routers too)."`
+	Forward  Val[ForwardWord]  `yaml:"forward" default:"(dr on l4)" doc:"How l4 delivers to backends: dr (their MAC address), nat (address and port translated both ways), tun (inside another packet, over routers too), fullnat (as nat, and the client's end becomes one of the balancer's, so that replies come back to it by any route)."`
+	TOA      Val[Bool]         `yaml:"toa" default:"false" doc:"l4 with fullnat and proto tcp only: tell backends the client's address, in a TCP option of the handshake."`
 	Tunnel   TunnelSpec        `yaml:"tunnel" default:"(those below)" doc:"tun only: what is put around packets."`
 	Policy   Val[PolicyWord]   `yaml:"policy" default:"(mh on l4, wrr on l7)" doc:"How a backend is chosen: rr, wrr (round robin, weighted), lc, wlc (least connections, weighted), sh (source address hash), mh (Maglev hash); on l4 also sed, nq, fo, ovf, twos, dh, lblc, lblcr (see the glossary)."`
 	Ports    Val[Bool]         `yaml:"ports" default:"(true for mh)" doc:"l4 with sh or mh only: hash the client's port beside its address."`

@@ -22,6 +22,7 @@ type Standalone struct {
 	Pins       string
 	MaxFlows   int
 	API        API
+	Locals     []netip.Prefix // of fullnat; at most one of each family
 	Config     lb.Config
 
 	spec *StandaloneSpec
@@ -73,6 +74,7 @@ func (s *StandaloneSpec) resolve(able func(lb.Service) error) (*Standalone, erro
 		seen[name] = true
 		out.Interfaces = append(out.Interfaces, name)
 	}
+	out.Locals = s.locals(r)
 	r.checks()
 	r.l4Services(s.Services, able)
 	out.Config = r.config()
@@ -94,8 +96,22 @@ func (s *StandaloneSpec) name(r *resolver) string {
 	return string(name)
 }
 
+// locals are the prefixes of local addresses.
+func (s *StandaloneSpec) locals(r *resolver) (out []netip.Prefix) {
+	seen := map[bool]bool{}
+	for _, item := range s.Locals.Items {
+		p := item.Value.Prefix
+		if seen[p.Addr().Is6()] {
+			r.fail(item.Pos, "", "local_addresses: there is another prefix of that family")
+		}
+		seen[p.Addr().Is6()] = true
+		out = append(out, p)
+	}
+	return out
+}
+
 // settled are the keys that a running balancer cannot change: all but services, checks and timeouts.
-var settled = []string{"name", "interfaces", "hook", "api", "dir", "pins", "max_flows"}
+var settled = []string{"name", "interfaces", "hook", "api", "local_addresses", "dir", "pins", "max_flows"}
 
 // Restart notes each key in which next differs from s and which takes a restart.
 // The error, if any, is of type Errors, with places in next's file.

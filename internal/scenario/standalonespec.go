@@ -11,6 +11,7 @@ type StandaloneSpec struct {
 	Services   Map[NodeName, L4ServiceSpec] `yaml:"services" required:"true" doc:"Services by name."`
 	Checks     Map[NodeName, CheckSpec]     `yaml:"checks" default:"(none)" doc:"Checks by name. One named default judges the services that name none."`
 	API        APISpec                      `yaml:"api" default:"(the unix socket only)" doc:"Serve the API on TCP, too."`
+	Locals     List[Val[Pool]]              `yaml:"local_addresses" default:"(the address towards the backend)" doc:"fullnat: a prefix of each family, with which the balancer stands for clients: of at most 32768 addresses, all on its interfaces and used for nothing else. Without, its own address does, with the ports above net.ipv4.ip_local_port_range."`
 	Dir        Val[File]                    `yaml:"dir" default:"(/run/lbctl/_l4/NAME)" doc:"Folder of the socket, the state and the lock. It must last as long as the pins, so no longer than until a reboot."`
 	Pins       Val[File]                    `yaml:"pins" default:"(/sys/fs/bpf/lbctl/NAME)" doc:"Folder that program, maps and links are pinned in. Where there is no BPF file system one is mounted."`
 	MaxFlows   Val[Flows]                   `yaml:"max_flows" default:"1048576" doc:"Flows remembered at a time of each address family; memory for them is taken at start. Pinned flow tables keep their size until a flush."`
@@ -24,7 +25,7 @@ type L4ServiceSpec struct {
 	Pos     Pos
 	VIP     Val[Socket]      `yaml:"vip" required:"true" doc:"Address and port of the service. One with an IPv6 address needs quotes."`
 	Proto   Val[ProtoWord]   `yaml:"proto" default:"tcp" doc:"Transport protocol."`
-	Forward Val[ForwardWord] `yaml:"forward" default:"dr" doc:"How packets reach backends: dr (their MAC address; each has the VIP on lo), nat (address and port translated; replies come back over the balancer)."`
+	Forward Val[ForwardWord] `yaml:"forward" default:"dr" doc:"How packets reach backends: dr (their MAC address; each has the VIP on lo), nat (address and port translated; replies come back over the balancer), tun (inside another packet), fullnat (as nat, and the client's end becomes one of the balancer's, see local_addresses)."`
 	Policy  Val[PolicyWord]  `yaml:"policy" default:"mh" doc:"How a backend is chosen, by the name of the LVS scheduler."`
 	Check   CheckRef         `yaml:"check" default:"(the check named default; else for tcp whether a connection can be made, for udp none)" doc:"What judges the backends: the name of a check, a check, or none. Probes go to the backend's own address, not to the VIP."`
 	OptionsSpec

@@ -38,7 +38,8 @@ func (r *resolver) chooseVIP(s *service) {
 }
 
 // finishLinks orders each link's addresses, puts the VIPs on the balancer's
-// links, or makes them floating if there are two, and derives the MAC addresses.
+// links, or makes them floating if there are two, and derives the MAC addresses. What
+// stands for clients under fullnat goes with the VIPs.
 func (r *resolver) finishLinks() {
 	for _, n := range r.nodes {
 		for i := range n.Links {
@@ -50,10 +51,10 @@ func (r *resolver) finishLinks() {
 			switch {
 			case n != r.balancer:
 			case r.standby == nil:
-				l.Addrs = append(l.Addrs, r.vipsOn(n.nets[i])...)
+				l.Addrs = append(append(l.Addrs, r.vipsOn(n.nets[i])...), r.localsOn(n.nets[i])...)
 			default:
-				for _, vip := range r.vipsOn(n.nets[i]) {
-					r.floating = append(r.floating, Floating{l.Name, vip.Addr()})
+				for _, held := range append(r.vipsOn(n.nets[i]), r.localsOn(n.nets[i])...) {
+					r.floating = append(r.floating, Floating{l.Name, held.Addr()})
 				}
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"net/http"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -16,11 +17,12 @@ const maxBody = 1 << 30
 // answer is a response to be written.
 type answer struct {
 	status  int
-	kind    string // Content-Type
-	body    []byte // or
-	filler  int64  // so many bytes of filler
-	allow   string // Allow
-	head    bool   // leave the body out
+	kind    string         // Content-Type
+	body    []byte         // or
+	filler  int64          // so many bytes of filler
+	allow   string         // Allow
+	client  netip.AddrPort // X-Client-TOA, if valid
+	head    bool           // leave the body out
 	close   bool
 	persist bool // say that the connection stays, as a client of HTTP/1.0 must be told
 }
@@ -83,7 +85,7 @@ func (r *route) answer(c *conn, req *request) answer {
 	case "healthz":
 		return ok
 	case "echo":
-		return answer{status: 200, kind: "application/json", body: echo(c, r, req)}
+		return answer{status: 200, kind: "application/json", body: echo(c, r, req), client: c.told()}
 	case "bytes":
 		if n, err := strconv.ParseInt(arg, 10, 64); err == nil && n >= 0 && n <= maxBody {
 			return answer{status: 200, kind: "application/octet-stream", filler: n}

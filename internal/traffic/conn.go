@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"sync/atomic"
 	"time"
 )
@@ -18,6 +19,9 @@ type conn struct {
 	out  []byte
 	rest bool        // between two requests
 	idle atomic.Bool // waiting there
+
+	asked  bool // for the client that the SYN told of
+	client netip.AddrPort
 }
 
 func newConn(s *Server, tcp *net.TCPConn) *conn {

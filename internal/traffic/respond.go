@@ -75,6 +75,10 @@ func (s *Server) appendHead(b []byte, a answer, now time.Time) []byte {
 		b = append(b, "\r\nAllow: "...)
 		b = append(b, a.allow...)
 	}
+	if a.client.IsValid() {
+		b = append(b, "\r\nX-Client-TOA: "...)
+		b = a.client.AppendTo(b)
+	}
 	switch {
 	case a.close:
 		b = append(b, "\r\nConnection: close"...)

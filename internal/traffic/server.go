@@ -32,7 +32,8 @@ const grace = 5 * time.Second
 //	/bytes/N            N bytes
 //	/slow/DURATION      "ok" after so long, at most a minute
 //	/status/N           that status, 200 to 599
-//	/echo               the request as JSON: server, method, target, remote, local, header
+//	/echo               the request as JSON: server, method, target, remote, local, header;
+//	                    in X-Client-TOA the client that a TCP option of the SYN told of
 //	/sum                POST or PUT: the body's SHA-256 in hex
 //
 // All but the last take GET, HEAD and POST. An idle connection stays open for
@@ -135,6 +136,7 @@ func keepAliveByListener(_, _ string, c syscall.RawConn) error {
 			unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, 30),
 			unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, 10),
 			unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_KEEPCNT, 3),
+			unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_SAVE_SYN, 1), // see savedSYN
 		)
 	})
 	return errors.Join(cerr, err)
