@@ -50,8 +50,6 @@ static __always_inline __u32 forward_ip(void *ctx, enum hook hook, __u8 six, __u
 	union tuple key;
 	__u64 owner = TOMBSTONE;
 
-	if ((why == COOKIE_VALID || why == COOKIE_AGAIN) && !CALL_APART(reopen, ctx, hook, six))
-		return leave(XDP_DROP, NO_TAILROOM);
 	if (!backend || parse_ip(&p) != SOUND || parse_transport(&p) != SOUND)
 		return leave(XDP_DROP, BROKEN);
 	if (!fits(&p, backend->mtu))
@@ -80,7 +78,6 @@ APART1(forward, __u32, decision)
 static __always_inline __u32 known_ip(void *ctx, enum hook hook, __u8 six)
 {
 	struct packet p = { .ctx = ctx, .hook = hook, .six = six };
-	union tuple key;
 	struct flow *flow;
 	struct backend *backend;
 	enum verdict why;
@@ -102,7 +99,7 @@ static __always_inline __u32 known_ip(void *ctx, enum hook hook, __u8 six)
 		return leave(why == NOT_VIP || why == OTHER_PROTOCOL ? XDP_PASS : XDP_DROP, why);
 	}
 
-	flow = find_flow(&p, &key);
+	flow = flow_of(&p);
 	owner = flow ? owner_in(flow) : TOMBSTONE;
 	if (flow && is_live(owner) && kind_of(owner) == REPLIES)
 		return answer(&p, flow, owner);
@@ -131,6 +128,12 @@ static __always_inline __u32 known_ip(void *ctx, enum hook hook, __u8 six)
 
 APART(known)
 
+/* Is the packet an ACK in place of the SYN that is to be sent? */
+static __always_inline int is_by_cookie(__u32 decision)
+{
+	return !is_done(decision) && (decided_verdict(decision) == COOKIE_VALID || decided_verdict(decision) == COOKIE_AGAIN);
+}
+
 /* The way of a packet of either family. */
 static __always_inline int balance_ip(void *ctx, enum hook hook, __u8 six)
 {
@@ -151,6 +154,8 @@ static __always_inline int balance_ip(void *ctx, enum hook hook, __u8 six)
 		return decision;
 	if (decision == UNKNOWN_FLOW || decision == ABSENT_FLOW)
 		decision = begin(ctx, hook, six, decision == ABSENT_FLOW);
+	if (is_by_cookie(decision) && !CALL_APART(reopen, ctx, hook, six))
+		return leave(XDP_DROP, NO_TAILROOM);
 	return is_done(decision) ? action_of(decision) : (int)CALL_APART1(forward, ctx, hook, six, decision);
 }
 

@@ -54,7 +54,7 @@ static __always_inline __u32 admit(struct packet *p, struct service *service, st
 	if (lost && service->lost == DROPS)
 		return done(XDP_DROP, LOST_FLOW);
 	if (lost && service->lost == RESETS && is_tcp(p))
-		return reset(p, flow, owner);
+		return to_slot(CUT, LOST_FLOW);
 	why = beginning(service, lost, p);
 	return to_slot(service->flags & DEFENDED && (why == ADOPTED || is_syn(p)) ? GUARDED : NO_CHOICE, why);
 }
@@ -131,7 +131,7 @@ static __always_inline __u32 choose_ip(void *ctx, enum hook hook, __u8 six, __u3
 	return service ? choose_for(&p, service, why) : done(XDP_PASS, NO_SERVICE);
 }
 
-static __always_inline __u32 remember_at(struct packet *p, struct backend *backend, __u32 decision, int absent)
+static __always_inline __u32 remember_at(struct packet *p, struct backend *backend, __u32 decision, __u32 found)
 {
 	union tuple key;
 	struct flow *flow = NULL;
@@ -139,11 +139,11 @@ static __always_inline __u32 remember_at(struct packet *p, struct backend *backe
 	int by_cookie = decided_verdict(decision) == COOKIE_VALID;
 
 	key_of_packet(p, &key);
-	if (!absent)
+	if (!(found & ABSENT))
 		flow = lookup(p, &key);
 	if (flow)
 		owner = owner_in(flow);
-	switch (remember(p, &key, flow, &owner, backend, decided_slot(decision), by_cookie)) {
+	switch (remember(p, &key, flow, &owner, backend, decided_slot(decision), by_cookie, found & SCALED)) {
 	case REMEMBERED:
 		tell_of_request(p, NULL, owner);
 		return decision;
@@ -166,13 +166,11 @@ static __always_inline int is_kept(enum verdict why)
 static __always_inline __u32 keep_ip(void *ctx, enum hook hook, __u8 six, __u32 decision)
 {
 	struct packet p = { .ctx = ctx, .hook = hook, .six = six };
-	int absent = decision & ABSENT;
-	enum verdict why;
-	__u32 slot = decided_slot(decision);
+	__u32 slot = decided_slot(decision), found = decision & FOUND;
 	struct backend *backend = bpf_map_lookup_elem(&backends, &slot);
+	enum verdict why = decided_verdict(decision);
 
-	decision &= ~ABSENT;
-	why = decided_verdict(decision);
+	decision &= ~FOUND;
 	if (!backend || parse_ip(&p) != SOUND || parse_transport(&p) != SOUND)
 		return done(XDP_DROP, BROKEN);
 	if (!fits(&p, backend->mtu))
@@ -182,7 +180,7 @@ static __always_inline __u32 keep_ip(void *ctx, enum hook hook, __u8 six, __u32 
 			return TO_BE_BOUND;
 		if (clashes(&p, backend))
 			return done(XDP_DROP, NAT_CLASH);
-		decision = remember_at(&p, backend, decision, absent);
+		decision = remember_at(&p, backend, decision, found);
 		if (decision == FORGOTTEN)
 			return decision;
 		why = decided_verdict(decision);
@@ -196,25 +194,33 @@ APART1(admit, __u32, absent)
 APART1(choose, __u32, why)
 APART1(keep, __u32, decision)
 
+/* The same as admit() decides, of what is to be guarded. */
+static __always_inline __u32 guarded(void *ctx, enum hook hook, __u8 six, enum verdict why, __u32 *found)
+{
+	__u32 decision = CALL_APART1(guard, ctx, hook, six, why);
+
+	if (is_done(decision) || decided_slot(decision) != NO_CHOICE)
+		return decision;
+	*found |= decision & SCALED;
+	return CALL_APART1(choose, ctx, hook, six, decided_verdict(decision));
+}
+
 /* The way of a packet whose flow does not say where it goes. */
 static __always_inline __u32 begin(void *ctx, enum hook hook, __u8 six, __u32 absent)
 {
-	__u32 decision = CALL_APART1(admit, ctx, hook, six, absent), kept;
+	__u32 decision = CALL_APART1(admit, ctx, hook, six, absent), found = absent ? ABSENT : 0, kept;
 
 	if (is_done(decision))
 		return decision;
-	if (decided_slot(decision) == GUARDED) {
-		decision = CALL_APART1(guard, ctx, hook, six, decided_verdict(decision));
-		if (is_done(decision))
-			return decision;
-		if (decided_slot(decision) == NO_CHOICE)
-			decision = CALL_APART1(choose, ctx, hook, six, decided_verdict(decision));
-		if (is_done(decision))
-			return decision;
-	}
-	kept = CALL_APART1(keep, ctx, hook, six, absent ? decision | ABSENT : decision);
+	if (decided_slot(decision) == CUT)
+		decision = CALL_APART(reset, ctx, hook, six);
+	else if (decided_slot(decision) == GUARDED)
+		decision = guarded(ctx, hook, six, decided_verdict(decision), &found);
+	if (is_done(decision))
+		return decision;
+	kept = CALL_APART1(keep, ctx, hook, six, decision | found);
 	if (kept == TO_BE_BOUND)
-		kept = bind_to_port(ctx, hook, six, decision);
+		kept = bind_to_port(ctx, hook, six, decision | (found & SCALED));
 	if (kept != FORGOTTEN)
 		return kept;
 	decision = CALL_APART1(choose, ctx, hook, six, DEGRADED);

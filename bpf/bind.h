@@ -71,7 +71,7 @@ static __always_inline __u32 bind_ip(void *ctx, enum hook hook, __u8 six, __u32 
 	fresh.untold = is_telling(&p, backend);
 	set_peer(&fresh, &local);
 	if (why == COOKIE_VALID) {
-		begin_with_cookie(&p, &fresh);
+		begin_with_cookie(&p, &fresh, decision & SCALED);
 		expect_replies(&p, backend, &local, &fresh, fresh.owner);
 	}
 	got = flow || n != KEPT ? bind_flow(&p, &key, flow, &owner, &fresh, n == KEPT) : FORGOT;
@@ -87,7 +87,7 @@ static __always_inline __u32 bind_ip(void *ctx, enum hook hook, __u8 six, __u32 
 		forget_replies(&p, before, &was);
 	tell_of_request(&p, &fresh, owner);
 	count(slot, &p, why != BY_CONNECTION_ID);
-	return decision;
+	return decision & ~FOUND;
 }
 
 APART2(bind, __u32, decision, __u32, n)

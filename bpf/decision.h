@@ -9,7 +9,11 @@
 #include "stats.h"
 
 #define DONE (1u << 31) /* the packet's way ends here, by the action in the low byte */
-#define ABSENT (1u << 30) /* said to keep(): the packet has no entry in the flow table, as far as is known */
+
+/* What one step finds out for another: */
+#define ABSENT (1u << 30) /* the packet has no entry in the flow table, as far as is known */
+#define SCALED (1u << 29) /* of COOKIE_VALID: the client scales its windows */
+#define FOUND (ABSENT | SCALED)
 
 static __always_inline __u32 done(int action, enum verdict why) { return DONE | (__u32)leave(action, why); }
 
@@ -19,6 +23,7 @@ static __always_inline __u32 to_slot(__u32 slot, enum verdict why) { return (__u
 /* Instead of a slot: what the next step is. No table of backends is so large. */
 #define NO_CHOICE 0xffff /* choose() */
 #define GUARDED 0xfffe   /* guard(), and then choose() */
+#define CUT 0xfffd       /* reset() */
 
 /* Not remembered: there is no room, or another CPU is about to delete the entry. */
 #define FORGOTTEN to_slot(NO_CHOICE, DEGRADED)
@@ -29,6 +34,6 @@ static __always_inline __u32 to_slot(__u32 slot, enum verdict why) { return (__u
 static __always_inline int is_done(__u32 decision) { return decision >> 31; }
 static __always_inline int action_of(__u32 decision) { return decision & 0xff; }
 static __always_inline __u32 decided_slot(__u32 decision) { return decision & 0xffff; }
-static __always_inline enum verdict decided_verdict(__u32 decision) { return decision >> 16; }
+static __always_inline enum verdict decided_verdict(__u32 decision) { return decision >> 16 & 0xff; }
 
 #endif

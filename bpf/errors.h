@@ -175,7 +175,7 @@ static __always_inline void reseal(struct packet *p, struct address *from, struc
 static __always_inline int error_to_backend(struct packet *p, struct packet *about, struct flow *flow, __u64 owner)
 {
 	struct backend *backend = backend_of(owner);
-	struct address to, *from = NULL;
+	struct address *from = NULL;
 	struct peer local;
 	__u64 sum = 0;
 	int action;
@@ -189,15 +189,14 @@ static __always_inline int error_to_backend(struct packet *p, struct packet *abo
 	count(slot_of(owner), p, 0);
 	decrement_ttl(p);
 	if (is_replying(backend)) {
-		to = backend->addr;
 		if (flow->delta && flow->joint == JOINED)
 			sum = renumber(p, about, SENDER, -flow->delta);
-		sum += requote(p, about, SENDER, &to, backend->port ? backend->port : about->sport);
+		sum += requote(p, about, SENDER, &backend->addr, backend->port ? backend->port : about->sport);
 		if (backend->forward == FULLNAT) {
 			from = &local.addr;
 			sum += requote(p, about, RECEIVER, from, local.port);
 		}
-		reseal(p, from, &to, sum);
+		reseal(p, from, &backend->addr, sum);
 		action = transmit(p, backend->ifindex, backend->mac);
 	} else {
 		p->sport = about->dport; /* as the flow's own packets have it: their tunnel is this one's */
@@ -210,10 +209,7 @@ static __always_inline int error_to_backend(struct packet *p, struct packet *abo
 static __always_inline int error_to_client(struct packet *p, struct packet *about, struct flow *flow, __u64 owner)
 {
 	struct backend *backend = backend_of(owner);
-	struct address vip = flow->vip, *from = NULL, *to = NULL;
-	struct peer client = peer_in(flow);
-	__be16 vport = flow->vport;
-	int replaced = has_peer(flow, p->six);
+	struct address *from = NULL, *to = NULL;
 	__u32 ifindex = flow->ifindex;
 	struct port *port = bpf_map_lookup_elem(&ports, &ifindex);
 	__u64 sum = 0;
@@ -228,13 +224,13 @@ static __always_inline int error_to_client(struct packet *p, struct packet *abou
 	count_reply(slot_of(owner), p);
 	decrement_ttl(p);
 	if (is_same(source(p), backend->addr))
-		from = &vip;
+		from = &flow->vip;
 	if (flow->delta && flow->joint == JOINED)
 		sum = renumber(p, about, RECEIVER, flow->delta);
-	sum += requote(p, about, RECEIVER, &vip, vport);
-	if (replaced) {
-		to = &client.addr;
-		sum += requote(p, about, SENDER, to, client.port);
+	sum += requote(p, about, RECEIVER, &flow->vip, flow->vport);
+	if (has_peer(flow, p->six)) {
+		to = &flow->peer;
+		sum += requote(p, about, SENDER, to, flow->pport);
 	}
 	reseal(p, from, to, sum);
 	action = transmit(p, ifindex, flow->mac);

@@ -12,9 +12,7 @@
 
 static __always_inline int forward_fullnat(struct packet *p, struct backend *backend, struct peer *local)
 {
-	struct address to = backend->addr;
-
-	translate_both(p, local, &to, port_of(backend, p));
+	translate_both(p, &local->addr, local->port, &backend->addr, port_of(backend, p));
 	return transmit(p, backend->ifindex, backend->mac);
 }
 

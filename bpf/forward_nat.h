@@ -51,21 +51,20 @@ static __always_inline void translate(struct packet *p, enum end end, struct add
 }
 
 /* Both ends do. */
-static __always_inline void translate_both(struct packet *p, struct peer *source, struct address *to, __be16 port)
+static __always_inline void translate_both(struct packet *p, struct address *from, __be16 from_port, struct address *to,
+					   __be16 to_port)
 {
 	__be16 *sport = &p->tcp->source, *dport = &p->tcp->dest;
 
-	amend(p, readdress(p, SENDER, &source->addr) + readdress(p, RECEIVER, to),
-	      change16(*sport, source->port) + change16(*dport, port));
-	*sport = source->port;
-	*dport = port;
+	amend(p, readdress(p, SENDER, from) + readdress(p, RECEIVER, to),
+	      change16(*sport, from_port) + change16(*dport, to_port));
+	*sport = from_port;
+	*dport = to_port;
 }
 
 static __always_inline int forward_nat(struct packet *p, struct backend *backend)
 {
-	struct address to = backend->addr;
-
-	translate(p, RECEIVER, &to, port_of(backend, p));
+	translate(p, RECEIVER, &backend->addr, port_of(backend, p));
 	return transmit(p, backend->ifindex, backend->mac);
 }
 
@@ -75,8 +74,6 @@ static __always_inline int forward_nat(struct packet *p, struct backend *backend
 /* The way of a reply. */
 static __always_inline __u32 answer(struct packet *p, struct flow *flow, __u64 owner)
 {
-	struct peer vip = { .addr = flow->vip, .port = flow->vport }, client = peer_in(flow);
-	int replaced = has_peer(flow, p->six);
 	struct port *port;
 	__u32 ifindex = flow->ifindex;
 	int action;
@@ -96,10 +93,10 @@ static __always_inline __u32 answer(struct packet *p, struct flow *flow, __u64 o
 	if (flow->delta)
 		to_clients_numbers(p, flow->delta, flow->shift);
 	decrement_ttl(p);
-	if (replaced)
-		translate_both(p, &vip, &client.addr, client.port);
+	if (has_peer(flow, p->six))
+		translate_both(p, &flow->vip, flow->vport, &flow->peer, flow->pport);
 	else
-		translate(p, SENDER, &vip.addr, vip.port);
+		translate(p, SENDER, &flow->vip, flow->vport);
 	action = transmit(p, ifindex, flow->mac);
 	return action == XDP_ABORTED ? leave(XDP_DROP, BROKEN) : leave(action, REPLY);
 }

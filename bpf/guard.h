@@ -142,7 +142,7 @@ static __always_inline __u32 guard_ack(struct packet *p, struct defence *d, enum
 		if (awaited && flow->delta == number && backend_of(owner))
 			return to_slot(slot_of(owner), COOKIE_AGAIN);
 		finish(d);
-		return to_slot(NO_CHOICE, COOKIE_VALID);
+		return to_slot(NO_CHOICE, COOKIE_VALID) | (terms_of(data) >= WITH_SCALE ? SCALED : 0);
 	}
 	if (pending && !awaited && backend_of(owner))
 		return to_slot(slot_of(owner), KNOWN_FLOW); /* of the flow that is over */

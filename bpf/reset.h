@@ -10,6 +10,7 @@
 #ifndef LBCTL_RESET_H
 #define LBCTL_RESET_H
 
+#include "apart.h"
 #include "compose.h"
 #include "decision.h"
 #include "mtu.h"
@@ -58,7 +59,7 @@ static __always_inline int answer_reset(struct packet *p)
 }
 
 /* The next packet of a flow that has lost its backend: what is to become of it. */
-static __always_inline __u32 reset(struct packet *p, struct flow *flow, __u64 owner)
+static __always_inline __u32 reset_flow(struct packet *p, struct flow *flow, __u64 owner)
 {
 	int first = state_of(owner) != CLOSED;
 	struct backend *backend = first ? former_backend_of(owner) : NULL;
@@ -78,5 +79,22 @@ static __always_inline __u32 reset(struct packet *p, struct flow *flow, __u64 ow
 		become(flow, owner, in_state(owner, CLOSED));
 	return done(answer_reset(p), RESET_CLIENT);
 }
+
+static __always_inline __u32 reset_ip(void *ctx, enum hook hook, __u8 six)
+{
+	struct packet p = { .ctx = ctx, .hook = hook, .six = six };
+	struct flow *flow;
+	__u64 owner;
+
+	if (parse_tcp(&p) != SOUND)
+		return done(XDP_DROP, BROKEN);
+	flow = flow_of(&p);
+	owner = flow ? owner_in(flow) : TOMBSTONE;
+	if (!is_live(owner))
+		return done(XDP_DROP, LOST_FLOW);
+	return reset_flow(&p, flow, owner);
+}
+
+APART(reset)
 
 #endif

@@ -120,18 +120,14 @@ static __always_inline enum memory take_over(struct flow *flow, __u64 *owner, st
 }
 
 /* A flow begins with an ACK that has a valid cookie as with the SYN that it stands for. */
-static __always_inline void begin_with_cookie(struct packet *p, struct flow *fresh)
+static __always_inline void begin_with_cookie(struct packet *p, struct flow *fresh, int scaled)
 {
-	__u32 data;
-
 	if (!can_be_read(p))
 		return;
-	data = CALL_APART1(decode, p->ctx, p->hook, p->six, bpf_ntohl(p->tcp->seq) - 1);
-
 	fresh->owner = in_state(fresh->owner, OPENING);
 	fresh->delta = bpf_ntohl(p->tcp->ack_seq) - 1;
 	fresh->joint = AWAITED;
-	fresh->shift = terms_of(data) >= WITH_SCALE ? OUR_SCALE : 0;
+	fresh->shift = scaled ? OUR_SCALE : 0;
 }
 
 /* An entry that was not there. */
@@ -156,7 +152,7 @@ static __always_inline enum memory begin_at(struct packet *p, union tuple *key, 
  * FULLNAT see bind.h.
  */
 static __always_inline enum memory remember(struct packet *p, union tuple *key, struct flow *flow, __u64 *owner,
-					    struct backend *backend, __u32 slot, int by_cookie)
+					    struct backend *backend, __u32 slot, int by_cookie, int scaled)
 {
 	struct flow fresh = {
 		.owner = owner_of(backend, slot, first_state(p, backend), REQUESTS),
@@ -165,7 +161,7 @@ static __always_inline enum memory remember(struct packet *p, union tuple *key, 
 	struct peer client = sender_of(p);
 
 	if (by_cookie)
-		begin_with_cookie(p, &fresh);
+		begin_with_cookie(p, &fresh, scaled);
 	if (!expect_replies(p, backend, &client, &fresh, fresh.owner))
 		return FORGOT;
 	if (flow) {
