@@ -220,7 +220,7 @@ static __always_inline __u32 begin(void *ctx, enum hook hook, __u8 six, __u32 ab
 		return decision;
 	kept = CALL_APART1(keep, ctx, hook, six, decision | found);
 	if (kept == TO_BE_BOUND)
-		kept = bind_to_port(ctx, hook, six, decision | (found & SCALED));
+		kept = bind_to_port(ctx, hook, six, decision | found);
 	if (kept != FORGOTTEN)
 		return kept;
 	decision = CALL_APART1(choose, ctx, hook, six, DEGRADED);

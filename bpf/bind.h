@@ -46,6 +46,13 @@ static __always_inline enum memory bind_flow(struct packet *p, union tuple *key,
 	return got;
 }
 
+/* Has another CPU been first, so that there is nothing to begin or to move any more? */
+static __always_inline int goes_on(struct flow *flow, __u64 owner, struct packet *p, enum verdict why)
+{
+	return is_live(owner) && backend_of(owner) && !begins_anew(flow, owner, p) && why != COOKIE_VALID &&
+	       why != BY_CONNECTION_ID;
+}
+
 /* The local end is the n-th of the backend's, or KEPT. */
 static __always_inline __u32 bind_ip(void *ctx, enum hook hook, __u8 six, __u32 decision, __u32 n)
 {
@@ -54,14 +61,16 @@ static __always_inline __u32 bind_ip(void *ctx, enum hook hook, __u8 six, __u32 
 	enum verdict why = decided_verdict(decision);
 	struct backend *backend = bpf_map_lookup_elem(&backends, &slot);
 	struct peer was = {}, local;
-	struct flow fresh = {}, *flow;
+	struct flow fresh = {}, *flow = NULL;
 	union tuple key;
 	enum memory got;
 	__u64 before, owner;
 
 	if (!backend || parse_ip(&p) != SOUND || parse_transport(&p) != SOUND)
 		return done(XDP_DROP, BROKEN);
-	flow = find_flow(&p, &key);
+	key_of_packet(&p, &key);
+	if (!(decision & ABSENT))
+		flow = lookup(&p, &key);
 	owner = before = flow ? owner_in(flow) : TOMBSTONE;
 	if (flow)
 		was = peer_in(flow);
@@ -74,7 +83,10 @@ static __always_inline __u32 bind_ip(void *ctx, enum hook hook, __u8 six, __u32 
 		begin_with_cookie(&p, &fresh, decision & SCALED);
 		expect_replies(&p, backend, &local, &fresh, fresh.owner);
 	}
-	got = flow || n != KEPT ? bind_flow(&p, &key, flow, &owner, &fresh, n == KEPT) : FORGOT;
+	if (flow && goes_on(flow, owner, &p, why))
+		got = TAKEN;
+	else
+		got = flow || n != KEPT ? bind_flow(&p, &key, flow, &owner, &fresh, n == KEPT) : FORGOT;
 	if (got != REMEMBERED) {
 		if (n != KEPT || id_of(owner) != backend->id)
 			forget_replies(&p, fresh.owner, &local);
@@ -95,7 +107,7 @@ APART2(bind, __u32, decision, __u32, n)
 /* The way of what begins under FULLNAT, once its backend is chosen. */
 static __always_inline __u32 bind_to_port(void *ctx, enum hook hook, __u8 six, __u32 decision)
 {
-	__u32 n = CALL_APART1(claim, ctx, hook, six, decided_slot(decision));
+	__u32 n = CALL_APART1(claim, ctx, hook, six, decision);
 
 	if (n == ALL_TAKEN)
 		return done(XDP_DROP, NO_LOCAL_PORT);

@@ -21,6 +21,7 @@
 #include <asm-generic/errno-base.h>
 
 #include "apart.h"
+#include "decision.h"
 #include "hash.h"
 #include "replies.h"
 #include "toa.h"
@@ -122,12 +123,13 @@ static __always_inline __u32 claim_any(struct packet *p, struct backend *backend
 	return trial.found;
 }
 
-/* A local port for the packet's flow at the backend in a slot. */
-static __always_inline __u32 claim_ip(void *ctx, enum hook hook, __u8 six, __u32 slot)
+/* A local port for the packet's flow at the backend that is decided on. */
+static __always_inline __u32 claim_ip(void *ctx, enum hook hook, __u8 six, __u32 decision)
 {
 	struct packet p = { .ctx = ctx, .hook = hook, .six = six };
+	__u32 slot = decided_slot(decision);
 	struct backend *backend = bpf_map_lookup_elem(&backends, &slot);
-	struct flow *flow;
+	struct flow *flow = NULL;
 	struct peer local;
 	union tuple key;
 	__u64 requests;
@@ -135,7 +137,8 @@ static __always_inline __u32 claim_ip(void *ctx, enum hook hook, __u8 six, __u32
 	if (!backend || parse_ip(&p) != SOUND || parse_transport(&p) != SOUND)
 		return NO_ENTRY;
 	requests = owner_of(backend, slot, first_state(&p, backend), REQUESTS);
-	flow = find_flow(&p, &key);
+	if (!(decision & ABSENT))
+		flow = find_flow(&p, &key);
 	if (flow) {
 		if (!is_open(owner_in(flow)))
 			return NO_ENTRY;
@@ -148,6 +151,6 @@ static __always_inline __u32 claim_ip(void *ctx, enum hook hook, __u8 six, __u32
 	return claim_any(&p, backend, slot, requests);
 }
 
-APART1(claim, __u32, slot)
+APART1(claim, __u32, decision)
 
 #endif
