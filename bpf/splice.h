@@ -134,7 +134,7 @@ static __always_inline __u32 join_ip(void *ctx, enum hook hook, __u8 six)
 		return UNFIT;
 	flow = find_flow(&p, &key);
 	if (!flow || kind_of(owner_in(flow)) != REPLIES || !flow->delta)
-		return UNFIT;
+		return GOES_ON; /* another CPU was first: known() sees what it has become */
 	number = bpf_ntohl(p.tcp->seq);
 	if (p.tcp->rst) { /* the client waits for the number behind the cookie */
 		join_by(&p, flow, flow->delta + 1 - number, 0);
