@@ -35,7 +35,7 @@ var (
 	turnsOddly  = reply(1, "SYN", "RST").with(numbers(77, 0, 5, nil))
 	knowsOther  = reply(1, "ACK").with(numbers(theirs, 77, 1000, nil))
 	agrees      = shows.with(func(_ *scene, s *segment) { s.tcp.Seq, s.tcp.Window = isn+1, 502 })
-	talking      = reply(1, "ACK", "PSH").with(numbers(theirs+1, isn+1, 1000, nil)).with(hi)
+	talking     = reply(1, "ACK", "PSH").with(numbers(theirs+1, isn+1, 1000, nil)).with(hi)
 	missing     = agrees.with(func(x *scene, s *segment) { s.tcp.Options = sackOf(x.cookie + 100) })
 	established = []event{always, comes(asks), comes(shows), comes(accepts)}
 )
