@@ -44,7 +44,7 @@ e2e: ## whole labs on this machine's kernel, through the binary that users run
 guest: ## our models and our ipvsadm against the kernel's own, in two guests (QEMU)
 	go test -count=1 -timeout 25m -v ./internal/lvsguest/...
 
-bench-lvs: ## instructions per request: direct, routed, IPVS and ours, in a guest of counted time (about 10 minutes); docs/lvs.md
+bench-lvs: ## instructions per request: direct, routed, IPVS and ours, in a guest of counted time (about 20 minutes); docs/lvs.md
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o build/bench-lvs ./internal/lvsguest/bench
 	./build/bench-lvs $(BENCH)
 

@@ -52,7 +52,7 @@ timeout --foreground -k 5 "$limit" qemu-system-x86_64 -accel "$accel" ${counted[
   -display none -monitor none -no-reboot -nodefaults -serial "file:$work/console" -serial stdio \
   -kernel "$kernel"/boot/vmlinuz-* -initrd "$work/initrd.gz" \
   -append 'console=ttyS0 panic=-1 nokaslr quiet mitigations=off tsc=reliable clocksource=tsc' \
-  </dev/null 9>&- | tee "$work/out" | sed '/^GUEST-EXIT /d' || true
+  </dev/null 9>&- | tee "$work/out" | sed -u '/^GUEST-EXIT /d' || true
 status=$(sed -n 's/^GUEST-EXIT //p' "$work/out" | tail -1)
 [ -n "$status" ] || { echo "run.sh: the guest did not end by itself within $limit s; its console:" >&2; tail -n 40 "$work/console" >&2; exit 1; }
 exit "$status"

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 
 	"lbctl/internal/lb"
 )
@@ -12,6 +13,7 @@ type arm struct {
 	Forward lb.Forward // of IPVS and of ours; empty: no balancer
 	Hook    lb.Hook    // of ours
 	IPVS    bool
+	Decap   bool // servers take packets out of tunnels with our program, as a lab's do; else with the kernel's ipip device
 }
 
 const (
@@ -32,11 +34,18 @@ func arms() []arm {
 	for _, f := range forwards {
 		all = append(all, arm{Name: "ipvs " + string(f), Forward: f, IPVS: true})
 		for _, hook := range hooks {
-			all = append(all, arm{Name: fmt.Sprintf("ours %s %s", f, hook), Forward: f, Hook: hook})
+			all = append(all, arm{Name: fmt.Sprintf("ours %s %s", f, hook), Forward: f, Hook: hook, Decap: f == lb.Tunnel})
 		}
 	}
-	return all
+	// The other way round: what of a tunnel is the balancer's and what the servers'.
+	return append(all,
+		arm{Name: "ours tun tcx, ipip", Forward: lb.Tunnel, Hook: lb.HookTCX},
+		arm{Name: "ipvs tun, decap", Forward: lb.Tunnel, IPVS: true, Decap: true})
 }
+
+// order is that in which a round goes through arms: those of one hook follow one
+// another.
+func order(a arm) int { return slices.Index(hooks, a.Hook) }
 
 // backend is the address by which the arm reaches server i. Replies of the
 // second kind of address pass the balancer, by a rule on the server.

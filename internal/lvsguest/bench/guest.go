@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -19,12 +20,15 @@ import (
 	"lbctl/internal/traffic"
 )
 
-// plan is what the host tells the guest, by flags.
+// plan is what the host tells the guest, by flags. With keep-alive a window is a
+// time between a warm-up and the end, in which the requests that its edges cut off are few among many.
+// With a connection per request there are fewer, so there it is a number of
+// requests, from the first connection to the last answer, and nothing is cut off.
 type plan struct {
 	rounds           int
 	warmup, duration time.Duration
-	connections      int
 	requests         uint64
+	connections      int
 	links            links
 	arms             *regexp.Regexp
 }
@@ -32,10 +36,10 @@ type plan struct {
 func (p *plan) flags(name string) *flag.FlagSet {
 	f := flag.NewFlagSet(name, flag.ContinueOnError)
 	f.IntVar(&p.rounds, "rounds", 3, "how often each arm is measured; every other round goes backwards")
-	f.DurationVar(&p.warmup, "warmup", 200*time.Millisecond, "before each window, in virtual time")
-	f.DurationVar(&p.duration, "duration", time.Second, "of each window, in virtual time")
+	f.DurationVar(&p.warmup, "warmup", 100*time.Millisecond, "before each window with keep-alive, in virtual time")
+	f.DurationVar(&p.duration, "duration", 500*time.Millisecond, "of each window with keep-alive, in virtual time")
+	f.Uint64Var(&p.requests, "requests", 2000, "of each window with a connection per request")
 	f.IntVar(&p.connections, "connections", 64, "of the client at a time")
-	f.Uint64Var(&p.requests, "requests", 0, "end a window after so many instead, whatever the time, without a warm-up")
 	f.StringVar((*string)(&p.links), "links", string(wired), "how client, balancer and servers are joined: wires or bridge")
 	p.arms = regexp.MustCompile("")
 	f.Func("arms", "measure those that this regexp matches, and direct", func(text string) (err error) {
@@ -52,8 +56,19 @@ func (p *plan) args() []string {
 	}
 }
 
+// load is what the client does in one window.
+func (p *plan) load(targets []netip.AddrPort, keepAlive bool) traffic.Load {
+	l := traffic.Load{Targets: targets, Connections: p.connections, KeepAlive: keepAlive}
+	if keepAlive {
+		l.Warmup, l.Duration = p.warmup, p.duration
+	} else {
+		l.Requests = p.requests
+	}
+	return l
+}
+
 // measure is the guest's side: it prints a line of JSON for each run.
-func measure(ctx context.Context, args []string) error {
+func measure(ctx context.Context, args []string) (err error) {
 	var p plan
 	if err := p.flags("guest").Parse(args); err != nil {
 		return err
@@ -77,14 +92,20 @@ func measure(ctx context.Context, args []string) error {
 	}
 	defer client.Close()
 	out := json.NewEncoder(os.Stdout)
-	order := make([]int, 0, len(all))
+	turns := make([]int, 0, len(all))
 	for i, a := range all {
 		if a.Name == direct || p.arms.MatchString(a.Name) {
-			order = append(order, i)
+			turns = append(turns, i)
 		}
 	}
+	slices.SortStableFunc(turns, func(i, j int) int { return cmp.Compare(order(all[i]), order(all[j])) })
+	ours := planes{links: p.links}
+	defer func() { err = errors.Join(err, ours.close()) }()
 	for round := 1; round <= p.rounds; round++ {
-		for _, i := range order {
+		for _, i := range turns {
+			if err := ours.open(ctx, all[i].Hook); err != nil {
+				return err
+			}
 			runs, err := all[i].measure(ctx, p, i, client, self)
 			if err != nil {
 				return fmt.Errorf("arm %s: %w", all[i].Name, err)
@@ -96,14 +117,14 @@ func measure(ctx context.Context, args []string) error {
 				}
 			}
 		}
-		slices.Reverse(order)
+		slices.Reverse(turns)
 	}
 	return nil
 }
 
 // measure sets the arm up, puts both loads on it, and takes it down again.
 func (a arm) measure(ctx context.Context, p plan, number int, client *netns.Handle, self string) (runs []Run, err error) {
-	undo, err := a.setUp(ctx, p.links, vip(number))
+	undo, err := a.setUp(p.links, vip(number))
 	if err != nil {
 		return nil, err
 	}
@@ -116,14 +137,8 @@ func (a arm) measure(ctx context.Context, p plan, number int, client *netns.Hand
 		}
 	}
 	for _, keepAlive := range []bool{true, false} {
-		load := traffic.Load{
-			Targets: targets, Connections: p.connections, KeepAlive: keepAlive, Warmup: p.warmup, Duration: p.duration,
-		}
-		if p.requests > 0 {
-			load.Warmup, load.Duration, load.Requests = 0, 0, p.requests
-		}
 		var idle [2]time.Duration
-		result, err := traffic.RunProcess(ctx, func(cmd *exec.Cmd) error { cmd.Env = append(os.Environ(), rareCollections); return client.Start(cmd) }, self, load, func(e traffic.Event) {
+		result, err := traffic.RunProcess(ctx, func(cmd *exec.Cmd) error { cmd.Env = append(os.Environ(), noCollections...); return client.Start(cmd) }, self, p.load(targets, keepAlive), func(e traffic.Event) {
 			switch e {
 			case traffic.Measuring:
 				idle[0] = idleTime()
@@ -146,16 +161,18 @@ func (a arm) measure(ctx context.Context, p plan, number int, client *netns.Hand
 	return runs, nil
 }
 
-// idleTime is how long the guest has been idle, to the tick of 10 ms.
+// idleTime is how long the guest has been idle, exactly: /proc/uptime says it to
+// the tick of 10 ms, which is 1 % of a window and more.
 func idleTime() time.Duration {
-	text, err := os.ReadFile("/proc/uptime")
+	text, err := os.ReadFile("/proc/timer_list")
 	if err != nil {
 		return 0
 	}
-	f := strings.Fields(string(text))
-	seconds, err := strconv.ParseFloat(f[len(f)-1], 64)
-	if err != nil {
+	_, after, _ := strings.Cut(string(text), ".idle_sleeptime :")
+	f := strings.Fields(after)
+	if len(f) == 0 {
 		return 0
 	}
-	return time.Duration(seconds * float64(time.Second))
+	ns, _ := strconv.ParseInt(f[0], 10, 64)
+	return time.Duration(ns)
 }

@@ -21,7 +21,7 @@ func compare(ctx context.Context, args []string) error {
 	f := p.flags("bench")
 	format := f.String("o", "text", "print text or json")
 	folder := f.String("results", "results/lvs", "folder that keeps the result; empty: keep none")
-	limit := f.Duration("limit", 30*time.Minute, "of the guest's life")
+	limit := f.Duration("limit", 40*time.Minute, "of the guest's life")
 	scripts := f.String("scripts", "internal/lvsguest", "folder of run.sh")
 	if err := f.Parse(args); err != nil {
 		return err
@@ -96,7 +96,9 @@ func conditions(p plan) []string {
 			bridged: "client, balancer and servers on one bridge, by veths, MTU 1500, as in a lab",
 		}[p.links],
 		fmt.Sprintf("%d servers, %d connections, answers of %d bytes; servers keep no TIME_WAIT", servers, p.connections, bodySize),
-		fmt.Sprintf("%d rounds of %v after %v, every other one backwards; policy rr", p.rounds, p.duration, p.warmup),
+		fmt.Sprintf("%d rounds, every other one backwards; a window is %v after %v with keep-alive, %d requests with a connection per request; policy rr", p.rounds, p.duration, p.warmup, p.requests),
+		"tunnels end in the servers' ipip device for IPVS and in our decapsulation for ours, but where an arm's name says otherwise",
+		"nobody collects garbage or uses huge pages, since either comes in some windows and not in others",
 		"checksum offload, TSO, GSO and GRO off at both ends of every link, for every arm (native XDP turns GRO on at the balancer's own end; it sees no packet of a VIP)",
 	}
 }

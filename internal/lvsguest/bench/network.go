@@ -18,7 +18,12 @@ const (
 	bodySize   = 612 // nginx's welcome
 	clientAddr = "198.18.0.1"
 	balancer   = "198.18.0.2"
+	alsoThere  = "198.18.1.2" // the balancer's other address, in the net of routedAddr
 )
+
+// balancers are the addresses that a tunnel's outer header can bear: with wires
+// the balancer's end towards a server has only the second one.
+var balancers = []string{balancer, alsoThere}
 
 func serverAddr(i int) string { return fmt.Sprintf("198.18.0.%d", 10+i) }
 func routedAddr(i int) string { return fmt.Sprintf("198.18.1.%d", 10+i) }
@@ -27,7 +32,9 @@ func routedAddr(i int) string { return fmt.Sprintf("198.18.1.%d", 10+i) }
 func vip(number int) string { return fmt.Sprintf("198.18.2.%d", 1+number) }
 
 const (
-	modules  = "for m in veth bridge ipip ip_vs ip_vs_rr sch_ingress cls_bpf cls_u32 act_skbmod act_mirred; do modprobe $m; done"
+	modules = "for m in veth bridge ipip ip_vs ip_vs_rr sch_ingress cls_bpf cls_u32 act_skbmod act_mirred; do modprobe $m; done"
+	// A huge page is cleared by a million instructions, in whichever window a heap comes to need it.
+	pages    = "echo never >/sys/kernel/mm/transparent_hugepage/enabled"
 	offloads = "tx off rx off tso off gso off gro off"
 	sysctls  = "net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0 net.ipv6.conf.all.disable_ipv6=1 " +
 		"net.ipv4.ip_local_port_range='1024 65000' net.ipv4.tcp_max_tw_buckets=0" // servers keep no TIME_WAIT, or their number would tell
@@ -51,6 +58,7 @@ func firstLine(text string) string {
 func buildBridge(arms int) error {
 	var b strings.Builder
 	say := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	say(pages)
 	say(modules)
 	say("ip netns add hub; ip -n hub link add lan type bridge; ip -n hub link set lan up")
 	node := func(name, addr string) {
@@ -63,7 +71,7 @@ func buildBridge(arms int) error {
 	node("client", clientAddr)
 	say("ip -n client route add 198.18.2.0/24 dev eth0; ip -n client route add 198.18.1.0/24 via %s", balancer)
 	node("balancer", balancer)
-	say("ip -n balancer addr add 198.18.1.2/24 dev eth0; ip netns exec balancer sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.all.send_redirects=0 net.ipv4.conf.eth0.send_redirects=0")
+	say("ip -n balancer addr add %s/24 dev eth0; ip netns exec balancer sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.all.send_redirects=0 net.ipv4.conf.eth0.send_redirects=0", alsoThere)
 	for i := range arms {
 		say("ip -n balancer addr add %s/32 dev eth0", vip(i))
 	}
@@ -72,7 +80,7 @@ func buildBridge(arms int) error {
 		node(name, serverAddr(i))
 		say("ip netns exec %s sysctl -qw net.ipv4.conf.all.arp_ignore=1 net.ipv4.conf.all.arp_announce=2", name)
 		say("ip -n %s addr add %s/24 dev eth0", name, routedAddr(i))
-		say("ip -n %s route add %s via 198.18.1.2 dev eth0 table 100; ip -n %[1]s rule add from %[3]s lookup 100", name, clientAddr, routedAddr(i))
+		say("ip -n %s route add %s via %s dev eth0 table 100; ip -n %[1]s rule add from %[4]s lookup 100", name, clientAddr, alsoThere, routedAddr(i))
 		serve(say, name, arms)
 	}
 	return sh(b.String())
@@ -82,7 +90,7 @@ func buildBridge(arms int) error {
 func startServers(ctx context.Context, self string) error {
 	for i := range servers {
 		cmd := exec.CommandContext(ctx, "ip", "netns", "exec", fmt.Sprint("s", i), self, "server", fmt.Sprint("s", i))
-		cmd.Env, cmd.Stderr = append(os.Environ(), rareCollections), os.Stderr
+		cmd.Env, cmd.Stderr = append(os.Environ(), noCollections...), os.Stderr
 		if err := cmd.Start(); err != nil {
 			return err
 		}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -24,6 +25,10 @@ type Row struct {
 	Lowest     float64 `json:"lowest"`      // added in any round
 	Highest    float64 `json:"highest"`
 	OfIPVS     float64 `json:"of_ipvs,omitempty"` // added, as a multiple of what IPVS adds by the same forward
+	Least      float64 `json:"least,omitempty"`   // of IPVS, in any round
+	Most       float64 `json:"most,omitempty"`
+
+	added map[int]float64 // by round
 }
 
 func (r *Result) report() Report {
@@ -40,8 +45,8 @@ func (r *Result) report() Report {
 			if !ok {
 				continue
 			}
-			if base := rows["ipvs "+string(a.Forward)]; a.Hook != "" && base.Added > 0 {
-				row.OfIPVS = row.Added / base.Added
+			if base := rows["ipvs "+string(a.Forward)]; a.Name != base.Arm && base.Added > 0 {
+				row.compare(base)
 			}
 			rows[a.Name] = row
 			report.Rows = append(report.Rows, row)
@@ -57,21 +62,37 @@ func (r *Result) row(a arm, keepAlive bool) (Row, bool) {
 			base[run.Round] = run.perRequest()
 		}
 	}
-	var costs, added []float64
+	var costs []float64
+	byRound := map[int]float64{}
 	for _, run := range r.Runs {
 		if run.Arm == a.Name && run.KeepAlive == keepAlive {
 			costs = append(costs, run.perRequest())
-			added = append(added, run.perRequest()-base[run.Round])
+			byRound[run.Round] = run.perRequest() - base[run.Round]
 		}
 	}
 	if len(costs) == 0 {
 		return Row{}, false
 	}
-	cost := median(costs)
+	cost, added := median(costs), slices.Collect(maps.Values(byRound))
 	return Row{
 		Arm: a.Name, KeepAlive: keepAlive, Rate: 1e9 / float64(instruction) / cost, PerRequest: cost,
 		Added: median(added), Lowest: slices.Min(added), Highest: slices.Max(added),
+		added: byRound,
 	}, true
+}
+
+// compare sets the row against that of IPVS. The ratio is one of medians; those of single rounds are its spread.
+func (r *Row) compare(ipvs Row) {
+	r.OfIPVS = r.Added / ipvs.Added
+	var ratios []float64
+	for round, added := range r.added {
+		if base := ipvs.added[round]; base > 0 {
+			ratios = append(ratios, added/base)
+		}
+	}
+	if len(ratios) > 0 {
+		r.Least, r.Most = slices.Min(ratios), slices.Max(ratios)
+	}
 }
 
 func median(values []float64) float64 {
@@ -95,7 +116,7 @@ func (r Report) text() string {
 	last := ""
 	for _, row := range r.Rows {
 		if name := loadName(row.KeepAlive); name != last {
-			fmt.Fprintf(&b, "\n%-24s %12s %12s %10s %17s %8s\n", name, "requests/s", "instructions", "added", "in any round", "of IPVS")
+			fmt.Fprintf(&b, "\n%-24s %12s %12s %10s %17s %8s %12s\n", name, "requests/s", "instructions", "added", "in any round", "of IPVS", "in any round")
 			last = name
 		}
 		fmt.Fprintf(&b, "%-24s %12.0f %12.0f", row.Arm, row.Rate, row.PerRequest)
@@ -103,7 +124,7 @@ func (r Report) text() string {
 			fmt.Fprintf(&b, " %10.0f %8.0f–%-8.0f", row.Added, row.Lowest, row.Highest)
 		}
 		if row.OfIPVS != 0 {
-			fmt.Fprintf(&b, " %7.2f×", row.OfIPVS)
+			fmt.Fprintf(&b, " %7.2f× %5.2f–%.2f", row.OfIPVS, row.Least, row.Most)
 		}
 		b.WriteByte('\n')
 	}

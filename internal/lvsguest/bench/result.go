@@ -24,8 +24,9 @@ type Result struct {
 
 const schema = 1
 
-// rareCollections keeps the processes from collecting garbage at moments that differ from run to run.
-const rareCollections = "GOGC=1000"
+// noCollections keeps the processes from collecting garbage in some windows and not in others. Each request
+// touches fresh memory instead, and always as much.
+var noCollections = []string{"GOGC=off", "GOMEMLIMIT=600MiB"}
 
 // Run is one arm under one load.
 type Run struct {

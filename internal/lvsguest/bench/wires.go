@@ -51,6 +51,7 @@ func (l links) towards(i int) string {
 func buildWires(arms int) error {
 	var b strings.Builder
 	say := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	say(pages)
 	say(modules)
 	node := func(name string) {
 		say("ip netns add %s; ip -n %[1]s link set lo up", name)
@@ -81,9 +82,9 @@ func buildWires(arms int) error {
 		wire("balancer", name, name, "eth0")
 		say("ip -n client route add %s dev %s src %s", serverAddr(i), name, clientAddr)
 		say("ip -n %s addr add %s/32 dev client; ip -n %[1]s addr add %[2]s/32 dev eth0; ip -n %[1]s route add %[3]s dev client", name, serverAddr(i), clientAddr)
-		say("ip -n balancer addr add 198.18.1.2/32 dev %s; ip -n balancer route add %[2]s dev %[1]s; ip -n balancer route add %[3]s dev %[1]s", name, serverAddr(i), routedAddr(i))
+		say("ip -n balancer addr add %s/32 dev %s; ip -n balancer route add %[3]s dev %[2]s; ip -n balancer route add %[4]s dev %[2]s", alsoThere, name, serverAddr(i), routedAddr(i))
 		say("ip -n %s addr add %s/32 dev eth0; ip -n %[1]s rule add from %[2]s lookup 100", name, routedAddr(i))
-		say("ip -n %s route add 198.18.1.2 dev eth0; ip -n %[1]s route add %[2]s via 198.18.1.2 dev eth0 table 100", name, clientAddr)
+		say("ip -n %s route add %s dev eth0; ip -n %[1]s route add %[3]s via %[2]s dev eth0 table 100", name, alsoThere, clientAddr)
 		serve(say, name, arms)
 	}
 	return sh(b.String())
