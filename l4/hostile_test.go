@@ -53,9 +53,19 @@ var hostileServices = []struct {
 			v.L4.SYNCookies, v.L4.SYNLimit = lb.SYNCookiesAlways, 1000
 		}
 	}},
+	{lb.RoundRobin, func(v *lb.Service) {
+		v.Forward = lb.FullNAT
+		v.L4.TOA = v.VIP.Proto == lb.TCP
+	}},
+	{lb.RoundRobin, func(v *lb.Service) {
+		v.Forward = lb.FullNAT
+		if v.VIP.Proto == lb.TCP {
+			v.L4.TOA, v.L4.SYNCookies = true, lb.SYNCookiesAlways
+		}
+	}},
 }
 
-// natHostile is the port of the servers under nat: of two services.
+// natHostile is the port of the servers under nat and fullnat: of several services.
 const natHostile = 81
 
 // hostileSnapshot has services of every kind. change is made to each backend.
@@ -74,7 +84,7 @@ func hostileSnapshot(change func(i int, b *lb.Backend)) lb.Snapshot {
 				b := &v.Backends[i]
 				at := netip.AddrPortFrom(b.Addr.Addr(), v.VIP.Addr.Port())
 				switch v.Forward {
-				case lb.NAT:
+				case lb.NAT, lb.FullNAT:
 					at = netip.AddrPortFrom(at.Addr(), natHostile)
 				case lb.Tunnel:
 					at = netip.AddrPortFrom(kind{six: by.six}.of(backendAddr(i+1)), at.Port())
@@ -107,6 +117,7 @@ func TestHostilePackets(t *testing.T) {
 	const seed, chunk, workers, turns = 1, 20_000, 2, 5 // of which the last is as the first
 	r := newRig(t)
 	r.options.MaxFlows = 1 << 12 // it is full at times
+	r.options.LocalAddresses = hostilePools
 	r.empty()
 	total := hostilePackets(t)
 	rounds := (total + chunk*workers - 1) / (chunk * workers)
