@@ -150,7 +150,7 @@ static __always_inline int balance_ip(void *ctx, enum hook hook, __u8 six)
 		}
 		decision = CALL_APART(known, ctx, hook, six);
 		if (decision == UNJOINED_REPLY)
-			return leave(XDP_DROP, BROKEN);
+			return leave(XDP_DROP, STALE_REPLY); /* on another CPU the client has begun anew */
 	}
 	if (decision <= ACTIONS)
 		return decision;

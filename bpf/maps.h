@@ -27,6 +27,9 @@ volatile const __u32 hz = 250;
 /* How many jiffies lblc and lblcr remember what is not used: a day. Go sets it. */
 volatile const __u64 locality_expiration = 24 * 3600 * 250;
 
+/* What the programs were made from: a hash, for Go only, which sets it. */
+volatile const __u64 build = 0;
+
 /*
  * Does a service have this address, or a backend under NAT? A bit by the
  * address's hash; may say yes wrongly.

@@ -134,7 +134,7 @@ static __always_inline __u32 join_ip(void *ctx, enum hook hook, __u8 six)
 		return UNFIT;
 	flow = find_flow(&p, &key);
 	if (!flow || kind_of(owner_in(flow)) != REPLIES || !flow->delta)
-		return UNFIT;
+		return GOES_ON; /* another CPU was first: known() sees what it has become */
 	number = bpf_ntohl(p.tcp->seq);
 	if (p.tcp->rst) { /* the client waits for the number behind the cookie */
 		join_by(&p, flow, flow->delta + 1 - number, 0);
@@ -149,10 +149,10 @@ static __always_inline __u32 join_ip(void *ctx, enum hook hook, __u8 six)
 
 APART(join)
 
-/* Is it a reply for join_ip()? */
+/* Is it a reply for join_ip()? A RST counts before a SYN. */
 static __always_inline int is_unjoined(struct flow *replies, struct packet *p)
 {
-	return replies->delta && (replies->joint != JOINED || is_syn(p));
+	return replies->delta && (replies->joint != JOINED || (is_syn(p) && !is_rst(p)));
 }
 
 /* Until the client has answered the question, nothing that its backend says makes a JOINED flow more than OPENING. */

@@ -127,7 +127,7 @@ type rig struct {
 	options Options
 	ifindex int // that packets come in by: eth0
 	eth1    int
-	cuts    bool // the frame gets shorter: then the kernel drops its sum, and BPF_PROG_TEST_RUN takes that for a wrong one
+	cuts    bool // the frame's end moves: then the kernel drops its sum, and BPF_PROG_TEST_RUN takes that for a wrong one
 }
 
 func newRig(t testing.TB) *rig {

@@ -11,11 +11,12 @@ import (
 
 // hostile makes packets that hover about the edge of what is sound: sound ones
 // are made by the same code as everywhere, then damaged in ways that a parser may
-// get wrong. The same seed makes the same packets.
+// get wrong. The same seed makes the same packets, but for answers to what comes out.
 type hostile struct {
 	*rand.Rand
-	seeds  []hostileSeed
-	packet []byte // the last one, reused
+	seeds    []hostileSeed
+	dialogue *dialogue
+	packet   []byte // the last one, reused
 }
 
 // hostileSeed is a sound packet, and where in it the client's port stands.
@@ -28,7 +29,7 @@ type hostileSeed struct {
 const hostileLong = 1400
 
 func newHostile(seed uint64) *hostile {
-	return &hostile{Rand: rand.New(rand.NewPCG(seed, 0)), seeds: hostileSeeds(), packet: make([]byte, 0, 2048)}
+	return &hostile{Rand: rand.New(rand.NewPCG(seed, 0)), seeds: hostileSeeds(), dialogue: newDialogue(seed), packet: make([]byte, 0, 2048)}
 }
 
 // hostileSeeds are sound packets of every kind to and from the rig's services.
@@ -41,9 +42,12 @@ func hostileSeeds() (seeds []hostileSeed) {
 		for _, flags := range [][]string{{"SYN", "ACK"}, {"ACK"}, {"RST"}} {
 			for server := range 2 { // of the services under nat
 				s := k.reply(1+server, 7, flags...)
-				s.tcp.SrcPort, s.udp.SrcPort = natHostile, natHostile
-				seeds = append(seeds, hostileSeed{s.bytes(), transport + 2})
-				seeds = append(seeds, hostileSeed{s.target(k.hostileLocal()).bytes(), transport + 2})
+				for _, at := range []uint16{natHostile, natDefended} {
+					s.tcp.SrcPort, s.udp.SrcPort = layers.TCPPort(at), layers.UDPPort(at)
+					for _, to := range []netip.Addr{k.client(), k.hostileLocal()} {
+						seeds = append(seeds, hostileSeed{s.target(to).bytes(), transport + 2})
+					}
+				}
 			}
 		}
 		quote := 2*transport - 14 + 8
@@ -102,13 +106,20 @@ var edges = []uint16{0, 1, 4, 5, 7, 8, 19, 20, 21, 40, 41, 79, 80, 81, 127, 128,
 
 // next is valid until it is called again.
 func (h *hostile) next() []byte {
-	seed := h.seeds[h.IntN(len(h.seeds))]
-	h.packet = append(h.packet[:0], seed.packet...)
-	if h.IntN(8) > 0 { // one of a few thousand clients, so that flows are met again
-		binary.BigEndian.PutUint16(h.packet[seed.port:], 1024+uint16(h.IntN(4096)))
-	}
-	for range h.IntN(4) {
-		h.damage()
+	packet, answers := h.dialogue.next(h.packet)
+	if answers {
+		h.packet = packet
+		random := h.Rand
+		h.Rand = h.dialogue.Rand
+		h.damage(max(h.IntN(8)-4, 0))
+		h.Rand = random
+	} else {
+		seed := h.seeds[h.IntN(len(h.seeds))]
+		h.packet = append(h.packet[:0], seed.packet...)
+		if h.IntN(8) > 0 { // one of a few thousand clients, so that flows are met again
+			binary.BigEndian.PutUint16(h.packet[seed.port:], 1024+uint16(h.IntN(4096)))
+		}
+		h.damage(h.IntN(4))
 	}
 	if len(h.packet) < 14 { // the kernel runs nothing on less
 		h.packet = append(h.packet, make([]byte, 14-len(h.packet))...)
@@ -116,8 +127,14 @@ func (h *hostile) next() []byte {
 	return h.packet
 }
 
-// damage is one change.
-func (h *hostile) damage() {
+func (h *hostile) damage(changes int) {
+	for range changes {
+		h.change()
+	}
+}
+
+// change is one that does damage.
+func (h *hostile) change() {
 	p := h.packet
 	at := h.IntN(min(len(p), 96)) // headers, mostly
 	switch h.IntN(10) {

@@ -48,6 +48,18 @@ func (o *objects) load(options Options) error {
 	if err != nil {
 		return err
 	}
+	kept, err := pinnedPrograms(spec, dir)
+	defer func() {
+		for _, p := range kept { // that were not put in place
+			p.Close()
+		}
+	}()
+	if err != nil {
+		return err
+	}
+	for name := range kept {
+		spec.Programs[name].Instructions = nothing()
+	}
 	var loaded struct {
 		xdpPrograms
 		xdpMaps
@@ -60,6 +72,11 @@ func (o *objects) load(options Options) error {
 		return fmt.Errorf("load XDP program: %w", err)
 	}
 	o.xdpPrograms, o.xdpMaps = loaded.xdpPrograms, loaded.xdpMaps
+	err = o.keep(kept)
+	kept = nil
+	if err != nil {
+		return fmt.Errorf("keep pinned program: %w", err)
+	}
 	o.table = spec.Maps[xdpMapTables].InnerMap
 	o.classes = spec.Maps[xdpMapPortClasses].InnerMap
 	if err := o.checkLayout(); err != nil {
@@ -78,6 +95,9 @@ func prepare(o Options) (*ebpf.CollectionSpec, error) {
 	spec, err := loadSpec()
 	if err != nil {
 		return nil, err
+	}
+	if err := spec.Variables[xdpVarBuild].Set(build(spec)); err != nil {
+		return nil, fmt.Errorf("set hash of the programs: %w", err)
 	}
 	for _, m := range spec.Maps {
 		if m.Name[0] != '.' { // not .rodata, which belongs to one program
@@ -121,9 +141,12 @@ func spare(spec *ebpf.CollectionSpec, hook lb.Hook) {
 		lb.HookNative: xdpProgBalanceTcx, lb.HookGeneric: xdpProgBalanceTcx, lb.HookTCX: xdpProgBalance,
 	}[hook]
 	if unused != "" {
-		spec.Programs[unused].Instructions = asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()}
+		spec.Programs[unused].Instructions = nothing()
 	}
 }
+
+// nothing is a program for which there is no use.
+func nothing() asm.Instructions { return asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()} }
 
 // checkLayout refuses maps whose sizes match by chance only.
 func (o *objects) checkLayout() error {

@@ -308,6 +308,7 @@ const (
 	rehearsalMapTraffic            = "traffic"
 	rehearsalMapVerdicts           = "verdicts"
 	rehearsalProgRehearse          = "rehearse"
+	rehearsalVarBuild              = "build"
 	rehearsalVarFlowKinds          = "flow_kinds"
 	rehearsalVarHz                 = "hz"
 	rehearsalVarLocalityExpiration = "locality_expiration"
@@ -402,6 +403,7 @@ type rehearsalMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type rehearsalVariableSpecs struct {
+	Build              *ebpf.VariableSpec `ebpf:"build"`
 	FlowKinds          *ebpf.VariableSpec `ebpf:"flow_kinds"`
 	Hz                 *ebpf.VariableSpec `ebpf:"hz"`
 	LocalityExpiration *ebpf.VariableSpec `ebpf:"locality_expiration"`
@@ -504,6 +506,7 @@ func (m *rehearsalMaps) Close() error {
 //
 // It can be passed to loadRehearsalObjects or ebpf.CollectionSpec.LoadAndAssign.
 type rehearsalVariables struct {
+	Build              *ebpf.Variable `ebpf:"build"`
 	FlowKinds          *ebpf.Variable `ebpf:"flow_kinds"`
 	Hz                 *ebpf.Variable `ebpf:"hz"`
 	LocalityExpiration *ebpf.Variable `ebpf:"locality_expiration"`

@@ -24,9 +24,12 @@ var impossible = []struct {
 }{
 	{[]string{"TRUNCATED_ETHERNET"}, nil, "the kernel runs the program on 14 bytes and more"},
 	{[]string{"BROKEN"}, nil, "it would be a bug"},
+	{[]string{"NO_TAILROOM"}, nil, "BPF_PROG_TEST_RUN leaves room behind all packets that it takes"},
 	{[]string{"TRUNCATED_IP"}, atTCX, "the kernel runs the program on whole IP headers only"},
 	{[]string{"TRUNCATED_TCP", "BAD_TCP_OFFSET", "BAD_TCP_FLAGS", "BAD_TCP_PORT"}, udp, "they are of TCP"},
 	{[]string{"ADOPTED", "STRAY_RESET", "RESET_BACKEND", "RESET_CLIENT"}, udp, "a datagram does not show whether it is a flow's first, and UDP has no RST"},
+	{[]string{"SYN_LIMITED"}, udp, "UDP has no SYN"},
+	{[]string{"COOKIE_SENT", "COOKIE_VALID", "COOKIE_AGAIN", "COOKIE_WRONG", "NO_SYN_ACK"}, cells(cookied).not(), "cookies are TCP's, and for where replies pass the balancer"},
 	{[]string{"TRUNCATED_UDP", "BAD_UDP_LENGTH", "BY_CONNECTION_ID"}, tcp, "they are of UDP"},
 	{[]string{"ONE_PACKET"}, cells(anew).not(), "it is for UDP, and not where replies are translated"},
 	{[]string{"TOO_BIG_NO_DF"}, six, "nothing may fragment IPv6 on its way"},

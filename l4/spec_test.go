@@ -2,6 +2,7 @@ package l4
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"strings"
@@ -42,6 +43,7 @@ var specification = []section{
 	{"Flows and their backends", begun},
 	{"Backends that may not go on", orphaned},
 	{"Replies", answered},
+	{"SYN limits and cookies", guarded},
 	{"What does not fit", oversized},
 	{"ICMP errors", errorsAbout},
 }
@@ -49,11 +51,22 @@ var specification = []section{
 // scene is a situation for one way of forwarding, family and protocol.
 type scene struct {
 	*rig
-	by  forwarding
-	k   kind
-	n   int         // which of the packets that vary
-	s   lb.Snapshot // as applied last
-	set bool        // nothing has happened yet
+	by     forwarding
+	k      kind
+	n      int         // which of the packets that vary
+	s      lb.Snapshot // as applied last
+	set    bool        // nothing has happened yet
+	cookie uint32      // as sent last
+}
+
+// send notes the cookie that the answer bears.
+func (x *scene) send(packet []byte) result {
+	x.Helper()
+	got := x.rig.send(packet)
+	if got.verdict == "COOKIE_SENT" {
+		x.cookie = binary.BigEndian.Uint32(got.out[transport.in(x.k)+4:])
+	}
+	return got
 }
 
 // cells are the ways and kinds that a situation is about.
@@ -73,7 +86,7 @@ type frame interface {
 
 // comes is a packet that came before.
 func comes(f frame) event {
-	return event{f.text, func(x *scene) { x.send(f.bytes(x)) }}
+	return event{f.text, func(x *scene) { x.cuts = true; x.send(f.bytes(x)) }}
 }
 
 // changes is a new snapshot, in which the service under test is another.
@@ -204,7 +217,8 @@ func (x *scene) try(line *situation) bool {
 	if line.redirect {
 		action = xdpRedirect
 	}
-	x.cuts = strings.HasPrefix(line.verdict, "TOO_BIG")
+	more := len(want(x)) - len(line.in.bytes(x))
+	x.cuts = more != 0 && more != 1500-x.by.room // otherwise than by a tunnel's headers
 	_, odd := line.in.(damaged)
 	for x.n = range max(line.vary, 1) {
 		in := line.in.bytes(x)

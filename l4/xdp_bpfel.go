@@ -418,6 +418,7 @@ const (
 	xdpProgNow               = "now"
 	xdpProgReconsider        = "reconsider"
 	xdpProgSweep             = "sweep"
+	xdpVarBuild              = "build"
 	xdpVarCookieMss4         = "cookie_mss4"
 	xdpVarCookieMss6         = "cookie_mss6"
 	xdpVarCookieScale        = "cookie_scale"
@@ -519,6 +520,7 @@ type xdpMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type xdpVariableSpecs struct {
+	Build              *ebpf.VariableSpec `ebpf:"build"`
 	CookieMss4         *ebpf.VariableSpec `ebpf:"cookie_mss4"`
 	CookieMss6         *ebpf.VariableSpec `ebpf:"cookie_mss6"`
 	CookieScale        *ebpf.VariableSpec `ebpf:"cookie_scale"`
@@ -622,6 +624,7 @@ func (m *xdpMaps) Close() error {
 //
 // It can be passed to loadXdpObjects or ebpf.CollectionSpec.LoadAndAssign.
 type xdpVariables struct {
+	Build              *ebpf.Variable `ebpf:"build"`
 	CookieMss4         *ebpf.Variable `ebpf:"cookie_mss4"`
 	CookieMss6         *ebpf.Variable `ebpf:"cookie_mss6"`
 	CookieScale        *ebpf.Variable `ebpf:"cookie_scale"`
