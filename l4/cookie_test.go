@@ -70,7 +70,7 @@ func (s *segment) numbered(seq, ack uint32, window uint16, options ...layers.TCP
 }
 
 // decoded is the TCP header of a frame whose checksums are right.
-func decoded(t *testing.T, frame []byte) *layers.TCP {
+func decoded(t testing.TB, frame []byte) *layers.TCP {
 	t.Helper()
 	checkSums(t, frame)
 	return gopacket.NewPacket(frame, layers.LayerTypeEthernet, gopacket.Default).Layer(layers.LayerTypeTCP).(*layers.TCP)
@@ -94,7 +94,7 @@ func (r *rig) expect(what string, in []byte, verdict string, want []byte) result
 }
 
 // challenge sends a SYN and returns the number of the SYN-ACK.
-func (r *rig) challenge(t *testing.T, syn *segment) uint32 {
+func (r *rig) challenge(t testing.TB, syn *segment) uint32 {
 	t.Helper()
 	got := r.send(syn.bytes())
 	if got.verdict != "COOKIE_SENT" || got.action != xdpTx {

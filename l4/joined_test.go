@@ -11,7 +11,7 @@ import (
 
 // join opens the connection by a cookie: the client's numbers begin with 1, the
 // backend's with theirs. It returns the cookie.
-func (x *spliced) join(t *testing.T, theirs uint32, scale byte) uint32 {
+func (x *spliced) join(t testing.TB, theirs uint32, scale byte) uint32 {
 	t.Helper()
 	k := x.kind
 	cookie := x.challenge(t, k.from(1000, "SYN").numbered(1, 0, 1, linuxSYN(1460, 7)...))
