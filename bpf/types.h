@@ -252,7 +252,8 @@ enum joint : __u8 {
 };
 
 /*
- * What is remembered of a connection, or of datagrams between the same two ends.
+ * What is remembered of a connection, or of datagrams between the same two ends:
+ * with its key and the kernel's 48 bytes, two lines of the cache for IPv4.
  * Under NAT and FULLNAT there is a second entry for the replies. Each bears what is
  * newest of both, save that last_seen and state may lag by a jiffy.
  *
@@ -273,12 +274,12 @@ struct flow {
 	__be16 vport;
 	__be16 pport; /* with peer */
 	/* Of REPLIES: where the client's packets came from last. Replies go back that way. */
-	__u32 ifindex;
+	__u16 ifindex;
 	__u8 mac[6];
 	enum joint joint;
-	__s8 shift;   /* to the left, of the backend's windows towards the client; of AWAITED, the client's scale */
+	__s8 shift;  /* to the left, of the backend's windows towards the client; of AWAITED, the client's scale */
 	__u8 untold; /* 1: the backend is still to be told of the client, see toa.h */
-	__u8 zero[7];
+	__u8 zero;
 };
 
 /*

@@ -79,7 +79,7 @@ func decoded(t testing.TB, frame []byte) *layers.TCP {
 // padded is the frame as Ethernet has it at least.
 func padded(frame []byte) []byte {
 	if hook == lb.HookTCX && frame[12] == 8 {
-		return frame[:min(len(frame), 14+20+20+1)] // the driver does that; gopacket has done it here
+		return frame[:14+int(binary.BigEndian.Uint16(frame[atLength:]))] // the driver does that; gopacket has done it here
 	}
 	return append(frame, make([]byte, max(60-len(frame), 0))...)
 }

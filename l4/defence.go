@@ -30,7 +30,7 @@ func validateDefence(v lb.Service) error {
 	case v.VIP.Proto == lb.UDP && (o.SYNCookies != lb.SYNCookiesNever || o.SYNLimit != 0):
 		return errors.New("syn_cookies, syn_limit: want proto tcp, for only TCP has SYNs")
 	case o.SYNCookies != lb.SYNCookiesNever && keepers[forwards[v.Forward]] != "":
-		return fmt.Errorf("syn_cookies under %s: replies do not pass the balancer, so nobody could translate the sequence numbers of a backend to those that its client was told; want nat", keepers[forwards[v.Forward]])
+		return fmt.Errorf("syn_cookies under %s: replies do not pass the balancer, so nobody could translate the sequence numbers of a backend to those that its client was told; want nat or fullnat", keepers[forwards[v.Forward]])
 	}
 	return nil
 }

@@ -7,7 +7,7 @@ import (
 	"lbctl/internal/lb"
 )
 
-// The defended service is one of hostileServices; its servers' port is its own.
+// Where the defended service is among hostileServices, 80 and its index, and its servers' port, which no other has.
 const (
 	defendedPort = 87
 	natDefended  = 90
@@ -24,11 +24,11 @@ const (
 // from a source of its own, so that all else stays the same whatever comes out.
 type dialogue struct {
 	*rand.Rand
-	syns   [2][]byte   // of each family
+	syns   [2][]byte   // by streams
 	heard  [256][]byte // answers to what has come out, the latest
 	answer int         // how many there have been
 	burst  int         // SYNs still to come
-	six    int         // the burst's family
+	six    int         // the burst's family, an index of streams
 }
 
 func newDialogue(seed uint64) *dialogue {
@@ -55,7 +55,7 @@ func (d *dialogue) next(packet []byte) ([]byte, bool) {
 	case d.burst > 0:
 		d.burst--
 		packet = append(packet[:0], d.syns[d.six]...)
-		binary.BigEndian.PutUint16(packet[[]int{atPort, at6Transport}[d.six]:], 1024+uint16(d.IntN(4096)))
+		binary.BigEndian.PutUint16(packet[transport.in(streams[d.six]):], 1024+uint16(d.IntN(4096)))
 		return packet, true
 	case known > 0:
 		return append(packet[:0], d.heard[d.IntN(known)]...), true
@@ -88,9 +88,9 @@ func (d *dialogue) keep(out []byte, at int, flags byte) {
 	slot := &d.heard[d.answer%len(d.heard)]
 	d.answer++
 	p := append((*slot)[:0], out[:at+20]...)
-	addresses, size, length := 26, 4, 40
+	addresses, size, lengthAt, length := 26, 4, atLength, 40
 	if at == at6Transport {
-		addresses, size, length = 22, 16, 20
+		addresses, size, lengthAt, length = 22, 16, at6Length, 20
 	}
 	copy(p, out[6:12])
 	copy(p[6:], out[:6])
@@ -101,7 +101,7 @@ func (d *dialogue) keep(out []byte, at int, flags byte) {
 	copy(p[at+4:], out[at+8:at+12])
 	binary.BigEndian.PutUint32(p[at+8:], binary.BigEndian.Uint32(out[at+4:])+1)
 	p[at+12], p[at+13] = 5<<4, flags
-	binary.BigEndian.PutUint16(p[[]int{atLength, at6Length}[max(0, size-15)]:], uint16(length))
+	binary.BigEndian.PutUint16(p[lengthAt:], uint16(length))
 	*slot = p
 }
 

@@ -89,12 +89,12 @@ type rehearsalFlow struct {
 	Peer     rehearsalAddress
 	Vport    uint16
 	Pport    uint16
-	Ifindex  uint32
+	Ifindex  uint16
 	Mac      [6]uint8
 	Joint    uint8
 	Shift    int8
 	Untold   uint8
-	Zero     [7]uint8
+	Zero     uint8
 }
 
 type rehearsalFlowKind uint8

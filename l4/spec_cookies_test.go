@@ -35,7 +35,7 @@ var (
 	turnsOddly  = reply(1, "SYN", "RST").with(numbers(77, 0, 5, nil))
 	knowsOther  = reply(1, "ACK").with(numbers(theirs, 77, 1000, nil))
 	agrees      = shows.with(func(_ *scene, s *segment) { s.tcp.Seq, s.tcp.Window = isn+1, 502 })
-	greets      = reply(1, "ACK", "PSH").with(numbers(theirs+1, isn+1, 1000, nil)).with(hi)
+	talking     = reply(1, "ACK", "PSH").with(numbers(theirs+1, isn+1, 1000, nil)).with(hi)
 	missing     = agrees.with(func(x *scene, s *segment) { s.tcp.Options = sackOf(x.cookie + 100) })
 	established = []event{always, comes(asks), comes(shows), comes(accepts)}
 )
@@ -187,7 +187,7 @@ var guarded = []situation{
 	})},
 	{name: "cookies: the backend knows of another connection", of: cookied, before: []event{always, comes(asks), comes(shows)}, in: knowsOther, verdict: "NO_SYN_ACK", out: refusedAs},
 	{name: "cookies: the client agrees", of: cookied, before: established, in: agrees, verdict: "KNOWN_FLOW", out: agrees.there().to(1)},
-	{name: "cookies: the backend's data", of: cookied, before: append(established[:4:4], comes(agrees)), in: greets, verdict: "REPLY", out: computed(func(x *scene) []byte {
+	{name: "cookies: the backend's data", of: cookied, before: append(established[:4:4], comes(agrees)), in: talking, verdict: "REPLY", out: computed(func(x *scene) []byte {
 		s := plainReply(1, "ACK", "PSH")(x).untranslated().passed().numbered(x.cookie+1, isn+1, 1000<<2)
 		hi(x, s)
 		return s.bytes()

@@ -129,12 +129,12 @@ type xdpFlow struct {
 	Peer     xdpAddress
 	Vport    uint16
 	Pport    uint16
-	Ifindex  uint32
+	Ifindex  uint16
 	Mac      [6]uint8
 	Joint    xdpJoint
 	Shift    int8
 	Untold   uint8
-	Zero     [7]uint8
+	Zero     uint8
 }
 
 type xdpFlowKind uint8

@@ -17,7 +17,7 @@ type OptionsSpec struct {
 	Tunnel     EncapSpec       `yaml:"tunnel" default:"(ipip)" doc:"tun: how packets are wrapped."`
 	TOA        Val[Bool]       `yaml:"toa" default:"false" doc:"fullnat: tell the client's address in a TCP option."`
 	QUIC       Val[Bool]       `yaml:"quic" default:"false" doc:"udp: stick to the connection ID that the backend chose."`
-	SYNCookies Val[CookieWord] `yaml:"syn_cookies" default:"never" doc:"nat, tcp: when SYNs are answered by cookies in the backend's place: never, auto (while the service is under a flood), always."`
+	SYNCookies Val[CookieWord] `yaml:"syn_cookies" default:"never" doc:"nat or fullnat, tcp: when SYNs are answered by cookies in the backend's place: never, auto (while the service is under a flood), always."`
 	SYNFlood   Val[SYNRate]    `yaml:"syn_flood" default:"1000" doc:"syn_cookies auto: more SYNs in a second that no connection comes of are a flood, and half as many for ten seconds its end."`
 	SYNLimit   Val[SYNRate]    `yaml:"syn_limit" default:"0" doc:"tcp: SYNs per second and client, of IPv6 per /64; 0: unlimited."`
 	Mark       Val[Mark]       `yaml:"mark" default:"0" doc:"What ipvsadm -f calls the service, usually a group; 0: nothing, it goes by its VIP."`
@@ -47,6 +47,14 @@ func (cookies) words() []string                   { return []string{"never", "au
 func (synBounds) bounds() (string, int64, int64)  { return "a number of SYNs", 0, math.MaxUint32 }
 func (markBounds) bounds() (string, int64, int64) { return "a mark", 0, math.MaxUint32 }
 
+// cookiesOf is when SYNs are answered by cookies, and from how many on.
+func cookiesOf(when Val[CookieWord], flood Val[SYNRate]) (lb.SYNCookies, uint32) {
+	if when.Value == "never" {
+		return lb.SYNCookiesNever, 0
+	}
+	return lb.SYNCookies(when.Value), uint32(flood.Value)
+}
+
 // options resolves what was typed of a service with this policy.
 func (o OptionsSpec) options(policy lb.Policy) lb.L4Options {
 	o = filled(o)
@@ -60,9 +68,7 @@ func (o OptionsSpec) options(policy lb.Policy) lb.L4Options {
 		Mark:      uint32(o.Mark.Value),
 	}
 	out.Ports, out.Fallback = hashing(policy, o.Ports, o.Fallback)
-	if o.SYNCookies.Value != "never" {
-		out.SYNCookies, out.SYNFlood = lb.SYNCookies(o.SYNCookies.Value), uint32(o.SYNFlood.Value)
-	}
+	out.SYNCookies, out.SYNFlood = cookiesOf(o.SYNCookies, o.SYNFlood)
 	if o.Tunnel.Pos.IsSet() {
 		out.Tunnel.Kind = lb.TunnelKind(o.Tunnel.Kind.Value)
 		if out.Tunnel.Kind == lb.GUE {

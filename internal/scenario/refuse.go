@@ -33,6 +33,11 @@ func (r *resolver) refuse(s *service) {
 		if at := s.spec.TOA.Pos; at.IsSet() {
 			r.fail(at, "", "toa is for l4: l7 tells backends the client's address in a header")
 		}
+		for _, at := range []Pos{s.spec.SYNCookies.Pos, s.spec.SYNFlood.Pos, s.spec.SYNLimit.Pos} {
+			if at.IsSet() {
+				r.fail(at, "", "syn_cookies, syn_flood and syn_limit are for l4: under l7 the balancer's own stack has cookies (net.ipv4.tcp_syncookies)")
+			}
+		}
 		if s.VIP.Proto == lb.UDP {
 			r.fail(s.spec.Proto.Pos, "", "proto: l7 speaks HTTP/1.1, which needs tcp")
 		}
@@ -108,6 +113,7 @@ func (r *resolver) refuseL4(s *service) {
 		r.fail(spec.OnePacket.Pos, "", "one_packet: not under %s, where nothing remembered means that no reply can be translated", s.Forward)
 	}
 	r.refuseTOA(s)
+	r.refuseDefence(s)
 	if s.L4.Lost == lb.LostResets && s.VIP.Proto != lb.TCP {
 		r.fail(spec.Lost.Pos, "", "lost: reset needs proto tcp, for only TCP has a RST")
 	}
@@ -146,6 +152,24 @@ func (r *resolver) refuseTOA(s *service) {
 		r.fail(s.spec.TOA.Pos, "", "toa is for forward: fullnat: under %s backends see the client's address", s.Forward)
 	case !tcp:
 		r.fail(s.spec.TOA.Pos, "", "toa needs proto: tcp, or an entry of also with it")
+	}
+}
+
+// refuseDefence notes what has no SYNs to be defended against, or nobody to answer them.
+func (r *resolver) refuseDefence(s *service) {
+	at := s.spec.SYNCookies.Pos
+	if s.L4.SYNCookies == lb.SYNCookiesNever {
+		at = s.spec.SYNLimit.Pos
+	}
+	switch {
+	case s.L4.SYNCookies == lb.SYNCookiesNever && s.L4.SYNLimit == 0:
+		if at := s.spec.SYNFlood.Pos; at.IsSet() {
+			r.fail(at, "", "syn_flood is for syn_cookies: auto")
+		}
+	case s.VIP.Proto != lb.TCP:
+		r.fail(at, "", "syn_cookies and syn_limit need proto: tcp, for only TCP has SYNs")
+	case s.L4.SYNCookies != lb.SYNCookiesNever && s.Forward != lb.NAT && s.Forward != lb.FullNAT:
+		r.fail(at, "", "syn_cookies: not under %s, where replies do not pass the balancer: nobody could translate a backend's sequence numbers to those that its client was told; nat and fullnat can", s.Forward)
 	}
 }
 

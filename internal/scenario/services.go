@@ -48,6 +48,8 @@ func (r *resolver) services() {
 			s.L4.Ports, s.L4.Fallback = hashing(s.Policy, s.spec.Ports, s.spec.Fallback)
 			s.L4.Persist, s.L4.OnePacket, s.L4.Lost = s.spec.Persist.persistence(), bool(s.spec.OnePacket.Value), lostOf(s.spec.Lost.Value)
 			s.L4.Mark = uint32(s.spec.Mark.Value)
+			s.L4.SYNLimit = uint32(s.spec.SYNLimit.Value)
+			s.L4.SYNCookies, s.L4.SYNFlood = cookiesOf(s.spec.SYNCookies, s.spec.SYNFlood)
 		} else {
 			s.Policy = lb.Policy(orWord(s.spec.Policy, string(lb.WeightedRoundRobin)))
 			s.HTTP = httpOf(s.spec.HTTP)

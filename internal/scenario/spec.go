@@ -85,6 +85,10 @@ type ServiceSpec struct {
 	OnePacket Val[Bool]     `yaml:"one_packet" default:"false" doc:"l4 with proto udp only: each datagram goes to a backend of its own, and none is remembered."`
 	Lost      Val[LostWord] `yaml:"lost" default:"move" doc:"l4 only: what becomes of a connection whose backend is disabled, down or gone. move (to another backend, which resets it), drop (its packets are, until it is idle for long), expire (it is forgotten), reset (both ends get a RST)."`
 	Mark      Val[Mark]     `yaml:"mark" default:"0" doc:"l4 only: what ipvsadm -f calls the service, usually a group of addresses and ports (also); 0: nothing, it goes by its VIP."`
+
+	SYNCookies Val[CookieWord] `yaml:"syn_cookies" default:"never" doc:"l4 with nat or fullnat and proto tcp only: when SYNs are answered by cookies in the backend's place. never, auto (while the service is under a flood), always."`
+	SYNFlood   Val[SYNRate]    `yaml:"syn_flood" default:"1000" doc:"syn_cookies: auto only: more SYNs in a second that no connection comes of are a flood, and half as many for ten seconds its end."`
+	SYNLimit   Val[SYNRate]    `yaml:"syn_limit" default:"0" doc:"l4 with proto tcp only: SYNs per second and client, of IPv6 per /64; 0: unlimited."`
 }
 
 // MatchSpec is what clients may address beside a service's VIP, as typed.
