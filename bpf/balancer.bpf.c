@@ -63,6 +63,8 @@ static __always_inline __u32 forward_ip(void *ctx, enum hook hook, __u8 six, __u
 			local = peer_in(flow); /* the port is needed no longer than the flow */
 			expect_replies(&p, backend, &local, flow, owner);
 		}
+		if (flow->delta && flow->joint == JOINED)
+			to_backends_numbers(&p, flow->delta);
 		if (is_to_tell(flow, &p)) {
 			CALL_APART1(mention, ctx, hook, six, backend->mtu);
 			if (parse_ip(&p) != SOUND || parse_transport(&p) != SOUND)

@@ -148,6 +148,12 @@ func BenchmarkBalance(b *testing.B) {
 		{"nat reply", kind{false, lb.TCP}.reply(1, 7, "ACK"), 0, true, xdpTx, "REPLY"},
 		{"nat request, IPv6", kind{true, lb.TCP}.from(7, "ACK"), 0, true, xdpTx, "KNOWN_FLOW"},
 		{"nat reply, IPv6", kind{true, lb.TCP}.reply(1, 7, "ACK"), 0, true, xdpTx, "REPLY"},
+		{"fullnat request", from(7, "ACK"), 0, true, xdpTx, "KNOWN_FLOW"},
+		{"fullnat reply", kind{false, lb.TCP}.reply(1, 7, "ACK"), 0, true, xdpTx, "REPLY"},
+		{"fullnat request, IPv6", kind{true, lb.TCP}.from(7, "ACK"), 0, true, xdpTx, "KNOWN_FLOW"},
+		{"fullnat reply, IPv6", kind{true, lb.TCP}.reply(1, 7, "ACK"), 0, true, xdpTx, "REPLY"},
+		{"nat request of a flow that began with a cookie", from(1000, "ACK"), 0, true, xdpTx, "KNOWN_FLOW"},
+		{"nat reply of a flow that began with a cookie", kind{false, lb.TCP}.reply(1, 1000, "ACK"), 0, true, xdpTx, "REPLY"},
 		{"SYN answered by a cookie", from(7, "SYN").numbered(1, 0, 1000, agreed(1460, true, 7)...), 1<<23 - 1, false, xdpTx, "COOKIE_SENT"},
 		{"tun, IPIP", from(7, "ACK"), 0, true, xdpTx, "KNOWN_FLOW"},
 		{"tun, IPIP, IPv6", kind{true, lb.TCP}.from(7, "ACK"), 0, true, xdpTx, "KNOWN_FLOW"},
@@ -178,14 +184,25 @@ func BenchmarkBalance(b *testing.B) {
 			if n := crowdOf(row.name); n > 0 {
 				r.apply(k.snapshot(lb.Maglev, r.crowd(n)[:min(n, ipvs.MaxMembers)]...))
 			}
-			if strings.Contains(row.name, "nat") {
+			if strings.HasPrefix(row.name, "nat") {
 				r.apply(k.nat(backend(1)))
 				r.send(k.from(7, "SYN").bytes())
 			}
-			if row.fate == "COOKIE_SENT" {
+			if strings.HasPrefix(row.name, "fullnat") {
+				r.apply(k.fullnat(backend(1)))
+				if local := r.begin(k, 7); row.fate == "REPLY" {
+					row.packet = k.replyTo(1, local, "ACK")
+				}
+			}
+			if strings.Contains(row.name, "cookie") {
 				s := k.nat(backend(1))
 				s.Services[0].L4.SYNCookies = lb.SYNCookiesAlways
 				r.apply(s)
+			}
+			if strings.Contains(row.name, "began with a cookie") {
+				r.cuts = true
+				(&spliced{kind: k, rig: r}).join(b, 0x80000000, 7)
+				r.cuts = false
 			}
 			if strings.Contains(row.name, "tun") {
 				by := tunnel{six: k.six}

@@ -70,7 +70,7 @@ func (s *segment) numbered(seq, ack uint32, window uint16, options ...layers.TCP
 }
 
 // decoded is the TCP header of a frame whose checksums are right.
-func decoded(t *testing.T, frame []byte) *layers.TCP {
+func decoded(t testing.TB, frame []byte) *layers.TCP {
 	t.Helper()
 	checkSums(t, frame)
 	return gopacket.NewPacket(frame, layers.LayerTypeEthernet, gopacket.Default).Layer(layers.LayerTypeTCP).(*layers.TCP)
@@ -79,7 +79,7 @@ func decoded(t *testing.T, frame []byte) *layers.TCP {
 // padded is the frame as Ethernet has it at least.
 func padded(frame []byte) []byte {
 	if hook == lb.HookTCX && frame[12] == 8 {
-		return frame[:min(len(frame), 14+20+20+1)] // the driver does that; gopacket has done it here
+		return frame[:14+int(binary.BigEndian.Uint16(frame[atLength:]))] // the driver does that; gopacket has done it here
 	}
 	return append(frame, make([]byte, max(60-len(frame), 0))...)
 }
@@ -94,7 +94,7 @@ func (r *rig) expect(what string, in []byte, verdict string, want []byte) result
 }
 
 // challenge sends a SYN and returns the number of the SYN-ACK.
-func (r *rig) challenge(t *testing.T, syn *segment) uint32 {
+func (r *rig) challenge(t testing.TB, syn *segment) uint32 {
 	t.Helper()
 	got := r.send(syn.bytes())
 	if got.verdict != "COOKIE_SENT" || got.action != xdpTx {
@@ -114,11 +114,22 @@ func (k kind) synAck(port int, seq, ack uint32, options ...layers.TCPOption) *se
 // A connection from the SYN to both FINs, byte for byte: the backend and the client
 // each see what their own peer would have sent.
 func TestCookieConnection(t *testing.T) {
+	for _, forward := range []lb.Forward{lb.NAT, lb.FullNAT} {
+		t.Run(string(forward), func(t *testing.T) { connectByCookie(t, forward) })
+	}
+}
+
+func connectByCookie(t *testing.T, forward lb.Forward) {
 	const isn, theirs, told = 0xfffffff0, 0x1234, 7
 	r := newRig(t)
 	r.cuts = true
-	r.apply(defended(lb.L4Options{SYNCookies: lb.SYNCookiesAlways}, backend(1)))
+	s := defended(lb.L4Options{SYNCookies: lb.SYNCookiesAlways, TOA: forward == lb.FullNAT}, backend(1))
+	for i := range s.Services {
+		s.Services[i].Forward = forward
+	}
+	r.apply(s)
 	for _, k := range streams {
+		x := spliced{kind: k, rig: r, full: forward == lb.FullNAT}
 		mss := uint16(1460)
 		if k.six {
 			mss = 1440
@@ -144,21 +155,21 @@ func TestCookieConnection(t *testing.T) {
 		}
 
 		ack := k.from(1000, "ACK").numbered(isn+1, cookie+1, 502)
-		wantSYN := k.from(1000, "SYN").numbered(isn, 0, 0xffff, agreed(mss, true, 8)...).translated(1).ttl(63).bytes()
-		r.expect(k.String()+" ACK", ack.bytes(), "COOKIE_VALID", wantSYN)
+		x.local = k.senderOf(r.expect(k.String()+" ACK", ack.bytes(), "COOKIE_VALID", nil).out)
+		wantSYN := x.told(k.from(1000, "SYN").numbered(isn, 0, 0xffff, agreed(mss, true, 8)...))
 		state("after the ACK", xdpFlowStateOPENING)
 		probe := k.from(1000, "ACK").numbered(isn, cookie+1, 502)
-		r.expect(k.String()+" a probe of the closed window", probe.bytes(), "COOKIE_AGAIN", wantSYN)
-		r.expect(k.String()+" the ACK again", ack.bytes(), "COOKIE_AGAIN", wantSYN)
+		x.expect("the ACK again", ack, "COOKIE_AGAIN", wantSYN)
+		x.expect("a probe of the closed window", probe, "COOKIE_AGAIN", wantSYN)
 		r.expect(k.String()+" another ACK", k.from(1000, "ACK").numbered(isn+5, cookie+1, 502).bytes(), "COOKIE_WRONG", nil)
 
-		question := k.reply(1, 1000, "ACK").numbered(cookie, isn+1, 65160>>9<<2)
+		question := x.reply("ACK").numbered(cookie, isn+1, 65160>>9<<2)
 		question.payload = []byte{0}
-		answer := k.reply(1, 1000, "SYN", "ACK").numbered(theirs, isn+1, 65160, agreed(mss, true, 9)...).bytes()
+		answer := x.reply("SYN", "ACK").numbered(theirs, isn+1, 65160, agreed(mss, true, 9)...).bytes()
 		for range 2 {
-			r.expect(k.String()+" SYN-ACK", answer, "REPLY", padded(question.untranslated().ttl(63).bytes()))
+			r.expect(k.String()+" SYN-ACK", answer, "REPLY", padded(x.back(question)))
 			state("after the SYN-ACK", xdpFlowStateOPENING)
-			question = k.reply(1, 1000, "ACK").numbered(cookie, isn+1, 65160>>9<<2)
+			question = x.reply("ACK").numbered(cookie, isn+1, 65160>>9<<2)
 			question.payload = []byte{0}
 		}
 
@@ -166,7 +177,7 @@ func TestCookieConnection(t *testing.T) {
 			binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(nil, cookie), cookie+1)...))
 		there := k.from(1000, "ACK").numbered(isn+1, theirs+1, 502, nop, nop, option(layers.TCPOptionKindSACK,
 			binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(nil, theirs), theirs+1)...))
-		r.expect(k.String()+" the client's answer", answered.bytes(), "KNOWN_FLOW", there.translated(1).ttl(63).bytes())
+		x.expect("the client's answer", answered, "KNOWN_FLOW", x.told(there))
 		state("established", xdpFlowStateESTABLISHED)
 
 		for n := range uint32(200) {
@@ -174,12 +185,16 @@ func TestCookieConnection(t *testing.T) {
 			data.payload = bytes.Repeat([]byte{byte(n)}, int(n))
 			out := k.from(1000, "ACK", "PSH").numbered(isn+1+n*7919, theirs+1+n*104729, uint16(n*331))
 			out.payload = data.payload
-			r.expect(k.String()+" data", data.bytes(), "KNOWN_FLOW", out.translated(1).ttl(63).bytes())
-			back := k.reply(1, 1000, "ACK").numbered(theirs+1+n*65537, isn+1+n, uint16(n*331))
+			want := x.to(out)
+			if n == 0 { // the server has said no more than SYN
+				want = x.told(out)
+			}
+			x.expect("data", data, "KNOWN_FLOW", want)
+			back := x.reply("ACK").numbered(theirs+1+n*65537, isn+1+n, uint16(n*331))
 			back.payload = data.payload
-			out = k.reply(1, 1000, "ACK").numbered(cookie+1+n*65537, isn+1+n, uint16(min(n*331&0xffff<<2, 0xffff)))
+			out = x.reply("ACK").numbered(cookie+1+n*65537, isn+1+n, uint16(min(n*331&0xffff<<2, 0xffff)))
 			out.payload = data.payload
-			r.expect(k.String()+" data back", back.bytes(), "REPLY", out.untranslated().ttl(63).bytes())
+			r.expect(k.String()+" data back", back.bytes(), "REPLY", x.back(out))
 		}
 		// Four blocks, at an odd place, too.
 		for _, pad := range [][]layers.TCPOption{{nop, nop}, {nop}} {
@@ -195,23 +210,23 @@ func TestCookieConnection(t *testing.T) {
 			}
 			in := k.from(1000, "ACK").numbered(isn+1, cookie+1, 502, sack(cookie)...)
 			out := k.from(1000, "ACK").numbered(isn+1, theirs+1, 502, sack(theirs)...)
-			r.expect(fmt.Sprint(k, " SACK behind ", len(pad)), in.bytes(), "KNOWN_FLOW", out.translated(1).ttl(63).bytes())
+			r.expect(fmt.Sprint(k, " SACK behind ", len(pad)), in.bytes(), "KNOWN_FLOW", x.to(out))
 		}
 		r.expect(k.String()+" FIN", k.from(1000, "FIN", "ACK").numbered(isn+1, cookie+1, 1).bytes(), "KNOWN_FLOW",
-			k.from(1000, "FIN", "ACK").numbered(isn+1, theirs+1, 1).translated(1).ttl(63).bytes())
-		r.expect(k.String()+" FIN back", k.reply(1, 1000, "FIN", "ACK").numbered(theirs+1, isn+2, 1).bytes(), "REPLY",
-			k.reply(1, 1000, "FIN", "ACK").numbered(cookie+1, isn+2, 4).untranslated().ttl(63).bytes())
+			x.to(k.from(1000, "FIN", "ACK").numbered(isn+1, theirs+1, 1)))
+		r.expect(k.String()+" FIN back", x.reply("FIN", "ACK").numbered(theirs+1, isn+2, 1).bytes(), "REPLY",
+			x.back(x.reply("FIN", "ACK").numbered(cookie+1, isn+2, 4)))
 		ok(t, r.recount())
 
 		// The same port again, at once: the flow that is over makes way.
 		again := k.from(1000, "SYN").numbered(77, 0, 64240, mssOption(600), nop, nop, maySACK())
 		cookie = r.challenge(t, again)
 		r.expect(k.String()+" an ACK of the old one", k.from(1000, "ACK").numbered(isn+2, 99, 1).bytes(), "KNOWN_FLOW", nil)
-		r.expect(k.String()+" the ACK of the new one", k.from(1000, "ACK").numbered(78, cookie+1, 502).bytes(), "COOKIE_VALID",
-			k.from(1000, "SYN").numbered(77, 0, 502, agreed(map[bool]uint16{false: 536, true: 1220}[k.six], false, -1)...).translated(1).ttl(63).bytes())
+		x.expect("the ACK of the new one", k.from(1000, "ACK").numbered(78, cookie+1, 502), "COOKIE_VALID",
+			x.told(k.from(1000, "SYN").numbered(77, 0, 502, agreed(map[bool]uint16{false: 536, true: 1220}[k.six], false, -1)...)))
 		// The backend refuses: the client's RST has the number that it waits for.
-		r.expect(k.String()+" RST", k.reply(1, 1000, "RST", "ACK").numbered(0, 78, 0).bytes(), "REPLY",
-			k.reply(1, 1000, "RST", "ACK").numbered(cookie+1, 78, 0).untranslated().ttl(63).bytes())
+		r.expect(k.String()+" RST", x.reply("RST", "ACK").numbered(0, 78, 0).bytes(), "REPLY",
+			x.back(x.reply("RST", "ACK").numbered(cookie+1, 78, 0)))
 		state("after the RST", xdpFlowStateCLOSED)
 		ok(t, r.recount())
 		r.age(DefaultTimeouts.TCP)

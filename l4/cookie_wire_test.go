@@ -1,7 +1,9 @@
 package l4
 
 import (
+	"fmt"
 	"net/netip"
+	"slices"
 	"testing"
 
 	"lbctl/internal/lb"
@@ -16,11 +18,17 @@ func backendAt(i int, port uint16) netip.AddrPort {
 // the balancer: connections that the client opens and the server speaks on first,
 // and 10 MiB on each, both ways.
 func TestTrafficBehindCookies(t *testing.T) {
-	for _, k := range streams {
-		t.Run(k.String(), func(t *testing.T) {
+	for i, k := range slices.Concat(streams, streams) {
+		full := i >= len(streams)
+		t.Run(fmt.Sprintf("%s, fullnat %t", k, full), func(t *testing.T) {
 			w := newWires(t, 2)
-			w.startNATServers(k)
 			s := k.nat(backends(2)...)
+			if full {
+				w.startFullNATServers(k)
+				s = k.toldFullNAT(backends(2)...)
+			} else {
+				w.startNATServers(k)
+			}
 			s.Services[0].L4.SYNCookies = lb.SYNCookiesAlways
 			ok(t, w.Apply(t.Context(), s))
 			c := w.startClient(k)

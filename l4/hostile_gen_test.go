@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"math/rand/v2"
+	"net/netip"
 
 	"github.com/gopacket/gopacket/layers"
 )
@@ -43,7 +44,9 @@ func hostileSeeds() (seeds []hostileSeed) {
 				s := k.reply(1+server, 7, flags...)
 				for _, at := range []uint16{natHostile, natDefended} {
 					s.tcp.SrcPort, s.udp.SrcPort = layers.TCPPort(at), layers.UDPPort(at)
-					seeds = append(seeds, hostileSeed{s.bytes(), transport + 2})
+					for _, to := range []netip.Addr{k.client(), k.hostileLocal()} {
+						seeds = append(seeds, hostileSeed{s.target(to).bytes(), transport + 2})
+					}
 				}
 			}
 		}
@@ -59,10 +62,18 @@ func hostileSeeds() (seeds []hostileSeed) {
 			m := k.message(e.typ, e.code, e.rest, quoted(k.hostile(7, natHostile, "ACK").target(k.of(backendAddr(1))).bytes(), false))
 			m.src, m.dst, m.from = k.of(backendAddr(1)), k.client(), backendMAC(1)
 			seeds = append(seeds, hostileSeed{m.bytes(), quote})
+			m.dst = k.hostileLocal()
+			m.quote = quoted(k.hostile(7, natHostile, "ACK").source(m.dst).target(k.of(backendAddr(1))).bytes(), false)
+			seeds = append(seeds, hostileSeed{m.bytes(), quote})
 		}
 	}
 	return seeds
 }
+
+// hostilePools are one local address of each family, whose flows replies happen to meet.
+var hostilePools = []netip.Prefix{netip.PrefixFrom(pools[0].Addr(), 32), netip.PrefixFrom(pools[1].Addr(), 128)}
+
+func (k kind) hostileLocal() netip.Addr { return poolOf(k).Addr() }
 
 // hostile is the client's packet to one of the services.
 func (k kind) hostile(from, to int, flags ...string) *segment {

@@ -128,10 +128,14 @@ func movesEnd(in []byte) bool {
 	return len(in) > hostileLong || at > 0 && (dport == defendedPort || sport == natDefended)
 }
 
-// defend makes it the defended service.
+// defend makes it the defended service: of IPv6 under fullnat.
 func defend(v *lb.Service) {
 	v.Forward = lb.NAT
+	if v.VIP.Addr.Addr().Is6() {
+		v.Forward = lb.FullNAT
+	}
 	if v.VIP.Proto == lb.TCP {
+		v.L4.TOA = v.Forward == lb.FullNAT
 		v.L4.SYNCookies, v.L4.SYNLimit = lb.SYNCookiesAlways, defendedLimit
 	}
 }

@@ -48,9 +48,13 @@ var hostileServices = []struct {
 	}},
 	{lb.LeastConn, func(v *lb.Service) { v.Forward = lb.NAT }}, // before the same servers as the second
 	{lb.RoundRobin, defend},
+	{lb.RoundRobin, func(v *lb.Service) {
+		v.Forward = lb.FullNAT
+		v.L4.TOA = v.VIP.Proto == lb.TCP
+	}},
 }
 
-// natHostile is the port of the servers under nat, of two services; the defended one's is natDefended.
+// natHostile is the port of the servers under nat and fullnat, of several services; the defended one's is natDefended.
 const natHostile = 81
 
 // hostileSnapshot has services of every kind. change is made to each backend.
@@ -69,7 +73,7 @@ func hostileSnapshot(change func(i int, b *lb.Backend)) lb.Snapshot {
 				b := &v.Backends[i]
 				at := netip.AddrPortFrom(b.Addr.Addr(), v.VIP.Addr.Port())
 				switch v.Forward {
-				case lb.NAT:
+				case lb.NAT, lb.FullNAT:
 					at = netip.AddrPortFrom(at.Addr(), natHostile)
 					if v.VIP.Addr.Port() == defendedPort {
 						at = netip.AddrPortFrom(at.Addr(), natDefended)
@@ -105,6 +109,7 @@ func TestHostilePackets(t *testing.T) {
 	const seed, chunk, workers, turns = 1, 20_000, 2, 5 // of which the last is as the first
 	r := newRig(t)
 	r.options.MaxFlows = 1 << 12 // it is full at times
+	r.options.LocalAddresses = hostilePools
 	r.empty()
 	total := hostilePackets(t)
 	rounds := (total + chunk*workers - 1) / (chunk * workers)

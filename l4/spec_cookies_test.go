@@ -170,7 +170,8 @@ var guarded = []situation{
 	{name: "cookies: another client's number", of: cookied, before: []event{always, comes(asks)}, in: showing(clientPort+1, 0), verdict: "COOKIE_WRONG"},
 	{name: "cookies: an ACK that no flow is known of", of: cookied, before: []event{always}, in: later, verdict: "COOKIE_WRONG"},
 	{name: "cookies: a FIN that no flow is known of", of: cookied, before: []event{always}, in: closing, verdict: "COOKIE_WRONG"},
-	{name: "cookies: a RST that no flow is known of", of: cookied, before: []event{always, alone}, in: rst, verdict: "STRAY_RESET", out: rst.to(1)},
+	{name: "cookies: a RST that no flow is known of", of: both(cookied, local), before: []event{always, alone}, in: rst, verdict: "NO_LOCAL_PORT"},
+	{name: "cookies: a RST that no flow is known of", of: both(cookied, cells(local).not()), before: []event{always, alone}, in: rst, verdict: "STRAY_RESET", out: rst.to(1)},
 	{name: "cookies: a wrong number before the backend has answered", of: cookied, before: []event{always, comes(asks), comes(shows)}, in: showing(clientPort, 32), verdict: "COOKIE_WRONG"},
 
 	{name: "cookies: the backend accepts", of: cookied, before: []event{always, comes(asks), comes(shows)}, in: accepts, verdict: "REPLY", out: question},

@@ -35,6 +35,8 @@ var impossible = []struct {
 	{[]string{"TOO_BIG_NO_DF"}, six, "nothing may fragment IPv6 on its way"},
 	{[]string{"REPLY", "STALE_REPLY", "NO_ROOM", "ERROR_TO_CLIENT"}, cells(natted).not(), "replies do not pass the balancer"},
 	{[]string{"NAT_CLASH"}, cells(clashing).not(), "elsewhere a server tells connections apart as the client does"},
+	{[]string{"NO_LOCAL_PORT"}, cells(local).not(), "only fullnat has local ports"},
+	{[]string{"STRAY_RESET"}, local, "without a flow there is no local port to send it from: it is NO_LOCAL_PORT"},
 	{[]string{"DEGRADED"}, natted, "without an entry no reply could be translated: it is NO_ROOM"},
 }
 

@@ -25,7 +25,8 @@ var oversized = []situation{
 	{name: "what may be fragmented", of: four, before: []event{comes(first)}, in: splits, verdict: "TOO_BIG_NO_DF", out: splits.tooBig()},
 	{name: "one byte more, amid a flood", before: []event{comes(first), floods}, in: tooLong, verdict: "TOO_BIG_UNTOLD"},
 	{name: "a reply of one byte more", of: natted, before: []event{comes(first)}, in: replyToo, verdict: "TOO_BIG", out: computed(func(x *scene) []byte {
-		return x.k.tooBig(replyToo.bytes(x), 1500, x.k.client(), x.k.of(backendAddr(1)))
+		_, to := replyToo(x).ends()
+		return x.k.tooBig(replyToo.bytes(x), 1500, to.Addr(), x.k.of(backendAddr(1)))
 	})},
 }
 
@@ -130,7 +131,7 @@ func toClients() (all []situation) {
 							if whose == "the server's" {
 								m.src = x.k.vip().Addr()
 							}
-							m.from, m.to = portMAC, clientMAC
+							m.dst, m.from, m.to = x.k.client(), portMAC, clientMAC
 							m.ttl--
 							return m.bytes()
 						}),

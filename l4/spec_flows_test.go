@@ -42,7 +42,8 @@ var begun = []situation{
 	{name: "a datagram after a long silence", of: udp, before: []event{comes(first), idle(longIdle)}, in: first, verdict: "NEW_FLOW", out: first.to(2)},
 	{name: "an ACK that no flow is known of", of: tcp, before: []event{alone}, in: later, verdict: "ADOPTED", out: later.to(1)},
 	{name: "a FIN that no flow is known of", of: tcp, before: []event{alone}, in: closing, verdict: "ADOPTED", out: closing.to(1)},
-	{name: "a RST that no flow is known of", of: tcp, before: []event{alone}, in: rst, verdict: "STRAY_RESET", out: rst.to(1)},
+	{name: "a RST that no flow is known of", of: both(tcp, cells(local).not()), before: []event{alone}, in: rst, verdict: "STRAY_RESET", out: rst.to(1)},
+	{name: "a RST that no flow is known of", of: both(tcp, local), before: []event{alone}, in: rst, verdict: "NO_LOCAL_PORT"},
 	{name: "UDP source port 0", of: udp, in: flowFrom(0), verdict: "NEW_FLOW", out: flowFrom(0).to(1)},
 	{name: "a datagram without a checksum", of: udp, in: hello.damaged(put16(udpChecksum, 0)), verdict: "NEW_FLOW", out: hello.damaged(put16(udpChecksum, 0)).to(1)},
 	{name: "a datagram shorter than its packet", of: udp, in: hello.damaged(put16(udpLength, 8)), verdict: "NEW_FLOW", out: hello.damaged(put16(udpLength, 8)).to(1)},
@@ -50,6 +51,9 @@ var begun = []situation{
 
 	{name: "a new flow without room to remember it", of: cells(natted).not(), before: []event{alone, fills}, in: first, verdict: "DEGRADED", out: first.to(1)},
 	{name: "a new flow without room to remember it", of: natted, before: []event{alone, fills}, in: first, verdict: "NO_ROOM"},
+	{name: "a new flow without a local port for it", of: local, before: []event{alone, fewLocals, comes(first)}, in: next, verdict: "NO_LOCAL_PORT"},
+	{name: "a known flow while there is no local port left", of: local, before: []event{alone, fewLocals, comes(first), comes(next)}, in: later, verdict: "KNOWN_FLOW", out: later.to(1)},
+	{name: "a flow that has given up the only local port", of: both(tcp, local), before: []event{alone, fewLocals, comes(first), comes(closing)}, in: first, verdict: "NEW_FLOW", out: first.to(1)},
 	{name: "a known flow while there is no room", before: []event{comes(first), fills}, in: later, verdict: "KNOWN_FLOW", out: later.to(1)},
 
 	{name: "one_packet: the first datagram", of: anew, before: []event{eachAnew}, in: first, verdict: "ONE_PACKET", out: first.to(1)},
@@ -62,6 +66,8 @@ var begun = []situation{
 	{name: "quic: a connection ID of nobody", of: udp, before: []event{quic}, in: carrying(short(connectionID(77, 4))), verdict: "NEW_FLOW", out: carrying(short(connectionID(77, 4))).to(1)},
 	{name: "quic: a connection ID of a backend that is down", of: udp, before: []event{quic, goes("is down", 2, down)}, in: carrying(short(connectionID(2, 4))), verdict: "NEW_FLOW", out: carrying(short(connectionID(2, 4))).to(1)},
 }
+
+var fewLocals = happens("s1 has one local port", oneLocalPort)
 
 var (
 	anew     = both(udp, cells(natted).not())

@@ -234,6 +234,7 @@ func four(_ forwarding, k kind) bool      { return !k.six }
 func six(_ forwarding, k kind) bool       { return k.six }
 func natted(by forwarding, _ kind) bool   { return by.replies }
 func clashing(by forwarding, _ kind) bool { return by.name == "nat" } // servers see the client's own port
+func local(by forwarding, _ kind) bool    { return by.name == "fullnat" }
 
 func (c cells) not() cells { return func(by forwarding, k kind) bool { return !c(by, k) } }
 

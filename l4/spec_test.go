@@ -250,6 +250,7 @@ func (x *scene) stage() {
 	x.forget()
 	x.s = x.by.snapshot(x.k, backends(2)...)
 	x.s.Services[0].Name = fmt.Sprint("web ", x.s.Revision) // a new service, which takes turns from the first on
+	x.s.Services[0].L4.TOA = false                          // TestTOA has it
 	none := x.s.Services[0]
 	none.Name, none.VIP.Addr, none.Backends = "none", withPort(x.k.vip(), nonePort), nil
 	x.s.Services = append(x.s.Services, none)

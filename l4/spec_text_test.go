@@ -195,10 +195,11 @@ const tableHead = `# What becomes of a packet in the L4 plane
 Made from the tables in l4/spec_*_test.go by ` + "`go test ./l4 -run TestSpecification -update`" + `, and true: the test tries each line for each way of forwarding, family
 and protocol, at XDP and at tcx, and compares verdict, action and every byte that comes out with what another library (gopacket) builds, checksums included.
 
-The client talks to the service at vip:80, whose backends are s1 and s2, taken in turns (rr), unless the line says otherwise. Backends under nat listen on port 8080.
+The client talks to the service at vip:80, whose backends are s1 and s2, taken in turns (rr), unless the line says otherwise. Backends under nat and fullnat listen on port 8080,
+and ` + "`local:port`" + ` is what a flow is known by to its backend under fullnat: a local address and port of the balancer's.
 ` + "`client:40000 > vip:80 SYN`" + ` is a packet in a frame to the balancer; for UDP, think of a datagram where flags of TCP stand. ` + "`@s1 …`" + ` is one in a frame to s1,
 ` + "`[…]`" + ` what is inside of a tunnel or quoted by an error, and ` + "`\\*`" + ` stands behind what is damaged, or odd, in the way that the line names. ` + "`to s1: …`" + ` is the packet as its way of
-forwarding delivers it, which the first table shows. What is forwarded has one hop less left. A line without *by* and *kind* holds for every way (dr, nat, and tun as IPIP and
+forwarding delivers it, which the first table shows. What is forwarded has one hop less left. A line without *by* and *kind* holds for every way (dr, nat, fullnat, and tun as IPIP and
 GUE in either family), for TCP and UDP, over IPv4 and IPv6. What a verdict means is in bpf/verdicts.h: one sentence each.
 `
 
@@ -218,7 +219,11 @@ func (x *scene) tell(line *situation) string {
 	} else if line.out != nil {
 		out = line.out.text(x)
 	}
-	return strings.Join([]string{line.name, strings.Join(before, "; "), line.in.text(x), line.verdict, out}, " | ")
+	text := strings.Join([]string{line.name, strings.Join(before, "; "), line.in.text(x), line.verdict, out}, " | ")
+	if x.by.name == "fullnat" {
+		return x.unnumbered(text)
+	}
+	return text
 }
 
 func (t *table) add(text string, by forwarding, k kind) {
@@ -264,7 +269,9 @@ func allWays() map[string][]string {
 		if strings.Contains(f.name, " in ") {
 			out["tun"] = append(out["tun"], f.name)
 		}
-		if !f.replies {
+		if f.replies {
+			out["nat, fullnat"] = append(out["nat, fullnat"], f.name)
+		} else {
 			out["dr, tun"] = append(out["dr, tun"], f.name)
 		}
 	}

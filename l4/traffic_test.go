@@ -36,6 +36,10 @@ func forwardings() []forwarding {
 			name: "nat", room: 1500, prepare: (*wires).startNATServers, snapshot: kind.nat, replies: true,
 			request: requestByNAT, got: gotByNAT, reply: replyByNAT, sent: sentByNAT, about: aboutByNAT,
 		},
+		{
+			name: "fullnat", room: 1500, prepare: (*wires).startFullNATServers, snapshot: kind.toldFullNAT, replies: true,
+			request: requestByFullNAT, got: gotByFullNAT, reply: replyByFullNAT, sent: sentByFullNAT, about: aboutByFullNAT,
+		},
 	}
 	for _, by := range tunnels {
 		all = append(all, forwarding{

@@ -39,7 +39,7 @@ func (c *Command) checkService() error {
 
 func (c *Command) checkDest() error {
 	svc, dest := &c.Service, &c.Dest
-	if svc.Mark == 0 && dest.Forward != Masq {
+	if svc.Mark == 0 && dest.Forward != Masq && dest.Forward != FullNAT {
 		dest.Addr = netip.AddrPortFrom(dest.Addr.Addr(), svc.Port)
 	}
 	switch tunnel := c.Options.Has(OptTunType, OptTunPort, OptTunNoCsum, OptTunCsum, OptTunRemCsum); {

@@ -62,10 +62,9 @@ func (k Key) vip() lb.VIP {
 
 func unmap(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()) }
 
-// To ipvsadm full NAT is masquerading: it has no word for the difference.
-var forwards = map[lb.Forward]Forward{lb.DirectRouting: Route, lb.NAT: Masq, lb.FullNAT: Masq, lb.Tunnel: Tunnel}
+var forwards = map[lb.Forward]Forward{lb.DirectRouting: Route, lb.NAT: Masq, lb.FullNAT: FullNAT, lb.Tunnel: Tunnel}
 
-var forwardWords = map[Forward]lb.Forward{Route: lb.DirectRouting, Masq: lb.NAT, Tunnel: lb.Tunnel}
+var forwardWords = map[Forward]lb.Forward{Route: lb.DirectRouting, Masq: lb.NAT, Tunnel: lb.Tunnel, FullNAT: lb.FullNAT}
 
 func shown(v lb.Service) bool { return v.Plane == lb.L4 && (v.VIP.Addr.IsValid() || v.L4.Mark != 0) }
 

@@ -84,11 +84,12 @@ const (
 	Route Forward = iota
 	Masq
 	Tunnel
+	FullNAT // no kernel's of today: as LVS's FULLNAT patches call it
 )
 
-func (f Forward) String() string { return [...]string{"Route", "Masq", "Tunnel"}[f] }
+func (f Forward) String() string { return [...]string{"Route", "Masq", "Tunnel", "FullNat"}[f] }
 
-func (f Forward) option() string { return [...]string{"-g", "-m", "-i"}[f] }
+func (f Forward) option() string { return [...]string{"-g", "-m", "-i", "-b"}[f] }
 
 // TunnelType is how a tunnel wraps packets.
 type TunnelType uint8

@@ -30,6 +30,7 @@ func Parse(program string, args []string, names Names) (Command, error) {
 		return Command{}, tryHelp(program)
 	}
 	p.cmd.Op = op
+	p.words.servers = op == AddDest || op == EditDest
 	if err := p.command(first); err != nil || op == Help || op == Version {
 		return p.cmd, err
 	}
@@ -106,7 +107,7 @@ func (p *parser) option(f found) error {
 		p.cmd.Service.Six, p.cmd.Service.Prefix = true, 128
 		return nil
 	}
-	for _, take := range []func(found) (bool, error){p.service, p.dest, p.tunnel, p.daemon} {
+	for _, take := range []func(found) (bool, error){p.dest, p.service, p.tunnel, p.daemon} {
 		if mine, err := take(f); mine || err != nil {
 			return err
 		}

@@ -21,6 +21,11 @@ func (p *parser) dest(f found) (mine bool, err error) {
 	case 'i', 'g', 'm':
 		dest.Forward = map[tag]Forward{'i': Tunnel, 'g': Route, 'm': Masq}[f.tag]
 		return p.noted(OptForward, nil)
+	case 'b': // of the FULLNAT patches; with an argument it is a service's
+		if p.words.servers && !f.given {
+			dest.Forward = FullNAT
+			return p.noted(OptForward, nil)
+		}
 	case 'w':
 		return p.count(OptWeight, f.argument, &dest.Weight, "illegal weight specified")
 	case 'x':

@@ -91,6 +91,7 @@ type scanner struct {
 	cluster *string  // letters left of the word at next-1
 	rest    []string // words that are no options
 	ended   bool     // "--" was there
+	servers bool     // the command is about a server, and -b needs no argument
 }
 
 // found is an option with its argument, which is there iff given.
@@ -150,6 +151,9 @@ func (s *scanner) short() (f found, ok bool, err error) {
 		return found{}, false, s.fault("unknown option")
 	}
 	t, rest := tag(letters[0]), letters[1:]
+	if s.servers && t == 'b' {
+		takes = mayHaveArgument
+	}
 	if rest == "" {
 		return s.argument(t, takes)
 	}
