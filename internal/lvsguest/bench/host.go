@@ -99,6 +99,6 @@ func conditions(p plan) []string {
 		fmt.Sprintf("%d rounds, every other one backwards; a window is %v after %v with keep-alive, %d requests with a connection per request; policy rr", p.rounds, p.duration, p.warmup, p.requests),
 		"tunnels end in the servers' ipip device for IPVS and in our decapsulation for ours, but where an arm's name says otherwise",
 		"nobody collects garbage or uses huge pages, since either comes in some windows and not in others",
-		"checksum offload, TSO, GSO and GRO off at both ends of every link, for every arm (native XDP turns GRO on at the balancer's own end; it sees no packet of a VIP)",
+		"checksum offload, TSO, GSO and GRO off at both ends of every link, for every arm",
 	}
 }

@@ -11,9 +11,9 @@ import (
 	"lbctl/l4"
 )
 
-// planes has at most one of ours open. To load it takes the verifier as long as
-// eight windows of counted time, so it stays while arms of its hook follow one
-// another, with the services of all of them.
+// planes has at most one of ours open. To load it takes the verifier some 17 s
+// of counted time, so it stays while arms of its hook follow one another, with
+// the services of all of them.
 type planes struct {
 	links links
 	hook  lb.Hook // of the one that is open; empty: none is
