@@ -33,10 +33,10 @@ plane: ## the L4 plane: with the race detector, at the other hooks, and twelve m
 	LBCTL_L4_TEST_HOOK=tcx LBCTL_HOSTILE_PACKETS=2000000 go test -count=1 -timeout 10m -run '^TestHostilePackets$$' ./l4
 
 plane-native:
-	go test -race -parallel 4 -timeout 20m -skip '^TestTheSameAtTheOtherHooks$$' ./l4
+	go test -race -parallel 4 -timeout 40m -skip '^TestTheSameAtTheOtherHooks$$' ./l4
 
 plane-others:
-	go test -timeout 20m -run '^TestTheSameAtTheOtherHooks$$' ./l4
+	go test -timeout 40m -run '^TestTheSameAtTheOtherHooks$$' ./l4
 
 e2e: ## whole labs on this machine's kernel, through the binary that users run
 	go test -count=1 -timeout 15m -v ./internal/e2e/...

@@ -143,11 +143,15 @@ func TestHostilePackets(t *testing.T) {
 	ok(t, r.recount())
 	for _, v := range r.allVerdicts() {
 		t.Logf("%9d %s", v.Packets, v.Name)
-		if never := neverMet(v.Name); (v.Packets > 0) == never {
+		if never := neverMet(v.Name); (v.Packets > 0) == never && v.Name != hurried {
 			t.Errorf("%d packets met %s, is it to be met: %t", v.Packets, v.Name, !never)
 		}
 	}
 }
+
+// hurried is met only where packets come faster than answers may be sent, which a slow
+// machine's do not; TestAnswersAreLimited sees to it.
+const hurried = "TOO_BIG_UNTOLD"
 
 // neverMet are verdicts of bugs, and of packets that the kernel hands to no program;
 // and BPF_PROG_TEST_RUN leaves room behind all that it takes.
