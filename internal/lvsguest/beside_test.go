@@ -53,9 +53,9 @@ func bootBeside() (string, error) {
 		}
 		files = append(files, binary)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 8*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 16*time.Minute)
 	defer cancel()
-	out, err := Run(ctx, ".", Job{Script: "beside.sh", Files: files, Backports: true, Limit: 7 * time.Minute})
+	out, err := Run(ctx, ".", Job{Script: "beside.sh", Files: files, Backports: true, Limit: 15 * time.Minute})
 	return string(out), err
 }
 

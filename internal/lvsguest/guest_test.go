@@ -55,12 +55,12 @@ func boot(program string) (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 11*time.Minute)
 	defer cancel()
 	out, err := Run(ctx, ".", Job{
 		Script: "job.sh",
 		Files:  append(files, agent, schedulers, "modules.sh", "net.sh", "transcripts.sh"),
-		Limit:  3 * time.Minute,
+		Limit:  10 * time.Minute,
 	})
 	return sections(string(out)), err
 }

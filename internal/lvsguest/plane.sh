@@ -13,8 +13,10 @@ for i in 1 2 3 4 5 6 7 8; do
   ip neigh add 10.2.0.$i lladdr 02:00:00:00:00:0$i dev eth0
   ip -6 neigh add fd00:2::$i lladdr 02:00:00:00:00:0$i dev eth0
 done
-cat >/tmp/balancer.yaml <<'Y' # as many flows as IPVS has hash buckets, for the same "size="; the service is there because it wants one
+cat >/tmp/balancer.yaml <<'Y' # as many flows as IPVS has hash buckets, for the same "size="; the service is there because it wants
+# one; the hook is told, since under emulation the verifier takes a minute for each program
 interfaces: [eth0]
+hook: tcx
 max_flows: 4096
 services: {first: {vip: 10.1.9.9:80, check: none, backends: [10.2.0.1]}}
 Y
