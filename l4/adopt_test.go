@@ -278,7 +278,7 @@ func TestNextHopIsFollowed(t *testing.T) {
 }
 
 func TestProbe(t *testing.T) {
-	hooks, err := Probe()
+	hooks, err := Probe(true)
 	ok(t, err)
 	for _, h := range lb.Hooks {
 		if err, tried := hooks[h]; err != nil || !tried {

@@ -14,14 +14,19 @@ import (
 
 // Probe tries what a Plane needs of this machine: it loads the programs and
 // attaches them to a veth, hook by hook. An error says why there can be no Plane
-// at all, one in the map why not at that hook.
-func Probe() (map[lb.Hook]error, error) {
+// at all, one in the map why not at that hook. Unless it is to be thorough, empty
+// programs stand for those that the verifier takes seconds for.
+func Probe(thorough bool) (map[lb.Hook]error, error) {
 	spec, err := loadXdp()
 	if err != nil {
 		return nil, err
 	}
 	for _, name := range []string{xdpMapFlows, xdpMapFlows6, xdpMapTemplates} {
 		spec.Maps[name].MaxEntries = 1024
+	}
+	if !thorough {
+		spec.Programs[xdpProgBalance].Instructions = nothing()
+		spec.Programs[xdpProgBalanceTcx].Instructions = nothing()
 	}
 	var o xdpObjects
 	if err := spec.LoadAndAssign(&o, nil); err != nil {

@@ -75,7 +75,7 @@ func (b *builder) refuseOld() error {
 
 // examine runs the doctor and stops at what makes a lab impossible.
 func (b *builder) examine() error {
-	findings := diagnose(b.options)
+	findings := diagnose(b.options, false)
 	for _, f := range findings {
 		if !f.OK && f.Severity != lab.SeverityError {
 			fmt.Fprintf(b.out, "doctor: %s: %s; remedy: %s\n", f.Check, f.Detail, f.Remedy)

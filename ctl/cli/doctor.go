@@ -24,7 +24,7 @@ func (s *shell) doctor() *cli.Command {
 			if err != nil {
 				return err
 			}
-			findings := diagnose(options)
+			findings := diagnose(options, true)
 			err = s.print(c, findings, func(t *tableWriter) {
 				for _, f := range findings {
 					mark := cell{"ok", green}
@@ -48,10 +48,11 @@ func (s *shell) doctor() *cli.Command {
 	}
 }
 
-// diagnose adds to the lab's own findings the one only a plane can make.
-func diagnose(options lab.Options) []lab.Finding {
+// diagnose adds to the lab's own findings the one only a plane can make; thorough
+// takes seconds, and loads what the plane will load.
+func diagnose(options lab.Options, thorough bool) []lab.Finding {
 	findings := lab.Doctor(options)
-	hooks, err := l4.Probe()
+	hooks, err := l4.Probe(thorough)
 	return append(findings, aboutHooks(hooks, err)...)
 }
 
