@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * Ethernet addresses in two steps instead of six: clang knows that those of a
- * frame's header may lie anywhere and would take them byte by byte, but the
- * kernel loads BPF programs only where that costs nothing or the verifier minds.
+ * Ethernet addresses in two steps instead of six. Those of a frame's header may
+ * lie anywhere, so clang would take them byte by byte; but in packets and in maps
+ * the verifier lets a word lie anywhere, if the machine does. On the stack it does
+ * not: no address there may be given to these.
  */
 #ifndef LBCTL_ETHER_H
 #define LBCTL_ETHER_H

@@ -34,7 +34,7 @@ static __always_inline int may_begin(struct packet *p, struct service *service, 
 {
 	struct persistence one = { .bits4 = 32, .bits6 = CLIENT_BITS6 };
 	struct clients client = clients_of(source(p), p->six, &one, service->index);
-		__u64 now = (__u64)clock() * limit, second = (__u64)limit * hz, fresh = now + hz, from, to;
+	__u64 now = (__u64)clock() * limit, second = (__u64)limit * hz, fresh = now + hz, from, to;
 	__u64 *full = bpf_map_lookup_elem(&senders, &client);
 
 	if (!full) {
