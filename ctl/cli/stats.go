@@ -15,7 +15,7 @@ func (s *shell) stats() *cli.Command {
 		Usage: "print what the planes count: per service, backend and verdict, totals and rates",
 		Description: `Rates are of the interval between two looks. Of l4 also: how full its flow tables are,
 what became of its packets, and how long its program takes for one. For the latter the
-kernel must account for the time that BPF programs take, which costs each some 20 ns:
+kernel must account for the time that BPF programs take, by two looks at the clock each time:
 --run-time makes it do so for the interval. 'lbctl top' goes on.`,
 		Flags: []cli.Flag{
 			outputFlag(),
