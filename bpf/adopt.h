@@ -105,7 +105,7 @@ static __always_inline int knows(struct packet *p, union tuple *key, __u64 owner
 }
 
 /* The client sticks to the flow's backend, unless it has made a later connection to another. */
-static __always_inline void adopt_template(struct adoption *a, __u8 six, __u32 service)
+static __always_inline void adopt_template(struct adoption *a, __u32 service)
 {
 	struct persistence *how = persistence_of(service);
 	struct template fresh = { .owner = (a->owner & ~0xffffULL) | STICKY }, *template;
@@ -113,7 +113,7 @@ static __always_inline void adopt_template(struct adoption *a, __u8 six, __u32 s
 
 	if (!how)
 		return;
-	key = clients_of(a->tuple.src, six, how, service);
+	key = clients_of(a->tuple.src, how, service);
 	fresh.expires = clock() - a->idle + how->timeout;
 	template = bpf_map_lookup_elem(&templates, &key);
 	if (template && is_live(*(volatile __u64 *)&template->owner) &&
@@ -145,7 +145,7 @@ static __always_inline int adopt_as(struct adoption *a, __u8 six)
 	if (!put_replies(&p, a, backend, &fresh) || !put(&p, &key, &fresh))
 		return 0;
 	if (!known)
-		adopt_template(a, six, backend->service);
+		adopt_template(a, backend->service);
 	return 1;
 }
 

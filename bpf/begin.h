@@ -14,6 +14,7 @@
 #include "apart.h"
 #include "bind.h"
 #include "decision.h"
+#include "forward_dr.h"
 #include "guard.h"
 #include "mtu.h"
 #include "persist.h"
@@ -69,18 +70,26 @@ static __always_inline int is_hashed(struct service *service)
  * A backend for what begins: the client's own, or the policy's choice, or that of
  * the hash. What is not remembered is no use where replies are to be translated.
  */
-static __always_inline __u32 choose_for(struct packet *p, struct service *service, enum verdict why)
+__noinline __u32 choose_for(struct service *service, struct request *request, __u32 why)
 {
-	__u32 slot = 0;
-	struct backend *backend = sticky(service, p, &slot);
+	int stateless = why == STRAY_RESET || why == DEGRADED;
+	struct persistence *how = service ? persistence_of(service->index) : NULL;
+	struct backend *backend;
+	__u32 slot = NO_SLOT;
 
+	if (!service || !request)
+		return done(XDP_DROP, BROKEN);
+	if (how)
+		slot = sticky(&request->client, service->index);
+	backend = backend_in(slot);
 	if (!backend) {
-		if (!is_hashed(service) && (why == ADOPTED || why == STRAY_RESET || why == DEGRADED))
-			backend = choose_by_hash(service, p, &slot);
+		if (!is_hashed(service) && (why == ADOPTED || stateless))
+			slot = choose_by_hash(service, request);
 		else
-			backend = choose(service, p, &slot);
-		if (backend && why != STRAY_RESET && why != DEGRADED)
-			make_template(service, p, backend, slot);
+			slot = schedule(service, request);
+		backend = backend_in(slot);
+		if (backend && how && !stateless)
+			make_template(&request->client, service->index, owner_of(backend, slot, 0, STICKY));
 	}
 	if (!backend)
 		return done(XDP_PASS, NO_BACKEND);
@@ -91,6 +100,17 @@ static __always_inline __u32 choose_for(struct packet *p, struct service *servic
 	if (why == STRAY_RESET && backend->forward == FULLNAT)
 		return done(XDP_DROP, NO_LOCAL_PORT);
 	return to_slot(slot, why);
+}
+
+static __always_inline __u32 choose_backend(struct packet *p, struct service *service, __u32 why)
+{
+	struct request request = {
+		.client = source(p),
+		.destination = destination(p),
+		.port = p->sport,
+	};
+
+	return choose_for(service, &request, why);
 }
 
 /* The packet's backend, if it gets one and is not to be guarded first. absent: it has no entry in the flow table, as far as is known. */
@@ -117,7 +137,7 @@ static __always_inline __u32 admit_ip(void *ctx, enum hook hook, __u8 six, __u32
 	decision = admit(&p, service, flow, owner);
 	if (is_done(decision) || decided_slot(decision) != NO_CHOICE)
 		return decision;
-	return choose_for(&p, service, decided_verdict(decision));
+	return choose_backend(&p, service, decided_verdict(decision));
 }
 
 static __always_inline __u32 choose_ip(void *ctx, enum hook hook, __u8 six, __u32 why)
@@ -128,7 +148,7 @@ static __always_inline __u32 choose_ip(void *ctx, enum hook hook, __u8 six, __u3
 	if (parse_ip(&p) != SOUND || parse_transport(&p) != SOUND)
 		return done(XDP_DROP, BROKEN);
 	service = find_service(&p);
-	return service ? choose_for(&p, service, why) : done(XDP_PASS, NO_SERVICE);
+	return service ? choose_backend(&p, service, why) : done(XDP_PASS, NO_SERVICE);
 }
 
 static __always_inline __u32 remember_at(struct packet *p, struct backend *backend, __u32 decision, __u32 found)
@@ -162,13 +182,14 @@ static __always_inline int is_kept(enum verdict why)
 	return why == NEW_FLOW || why == MOVED_FLOW || why == ADOPTED || why == COOKIE_VALID || why == BY_CONNECTION_ID;
 }
 
-/* Remembers what was decided, and counts. */
+/* Remembers what was decided, counts, and sends what needs no more than other Ethernet addresses. */
 static __always_inline __u32 keep_ip(void *ctx, enum hook hook, __u8 six, __u32 decision)
 {
 	struct packet p = { .ctx = ctx, .hook = hook, .six = six };
 	__u32 slot = decided_slot(decision), found = decision & FOUND;
 	struct backend *backend = bpf_map_lookup_elem(&backends, &slot);
 	enum verdict why = decided_verdict(decision);
+	int action;
 
 	decision &= ~FOUND;
 	if (!backend || parse_ip(&p) != SOUND || parse_transport(&p) != SOUND)
@@ -187,7 +208,11 @@ static __always_inline __u32 keep_ip(void *ctx, enum hook hook, __u8 six, __u32 
 	}
 	count(decided_slot(decision), &p,
 	      why == ONE_PACKET || (is_kept(why) && why != BY_CONNECTION_ID) || (why == DEGRADED && is_syn(&p)));
-	return decision;
+	if (backend->forward != DIRECT || decided_slot(decision) != slot)
+		return decision;
+	decrement_ttl(&p);
+	action = forward_dr(&p, backend);
+	return action == XDP_ABORTED ? done(XDP_DROP, BROKEN) : done(action, why);
 }
 
 APART1(admit, __u32, absent)

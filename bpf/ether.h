@@ -10,13 +10,15 @@
 
 #include <linux/if_ether.h>
 #include <linux/types.h>
+#include <bpf/bpf_endian.h>
 
 /* The same pointer, of which clang knows nothing. */
 #define AS_IT_LIES(type, p) ({ void *at = (void *)(p); asm volatile("" : "+r"(at)); (type *)at; })
 
+/* Both are followed by two bytes more of whatever they are in. */
 static __always_inline int same_mac(const __u8 *a, const __u8 *b)
 {
-	return *AS_IT_LIES(__u32, a) == *AS_IT_LIES(__u32, b) && *AS_IT_LIES(__u16, a + 4) == *AS_IT_LIES(__u16, b + 4);
+	return !(bpf_be64_to_cpu(*AS_IT_LIES(__u64, a) ^ *AS_IT_LIES(__u64, b)) >> 16);
 }
 
 static __always_inline void copy_mac(__u8 *to, const __u8 *from)

@@ -6,6 +6,7 @@
 #ifndef LBCTL_FLOW_H
 #define LBCTL_FLOW_H
 
+#include "ether.h"
 #include "owner.h"
 #include "parse.h"
 
@@ -13,41 +14,28 @@
 union tuple {
 	struct tuple4 v4;
 	struct tuple6 v6;
+	__u64 word[sizeof(struct tuple6) / 8];
 };
 
-static __always_inline struct tuple4 tuple4_of(struct packet *p)
-{
-	return (struct tuple4){
-		.src = p->ip->saddr,
-		.dst = p->ip->daddr,
-		.sport = p->sport,
-		.dport = p->dport,
-		.proto = p->proto,
-	};
-}
-
-static __always_inline struct tuple6 tuple6_of(struct packet *p)
-{
-	return (struct tuple6){
-		.src = source(p),
-		.dst = destination(p),
-		.sport = p->sport,
-		.dport = p->dport,
-		.proto = p->proto,
-	};
-}
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "key_of_packet() writes ports and protocol as one word");
 
 static __always_inline struct flow *lookup(struct packet *p, union tuple *key)
 {
 	return p->six ? bpf_map_lookup_elem(&flows6, &key->v6) : bpf_map_lookup_elem(&flows, &key->v4);
 }
 
+/*
+ * The addresses are copied and the rest is put together eight bytes at a time: the
+ * kernel compares keys so, and a CPU must wait for what was written in smaller parts.
+ */
 static __always_inline void key_of_packet(struct packet *p, union tuple *key)
 {
-	if (p->six)
-		key->v6 = tuple6_of(p);
-	else
-		key->v4 = tuple4_of(p);
+	__u64 *addresses = AS_IT_LIES(__u64, p->six ? (void *)&p->ip6->saddr : (void *)&p->ip->saddr);
+	int words = p->six ? 4 : 1;
+
+	for (int i = 0; i < words; i++)
+		key->word[i] = addresses[i];
+	key->word[words] = p->sport | (__u32)p->dport << 16 | (__u64)p->proto << 32;
 }
 
 /* The packet's flow, if one is remembered. The key is valid in either case. */
@@ -71,9 +59,11 @@ static __always_inline struct flow *flow_of(struct packet *p)
  */
 static __always_inline long try_insert(struct packet *p, union tuple *key, struct flow *flow)
 {
+	__u64 weight = weight_of(flow->owner);
 	long failed;
 
-	account(TOMBSTONE, flow->owner);
+	if (weight)
+		weigh(slot_of(flow->owner), weight, 1);
 	if (p->six)
 		failed = bpf_map_update_elem(&flows6, &key->v6, flow, BPF_NOEXIST);
 	else
@@ -116,10 +106,11 @@ static __always_inline struct backend *former_backend_of(__u64 owner)
 }
 
 /* Signed, since another CPU's packet may have come in after now was read. */
-static __always_inline int is_idle(__u32 last_seen, enum flow_state state, __u32 now)
+static __always_inline int is_idle(__u32 last_seen, enum flow_state state)
 {
 	__u32 zero = 0;
 	struct setting *s = bpf_map_lookup_elem(&settings, &zero);
+	__u32 now = bpf_jiffies64() + (s ? s->skew : 0);
 
 	return s && state < FLOW_STATES && (__s32)(now - last_seen) > (__s32)s->timeouts[state];
 }
@@ -133,8 +124,8 @@ static __always_inline int begins_anew(struct flow *flow, __u64 owner, struct pa
 {
 	if (is_tcp(p))
 		return p->tcp->syn &&
-		       (!is_active(state_of(owner)) || is_idle(flow->last_seen, state_of(owner), clock()));
-	return is_idle(flow->last_seen, state_of(owner), clock());
+		       (!is_active(state_of(owner)) || is_idle(flow->last_seen, state_of(owner)));
+	return is_idle(flow->last_seen, state_of(owner));
 }
 
 /*
@@ -185,7 +176,7 @@ static __always_inline __u64 advance(struct flow *flow, __u64 owner, enum sight 
 		to = in_state(owner, next_state(sight, flags, state_of(owner)));
 		if (to == owner)
 			break;
-		found = become(flow, owner, to);
+		found = proceed(flow, owner, to);
 		if (found == owner)
 			return to;
 		if ((found ^ owner) & ~0xff00ULL)

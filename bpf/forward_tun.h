@@ -35,11 +35,6 @@ struct inner {
 	__u8 summed;
 };
 
-static __always_inline int is_v4(struct address *a)
-{
-	return !a->word[0] && !a->word[1] && a->word[2] == bpf_htonl(0xffff);
-}
-
 static __always_inline __u8 traffic_class(struct packet *p)
 {
 	return p->six ? p->ip6->priority << 4 | p->ip6->flow_lbl[0] >> 4 : p->ip->tos;
@@ -169,7 +164,7 @@ static __always_inline int wrap6(struct packet *p, struct backend *backend, int 
 
 static __always_inline int forward_tun(struct packet *p, struct backend *backend)
 {
-	if (is_v4(&backend->addr))
+	if (is_mapped(&backend->addr))
 		return backend->gue ? wrap4(p, backend, 1) : wrap4(p, backend, 0);
 	return backend->gue ? wrap6(p, backend, 1) : wrap6(p, backend, 0);
 }

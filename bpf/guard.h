@@ -17,8 +17,15 @@
 #include "persist.h"
 #include "splice.h"
 
-/* What of IPv6 is one client: who has one address there has its whole /64. */
-#define CLIENT_BITS6 64
+/* Who has one address of IPv6 has its whole /64. */
+static __always_inline struct clients client_in(struct packet *p, struct service *service)
+{
+	struct clients client = { .net = source(p), .service = service->index };
+
+	if (p->six)
+		client.net.word[2] = client.net.word[3] = 0;
+	return client;
+}
 
 /* Seconds for which a flood is not over after the last one that was half as bad, and after it for which cookies live. */
 #define CALM 10
@@ -32,8 +39,7 @@
  */
 static __always_inline int may_begin(struct packet *p, struct service *service, __u32 limit)
 {
-	struct persistence one = { .bits4 = 32, .bits6 = CLIENT_BITS6 };
-	struct clients client = clients_of(source(p), p->six, &one, service->index);
+	struct clients client = client_in(p, service);
 	__u64 now = (__u64)clock() * limit, second = (__u64)limit * hz, fresh = now + hz, from, to;
 	__u64 *full = bpf_map_lookup_elem(&senders, &client);
 

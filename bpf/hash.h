@@ -19,18 +19,24 @@ static __always_inline __u64 mix(__u64 h)
 	return h;
 }
 
-/* Of the client's address and port: balance.Hash computes the same. */
-static __always_inline __u32 hash_of(struct packet *p)
+/* Of a client's address and port: balance.Hash computes the same. */
+static __always_inline __u32 hash_client(struct address *client, __be16 port, __u8 six)
 {
 	__u64 high, low;
-	struct address src;
 
-	if (!p->six)
-		return mix((__u64)bpf_ntohl(p->ip->saddr) << 16 | bpf_ntohs(p->sport)) >> 32;
-	src = source(p);
-	high = (__u64)bpf_ntohl(src.word[0]) << 32 | bpf_ntohl(src.word[1]);
-	low = (__u64)bpf_ntohl(src.word[2]) << 32 | bpf_ntohl(src.word[3]);
-	return mix(mix(high) ^ low ^ bpf_ntohs(p->sport)) >> 32;
+	if (!six)
+		return mix((__u64)bpf_ntohl(client->word[3]) << 16 | bpf_ntohs(port)) >> 32;
+	high = (__u64)bpf_ntohl(client->word[0]) << 32 | bpf_ntohl(client->word[1]);
+	low = (__u64)bpf_ntohl(client->word[2]) << 32 | bpf_ntohl(client->word[3]);
+	return mix(mix(high) ^ low ^ bpf_ntohs(port)) >> 32;
+}
+
+/* Of the packet's. */
+static __always_inline __u32 hash_of(struct packet *p)
+{
+	struct address client = source(p);
+
+	return hash_client(&client, p->sport, p->six);
 }
 
 #endif

@@ -13,13 +13,14 @@
 #define LBCTL_HASHED_H
 
 #include "members.h"
+#include "parse.h"
 
 #define MH_KEY 2654435761ULL
 
 /* 32 bits of an address. */
 static __always_inline __u32 fold(struct address *a)
 {
-	if (!a->word[0] && !a->word[1] && a->word[2] == bpf_htonl(0xffff))
+	if (is_mapped(a))
 		return bpf_ntohl(a->word[3]);
 	return bpf_ntohl(a->word[0]) ^ bpf_ntohl(a->word[1]) ^ bpf_ntohl(a->word[2]) ^ bpf_ntohl(a->word[3]);
 }

@@ -128,51 +128,68 @@ __noinline __u32 local_one(struct service *service, struct request *request)
 	return slot;
 }
 
+/* The place of a set that is ahead of the others so far: in load, or in having none. */
+struct race {
+	struct locality *set;
+	__u32 place; /* PLACES: none so far */
+	__s32 load;
+	__s32 weight;
+};
+
+static __always_inline void lead(struct race *race, __u32 i, struct backend *backend, __s32 load)
+{
+	race->place = i;
+	race->load = load;
+	race->weight = backend->weight;
+}
+
+static long vie_for_least(__u64 i, struct race *race)
+{
+	struct place *place = &race->set->places[i % PLACES];
+	struct backend *backend = backend_at(place);
+	__s32 load = overhead_in(place->slot);
+
+	if (backend && takes(backend) &&
+	    (race->place == PLACES || is_lighter(load, backend->weight, race->load, race->weight)))
+		lead(race, i, backend, load);
+	return 0;
+}
+
 /* The least loaded of a set. */
 __noinline __u32 least_of(struct locality *l)
 {
-	__u32 slot = NO_SLOT;
-	__s32 load = 0, weight = 0;
+	struct race race = { .set = l, .place = PLACES };
 
 	if (!l)
 		return NO_SLOT;
-	for (__u32 i = 0; i < PLACES; i++) {
-		struct backend *backend = i < l->count ? backend_at(&l->places[i]) : NULL;
+	bpf_loop(l->count, vie_for_least, &race, 0);
+	return race.place == PLACES ? NO_SLOT : l->places[race.place % PLACES].slot;
+}
 
-		if (!backend || !takes(backend))
-			continue;
-		if (slot != NO_SLOT && !is_lighter(overhead_in(l->places[i].slot), backend->weight, load, weight))
-			continue;
-		slot = l->places[i].slot;
-		load = overhead_in(slot);
-		weight = backend->weight;
-	}
-	return slot;
+static long vie_for_most(__u64 i, struct race *race)
+{
+	struct place *place = &race->set->places[i % PLACES];
+	struct backend *backend = backend_at(place);
+	__s32 load = overhead_in(place->slot);
+
+	if (backend && backend->weight > 0 &&
+	    (race->place == PLACES || is_lighter(race->load, race->weight, load, backend->weight)))
+		lead(race, i, backend, load);
+	return 0;
 }
 
 /* Gives the most loaded place up, but none whose backend has weight 0. */
 __noinline int shrink(struct locality *l)
 {
-	__u32 most = PLACES;
-	__s32 load = 0, weight = 0;
+	struct race race = { .set = l, .place = PLACES };
 
 	if (!l)
 		return 0;
-	for (__u32 i = 0; i < PLACES; i++) {
-		struct backend *backend = i < l->count ? backend_at(&l->places[i]) : NULL;
-
-		if (!backend || backend->weight <= 0)
-			continue;
-		if (most < PLACES && !is_lighter(load, weight, overhead_in(l->places[i].slot), backend->weight))
-			continue;
-		most = i;
-		load = overhead_in(l->places[i].slot);
-		weight = backend->weight;
-	}
-	if (most == PLACES)
+	bpf_loop(l->count, vie_for_most, &race, 0);
+	if (race.place == PLACES)
 		return 0;
 	for (__u32 i = 0; i < PLACES - 1; i++)
-		if (i >= most)
+		if (i >= race.place)
 			l->places[i] = l->places[i + 1];
 	l->count--;
 	l->modified = NOW();

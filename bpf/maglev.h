@@ -10,15 +10,13 @@
 #include "hash.h"
 #include "members.h"
 
-/* Weight 0 takes nothing new, and thresholds do not count. *slot is valid iff a backend is returned. */
-static __always_inline struct backend *choose_by_hash(struct service *service, struct packet *p, __u32 *slot)
+/* A slot, or NO_SLOT. Weight 0 takes nothing new, and thresholds do not count. */
+static __always_inline __u32 choose_by_hash(struct service *service, struct request *request)
 {
 	__u32 first = (service->size + SLOTS_IN_LINE - 1) / SLOTS_IN_LINE * SLOTS_IN_LINE;
+	__u32 hash = hash_client(&request->client, request->port, !is_mapped(&request->client));
 
-	if (!service->hashes)
-		return NULL;
-	*slot = slot_at(service->table, first + hash_of(p) % service->hashes);
-	return backend_in(*slot);
+	return service->hashes ? slot_at(service->table, first + hash % service->hashes) : NO_SLOT;
 }
 
 #endif

@@ -50,6 +50,11 @@ static __always_inline struct address mapped(__be32 v4)
 	return (struct address){ { 0, 0, bpf_htonl(0xffff), v4 } };
 }
 
+static __always_inline int is_mapped(struct address *a)
+{
+	return !(a->word[0] | a->word[1] | (a->word[2] ^ bpf_htonl(0xffff)));
+}
+
 static __always_inline struct address source(struct packet *p)
 {
 	return p->six ? *(struct address *)&p->ip6->saddr : mapped(p->ip->saddr);
@@ -62,8 +67,8 @@ static __always_inline struct address destination(struct packet *p)
 
 static __always_inline int same(struct address *a, struct address *b)
 {
-	return a->word[0] == b->word[0] && a->word[1] == b->word[1] && a->word[2] == b->word[2] &&
-	       a->word[3] == b->word[3];
+	return !((a->word[0] ^ b->word[0]) | (a->word[1] ^ b->word[1]) | (a->word[2] ^ b->word[2]) |
+		 (a->word[3] ^ b->word[3])); /* one branch instead of four */
 }
 
 static __always_inline enum verdict parse_ip4(void *end, struct packet *p)

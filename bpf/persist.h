@@ -14,23 +14,13 @@
 
 #include "flow.h"
 
-/* The bits of a 32-bit word of an address, the i-th of them all, that a prefix has. */
-static __always_inline __be32 mask_word(__u32 bits, __u32 i)
-{
-	__u32 below = i * 32;
-
-	if (bits <= below)
-		return 0;
-	return bits - below >= 32 ? ~0u : bpf_htonl(~0u << (32 - (bits - below)));
-}
-
-static __always_inline struct clients clients_of(struct address client, __u8 six, struct persistence *how, __u32 service)
+static __always_inline struct clients clients_of(struct address client, struct persistence *how, __u32 service)
 {
 	struct clients key = { .service = service };
-	__u32 bits = six ? how->bits6 : 96 + how->bits4;
+	struct address *mask = is_mapped(&client) ? &how->mask4 : &how->mask6;
 
 	for (__u32 i = 0; i < 4; i++)
-		key.net.word[i] = client.word[i] & mask_word(bits, i);
+		key.net.word[i] = client.word[i] & mask->word[i];
 	return key;
 }
 
@@ -62,28 +52,27 @@ static __always_inline __u64 stick(struct template *template, __u64 from, __u64 
 	return found;
 }
 
-/* The backend that the packet's client sticks to, if it may begin something new there. */
-static __always_inline struct backend *sticky(struct service *service, struct packet *p, __u32 *slot)
+/* The slot of the backend that a client of the service sticks to, if it may begin something new there, or NO_SLOT. */
+__noinline __u32 sticky(struct address *client, __u32 service)
 {
-	struct persistence *how = persistence_of(service->index);
+	struct persistence *how = persistence_of(service);
 	struct template *template;
 	struct backend *backend;
 	struct clients key;
 	__u64 owner;
 
-	if (!how)
-		return NULL;
-	key = clients_of(source(p), p->six, how, service->index);
+	if (!how || !client)
+		return NO_SLOT;
+	key = clients_of(*client, how, service);
 	template = bpf_map_lookup_elem(&templates, &key);
 	if (!template || (__s32)(clock() - template->expires) > 0)
-		return NULL;
+		return NO_SLOT;
 	owner = *(volatile __u64 *)&template->owner;
 	backend = backend_of(owner);
 	if (!backend || !(backend->flags & STICKS))
-		return NULL;
+		return NO_SLOT;
 	template->expires = clock() + how->timeout;
-	*slot = slot_of(owner);
-	return backend;
+	return slot_of(owner);
 }
 
 /*
@@ -104,21 +93,22 @@ static __always_inline void put_template(struct clients *key, struct template *f
 		count_template(fresh->owner, -1);
 }
 
-static __always_inline void make_template(struct service *service, struct packet *p, struct backend *backend, __u32 slot)
+__noinline int make_template(struct address *client, __u32 service, __u64 owner)
 {
-	struct persistence *how = persistence_of(service->index);
-	struct template fresh = { .owner = owner_of(backend, slot, 0, STICKY) };
+	struct persistence *how = persistence_of(service);
+	struct template fresh = { .owner = owner };
 	struct clients key;
 
-	if (!how)
-		return;
-	key = clients_of(source(p), p->six, how, service->index);
+	if (!how || !client)
+		return 0;
+	key = clients_of(*client, how, service);
 	fresh.expires = clock() + how->timeout;
 	put_template(&key, &fresh);
+	return 0;
 }
 
 /* A live flow's client sticks to the flow's backend for as long as the flow lives, save for up to a sweep. */
-static __always_inline void keep_template(struct address client, __u8 six, __u64 owner, __u32 rearm)
+static __always_inline void keep_template(struct address client, __u64 owner, __u32 rearm)
 {
 	__u32 slot = slot_of(owner), until = clock() + rearm;
 	struct backend *backend = bpf_map_lookup_elem(&backends, &slot);
@@ -128,7 +118,7 @@ static __always_inline void keep_template(struct address client, __u8 six, __u64
 
 	if (!how || backend->id != id_of(owner))
 		return;
-	key = clients_of(client, six, how, backend->service);
+	key = clients_of(client, how, backend->service);
 	template = bpf_map_lookup_elem(&templates, &key);
 	if (template && id_of(template->owner) == id_of(owner) && (__s32)(until - template->expires) > 0 &&
 	    (__s32)(clock() - template->expires) >= 0)

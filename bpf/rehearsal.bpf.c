@@ -70,16 +70,11 @@ static void set(struct step *step)
 	backend->flags = (backend->flags & ~OVERLOADED) | (step->overloaded ? OVERLOADED : 0);
 }
 
-/* The request as a packet. IPv6 if asked so, since each family is compiled apart. */
-static __always_inline __u32 by_hash(struct service *service, struct request *request, __u8 six)
+static __always_inline __u32 by_hash(struct service *service, struct request *request)
 {
-	struct iphdr ip = { .saddr = request->client.word[3] };
-	struct ipv6hdr ip6 = {};
-	struct packet p = { .ip = &ip, .ip6 = &ip6, .sport = request->port, .six = six };
-	__u32 slot = NO_SLOT;
+	__u32 slot = choose_by_hash(service, request);
 
-	__builtin_memcpy(&ip6.saddr, &request->client, sizeof(ip6.saddr));
-	return choose_by_hash(service, &p, &slot) ? slot : NO_SLOT;
+	return backend_in(slot) ? slot : NO_SLOT;
 }
 
 static long take_step(__u32 i, void *nothing)
@@ -101,12 +96,7 @@ static long take_step(__u32 i, void *nothing)
 	clock = step->now;
 	dice = step->dice;
 	request = step->request;
-	if (!step->by_hash)
-		step->chosen = schedule(service, &request);
-	else if (request.client.word[0])
-		step->chosen = by_hash(service, &request, 1);
-	else
-		step->chosen = by_hash(service, &request, 0);
+	step->chosen = step->by_hash ? by_hash(service, &request) : schedule(service, &request);
 	return 0;
 }
 

@@ -104,7 +104,7 @@ static __always_inline int clashes(struct packet *p, struct backend *backend)
 	if (!is_live(owner) || (id_of(owner) == backend->id && answers(other, p)))
 		return 0;
 	return (is_active(state_of(owner)) || state_of(owner) == DATAGRAMS) &&
-	       !is_idle(other->last_seen, state_of(owner), clock()) && backend_of(owner);
+	       !is_idle(other->last_seen, state_of(owner)) && backend_of(owner);
 }
 
 /* Compares with the packet what an entry for replies holds of it. */
@@ -124,7 +124,7 @@ static __always_inline void lead_back(struct flow *replies, struct packet *p)
 /* Both entries of a flow say the same of how its ends differ. */
 static __always_inline void copy_joint(struct flow *to, struct flow *from)
 {
-	if (to->delta == from->delta && (!to->delta || (to->joint == from->joint && to->shift == from->shift)))
+	if (!((to->delta ^ from->delta) | (to->joint ^ from->joint) | (to->shift ^ from->shift)))
 		return;
 	to->joint = from->joint;
 	to->shift = from->shift;

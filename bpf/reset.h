@@ -68,7 +68,7 @@ static __always_inline __u32 reset_flow(struct packet *p, struct flow *flow, __u
 		if (!fits(p, backend->mtu))
 			return to_slot(slot_of(owner), RESET_BACKEND); /* would not get there: its sender is told what does */
 		flow->last_seen = clock();
-		become(flow, owner, in_state(owner, CLOSED));
+		proceed(flow, owner, in_state(owner, CLOSED));
 		if (!is_rst(p))
 			turn_into_reset(p);
 		return to_slot(slot_of(owner), RESET_BACKEND);
@@ -76,7 +76,7 @@ static __always_inline __u32 reset_flow(struct packet *p, struct flow *flow, __u
 	if (is_rst(p))
 		return done(XDP_DROP, LOST_FLOW); /* both ends know */
 	if (first)
-		become(flow, owner, in_state(owner, CLOSED));
+		proceed(flow, owner, in_state(owner, CLOSED));
 	return done(answer_reset(p), RESET_CLIENT);
 }
 

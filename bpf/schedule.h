@@ -18,10 +18,8 @@
  * Not static and so verified once, by itself, and not for each way that leads
  * here.
  */
-__noinline __u32 schedule(struct service *service, struct request *request)
+static __always_inline __u32 schedule(struct service *service, struct request *request)
 {
-	if (!service || !request)
-		return NO_SLOT;
 	switch (service->policy) {
 	case RR:
 		return next_turn(service);
@@ -47,19 +45,6 @@ __noinline __u32 schedule(struct service *service, struct request *request)
 		return better_of_two(service);
 	}
 	return NO_SLOT;
-}
-
-/* A backend for something new, by the policy. *slot is valid iff one is returned. */
-static __always_inline struct backend *choose(struct service *service, struct packet *p, __u32 *slot)
-{
-	struct request request = {
-		.client = source(p),
-		.destination = destination(p),
-		.port = p->sport,
-	};
-
-	*slot = schedule(service, &request);
-	return backend_in(*slot);
 }
 
 #endif

@@ -17,11 +17,11 @@
  */
 static __always_inline int expire(struct flow *flow, __u64 owner)
 {
-	if (!is_idle(*(volatile __u32 *)&flow->last_seen, state_of(owner), clock()))
+	if (!is_idle(*(volatile __u32 *)&flow->last_seen, state_of(owner)))
 		return 0;
 	if (become(flow, owner, TOMBSTONE) != owner)
 		return 0;
-	if (is_idle(*(volatile __u32 *)&flow->last_seen, state_of(owner), clock()))
+	if (is_idle(*(volatile __u32 *)&flow->last_seen, state_of(owner)))
 		return 1;
 	return become(flow, TOMBSTONE, owner) != TOMBSTONE;
 }
@@ -67,7 +67,7 @@ static long judge_flow4(void *map, struct tuple4 *key, struct flow *flow, struct
 	__u64 owner = owner_in(flow);
 
 	if (judge_flow(map, key, flow, &round->found) && round->sticks && kind_of(owner) == REQUESTS)
-		keep_template(mapped(key->src), 0, owner, round->rearm);
+		keep_template(mapped(key->src), owner, round->rearm);
 	return 0;
 }
 
@@ -76,7 +76,7 @@ static long judge_flow6(void *map, struct tuple6 *key, struct flow *flow, struct
 	__u64 owner = owner_in(flow);
 
 	if (judge_flow(map, key, flow, &round->found) && round->sticks && kind_of(owner) == REQUESTS)
-		keep_template(key->src, 1, owner, round->rearm);
+		keep_template(key->src, owner, round->rearm);
 	return 0;
 }
 

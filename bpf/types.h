@@ -294,9 +294,9 @@ struct load {
 /* How clients stick to backends, by struct service's index. */
 struct persistence {
 	__u32 timeout; /* jiffies after its last connection that a client is remembered; 0: not at all */
-	__u8 bits4;    /* clients that share this many bits of their address are one */
-	__u8 bits6;
-	__u16 zero;
+	/* Clients that share these bits of their address are one. */
+	struct address mask4; /* of ::ffff:a.b.c.d */
+	struct address mask6;
 };
 
 /* The key of a template: clients of a service that are one. */

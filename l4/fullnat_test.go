@@ -181,6 +181,8 @@ func TestFullNATRunsOutOfPorts(t *testing.T) {
 // fewPorts leaves so many ports of so many addresses to the only backend.
 func (r *rig) fewPorts(n uint16, addresses int) {
 	r.Helper()
+	r.mu.Lock() // refreshHops runs beside this
+	defer r.mu.Unlock()
 	m := r.state.services[0].members[0]
 	next := m.backend
 	next.Ports = n

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"net"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -78,7 +80,17 @@ func toPersistence(p lb.Persistence) (xdpPersistence, error) {
 		return xdpPersistence{}, nil
 	}
 	timeout, err := jiffies(p.Timeout)
-	return xdpPersistence{Timeout: timeout, Bits4: cmp.Or(p.Bits4, 32), Bits6: cmp.Or(p.Bits6, 128)}, err
+	return xdpPersistence{
+		Timeout: timeout,
+		Mask4:   toMask(96 + int(cmp.Or(p.Bits4, 32))),
+		Mask6:   toMask(int(cmp.Or(p.Bits6, 128))),
+	}, err
+}
+
+// toMask has the first bits set.
+func toMask(bits int) xdpAddress {
+	ones, _ := netip.AddrFromSlice(net.CIDRMask(bits, 128))
+	return toAddress(ones)
 }
 
 // setPersistence changes it at once: it refers to nothing.

@@ -149,9 +149,8 @@ type rehearsalName struct {
 type rehearsalPersistence struct {
 	_       structs.HostLayout
 	Timeout uint32
-	Bits4   uint8
-	Bits6   uint8
-	Zero    uint16
+	Mask4   rehearsalAddress
+	Mask6   rehearsalAddress
 }
 
 type rehearsalPort struct {

@@ -106,6 +106,8 @@ func (x *scene) unnumbered(text string) string {
 
 // oneLocalPort leaves one to s1.
 func oneLocalPort(x *scene) {
+	x.mu.Lock() // refreshHops runs beside this
+	defer x.mu.Unlock()
 	for _, v := range x.state.services {
 		if len(v.members) > 0 {
 			m := v.find(1)

@@ -227,9 +227,8 @@ type xdpNews struct {
 type xdpPersistence struct {
 	_       structs.HostLayout
 	Timeout uint32
-	Bits4   uint8
-	Bits6   uint8
-	Zero    uint16
+	Mask4   xdpAddress
+	Mask6   xdpAddress
 }
 
 type xdpPolicy uint32
