@@ -49,7 +49,7 @@ bench-lvs: ## instructions per request: direct, routed, IPVS and ours, in a gues
 	./build/bench-lvs $(BENCH)
 
 verify-matrix: ## every BPF program through the verifier, with instructions processed, size and time
-	go test -count=1 -v -run '^TestVerifyMatrix$$' ./l4
+	go test -count=1 -v -run '^Test(VerifyMatrix|StackIsDeepEnough)$$' ./l4
 
 bench-l4: verify-matrix ## ns per packet of the L4 program as multiples of an empty XDP_TX, by packet, and per choice, by policy; docs/l4-performance.md
 	go test -run '^$$' -bench 'Balance|Schedule|Sweep' -benchtime 20x -timeout 60m ./l4
