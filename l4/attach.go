@@ -72,9 +72,15 @@ func (p *Plane) attachPort(port port, peers *[]string) (lb.HookChoice, error) {
 // and generic XDP exclude each other. tcx bridges the gap between them, until
 // detachOthers takes it away.
 func (p *Plane) attachHook(hook lb.Hook, port port) error {
+	if err := p.objects.provide(hook); err != nil {
+		return err
+	}
 	other := map[lb.Hook]lb.Hook{lb.HookNative: lb.HookGeneric, lb.HookGeneric: lb.HookNative}[hook]
 	if other != "" && p.isPinned(pinOf(other, port.index)) {
-		err := p.attachPinned(p.options.NetNS, lb.HookTCX, p.program(lb.HookTCX), port.index, pinOf(lb.HookTCX, port.index))
+		err := p.objects.provide(lb.HookTCX)
+		if err == nil {
+			err = p.attachPinned(p.options.NetNS, lb.HookTCX, p.program(lb.HookTCX), port.index, pinOf(lb.HookTCX, port.index))
+		}
 		if err != nil {
 			p.log.Warn("packets pass by while the hook changes", "interface", port.name, "error", err)
 		}

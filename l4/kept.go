@@ -23,7 +23,7 @@ func build(spec *ebpf.CollectionSpec) uint64 {
 	h := fnv.New64a()
 	h.Write(_XdpBytes)
 	var line [24]byte
-	for _, name := range []string{xdpProgBalance, xdpProgBalanceTcx} {
+	for _, name := range hookPrograms {
 		for _, ins := range spec.Programs[name].Instructions {
 			binary.LittleEndian.PutUint64(line[:], uint64(ins.OpCode))
 			line[8], line[9] = byte(ins.Dst), byte(ins.Src)
@@ -36,25 +36,21 @@ func build(spec *ebpf.CollectionSpec) uint64 {
 	return h.Sum64()
 }
 
-// pinnedPrograms returns those of the plane's pinned programs that spec would make
-// again, by the names of their pins.
-func pinnedPrograms(spec *ebpf.CollectionSpec, dir string) (map[string]*ebpf.Program, error) {
-	out := map[string]*ebpf.Program{}
-	for _, name := range []string{xdpPin, tcxPin} {
-		p, err := ebpf.LoadPinnedProgram(filepath.Join(dir, name), nil)
-		if err != nil {
-			continue // there is none, or none that can be kept
-		}
-		same, err := isMadeOf(p, spec, name, dir)
-		if err == nil && same {
-			out[name] = p
-			continue
-		}
-		if err := errors.Join(err, p.Close()); err != nil {
-			return out, fmt.Errorf("compare pinned program: %w", err)
-		}
+// pinnedProgram returns the plane's pinned program of that name if spec would make it
+// again, or nil.
+func pinnedProgram(spec *ebpf.CollectionSpec, name, dir string) (*ebpf.Program, error) {
+	p, err := ebpf.LoadPinnedProgram(filepath.Join(dir, name), nil)
+	if err != nil {
+		return nil, nil // there is none, or none that can be kept
 	}
-	return out, nil
+	same, err := isMadeOf(p, spec, name, dir)
+	if err == nil && same {
+		return p, nil
+	}
+	if err := errors.Join(err, p.Close()); err != nil {
+		return nil, fmt.Errorf("compare pinned program: %w", err)
+	}
+	return nil, nil
 }
 
 // isMadeOf reports whether the program has the pinned maps, each that spec's refers
@@ -117,16 +113,4 @@ func pinnedID(pin string) (ebpf.MapID, error) {
 	}
 	id, _ := info.ID()
 	return id, nil
-}
-
-// keep puts programs in the places of what was loaded in their stead.
-func (o *objects) keep(programs map[string]*ebpf.Program) error {
-	var err error
-	for name, at := range map[string]**ebpf.Program{xdpPin: &o.Balance, tcxPin: &o.BalanceTcx} {
-		if p := programs[name]; p != nil {
-			err = errors.Join(err, (*at).Close())
-			*at = p
-		}
-	}
-	return err
 }

@@ -1,30 +1,29 @@
 package l4
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
-	"github.com/google/go-cmp/cmp"
 
 	"lbctl/internal/lb"
 )
 
-func (r *rig) programIDs() (ids [2]ebpf.ProgramID) {
+func (r *rig) programID() ebpf.ProgramID {
 	r.Helper()
-	for i, p := range []*ebpf.Program{r.objects.Balance, r.objects.BalanceTcx} {
-		info, err := p.Info()
-		ok(r, err)
-		ids[i], _ = info.ID()
-	}
-	return ids
+	info, err := r.program(hook).Info()
+	ok(r, err)
+	id, _ := info.ID()
+	return id
 }
 
 // A program is loaded again only if it was made from something else.
 func TestPinnedProgramIsKept(t *testing.T) {
 	r := newRig(t)
 	r.apply(snapshot(lb.RoundRobin, backend(1)))
-	before := r.programIDs()
+	before := r.programID()
 	spec, err := prepare(r.options)
 	ok(t, err)
 	name := map[lb.Hook]string{lb.HookTCX: tcxPin}[hook]
@@ -33,19 +32,19 @@ func TestPinnedProgramIsKept(t *testing.T) {
 	}
 	is := func(when string, want bool) {
 		t.Helper()
-		kept, err := pinnedPrograms(spec, r.options.PinDir)
+		kept, err := pinnedProgram(spec, name, r.options.PinDir)
 		ok(t, err)
-		if (kept[name] != nil) != want || len(kept) > 1 {
-			t.Errorf("%s: %v can be kept, want %s: %t", when, kept, name, want)
+		if (kept != nil) != want {
+			t.Errorf("%s: %v is to be kept, want one: %t", when, kept, want)
 		}
-		for _, p := range kept {
-			ok(t, p.Close())
+		if kept != nil {
+			ok(t, kept.Close())
 		}
 	}
 	is("the same", true)
 	r.reopen()
-	if diff := cmp.Diff(before, r.programIDs()); diff != "" {
-		t.Errorf("IDs of the programs before (-) and after (+) a restart:\n%s", diff)
+	if id := r.programID(); id != before {
+		t.Errorf("the program is number %d after a restart, want %d as before", id, before)
 	}
 	ok(t, spec.Variables[xdpVarHz].Set(uint32(12345)))
 	is("another constant", false)
@@ -72,5 +71,20 @@ func TestPinnedProgramIsKept(t *testing.T) {
 	is("loaded anew", true)
 	if got := r.send(syn(1)); got.verdict != "NEW_FLOW" || r.entries() != 1 {
 		t.Errorf("%s, %d entries, want NEW_FLOW in the map that is pinned now", got.verdict, r.entries())
+	}
+}
+
+// What no hook in use needs is neither loaded nor left pinned.
+func TestOnlyProgramsInUseAreThere(t *testing.T) {
+	r := newRig(t)
+	for _, h := range []lb.Hook{lb.HookTCX, lb.HookNative, lb.HookGeneric, lb.HookTCX} {
+		r.options.Hook = h
+		r.reopen()
+		for name, want := range map[string]bool{xdpPin: h != lb.HookTCX, tcxPin: h == lb.HookTCX || h == lb.HookGeneric} {
+			_, err := os.Stat(filepath.Join(r.options.PinDir, name))
+			if got := err == nil; got != want {
+				t.Errorf("at %s: %s is pinned: %t, want %t", h, name, got, want)
+			}
+		}
 	}
 }

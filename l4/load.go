@@ -27,7 +27,15 @@ type objects struct {
 	xdpMaps
 	table   *ebpf.MapSpec // of a service's table, without its size
 	classes *ebpf.MapSpec // of the classes of ports
+
+	spec  *ebpf.CollectionSpec
+	dir   string
+	ready map[string]bool // of hookPrograms; in the place of another is an empty one
 }
+
+// hookPrograms are those that packets meet, by name. The verifier takes a good part of
+// a second for each, so provide() loads only those of the hooks in use.
+var hookPrograms = []string{xdpProgBalance, xdpProgBalanceTcx}
 
 // templateShare: a client has more than one flow at a time, or there is no point
 // in persistence.
@@ -48,43 +56,77 @@ func (o *objects) load(options Options) error {
 	if err != nil {
 		return err
 	}
-	kept, err := pinnedPrograms(spec, dir)
-	defer func() {
-		for _, p := range kept { // that were not put in place
-			p.Close()
-		}
-	}()
-	if err != nil {
-		return err
-	}
-	for name := range kept {
-		spec.Programs[name].Instructions = nothing()
+	quick := spec.Copy()
+	for _, name := range hookPrograms {
+		quick.Programs[name].Instructions = nothing()
 	}
 	var loaded struct {
 		xdpPrograms
 		xdpMaps
 	}
-	err = spec.LoadAndAssign(&loaded, &ebpf.CollectionOptions{Maps: ebpf.MapOptions{PinPath: dir}})
+	err = quick.LoadAndAssign(&loaded, &ebpf.CollectionOptions{Maps: ebpf.MapOptions{PinPath: dir}})
 	if errors.Is(err, ebpf.ErrMapIncompatible) {
 		return fmt.Errorf("%w (%w)", ErrIncompatible, err)
 	}
 	if err != nil {
-		return fmt.Errorf("load XDP program: %w", err)
+		return fmt.Errorf("load programs: %w", err)
 	}
 	o.xdpPrograms, o.xdpMaps = loaded.xdpPrograms, loaded.xdpMaps
-	err = o.keep(kept)
-	kept = nil
-	if err != nil {
-		return fmt.Errorf("keep pinned program: %w", err)
-	}
+	o.spec, o.dir, o.ready = spec, dir, map[string]bool{}
 	o.table = spec.Maps[xdpMapTables].InnerMap
 	o.classes = spec.Maps[xdpMapPortClasses].InnerMap
-	if err := o.checkLayout(); err != nil {
-		return err
+	return o.checkLayout()
+}
+
+// provide loads and pins the program of a hook, unless it is there or the one pinned is
+// the same.
+func (o *objects) provide(hook lb.Hook) error {
+	name, place := xdpPin, &o.Balance
+	if hook == lb.HookTCX {
+		name, place = tcxPin, &o.BalanceTcx
 	}
-	return errors.Join(
-		keepProgram(&o.Balance, filepath.Join(dir, xdpPin)),
-		keepProgram(&o.BalanceTcx, filepath.Join(dir, tcxPin)))
+	if o.ready[name] {
+		return nil
+	}
+	p, err := pinnedProgram(o.spec, name, o.dir)
+	if err == nil && p == nil {
+		p, err = o.loadPinned(name)
+	}
+	if err != nil {
+		return fmt.Errorf("load program of hook %s: %w", hook, err)
+	}
+	err = (*place).Close()
+	*place, o.ready[name] = p, true
+	return err
+}
+
+// loadPinned loads one program over the maps that are pinned, and pins it.
+func (o *objects) loadPinned(name string) (*ebpf.Program, error) {
+	one := o.spec.Copy()
+	one.Programs = map[string]*ebpf.ProgramSpec{name: one.Programs[name]}
+	c, err := ebpf.NewCollectionWithOptions(one, ebpf.CollectionOptions{Maps: ebpf.MapOptions{PinPath: o.dir}})
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	p := c.DetachProgram(name)
+	if err := keepProgram(&p, filepath.Join(o.dir, name)); err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
+	return p, nil
+}
+
+// unpinIdle forgets programs that were pinned for hooks no longer in use.
+func (o *objects) unpinIdle() error {
+	for _, name := range hookPrograms {
+		if o.ready[name] {
+			continue
+		}
+		if err := os.Remove(filepath.Join(o.dir, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("unpin program: %w", err)
+		}
+	}
+	return nil
 }
 
 // loadSpec reads the object file. Tests put another lbctl's in its place.
@@ -116,7 +158,6 @@ func prepare(o Options) (*ebpf.CollectionSpec, error) {
 			}
 		}
 	}
-	spare(spec, o.Hook)
 	day, err := jiffies(24 * time.Hour)
 	if err != nil {
 		return nil, err
@@ -132,17 +173,6 @@ func prepare(o Options) (*ebpf.CollectionSpec, error) {
 		return nil, fmt.Errorf("set length of a second: %w", err)
 	}
 	return spec, nil
-}
-
-// spare puts an empty program in the place of one that no told hook uses: the
-// verifier takes a good part of a second for each.
-func spare(spec *ebpf.CollectionSpec, hook lb.Hook) {
-	unused := map[lb.Hook]string{
-		lb.HookNative: xdpProgBalanceTcx, lb.HookGeneric: xdpProgBalanceTcx, lb.HookTCX: xdpProgBalance,
-	}[hook]
-	if unused != "" {
-		spec.Programs[unused].Instructions = nothing()
-	}
 }
 
 // nothing is a program for which there is no use.

@@ -130,7 +130,10 @@ func (p *Plane) open() error {
 	if err := p.writePorts(ports); err != nil {
 		return err
 	}
-	return p.attach(ports)
+	if err := p.attach(ports); err != nil {
+		return err
+	}
+	return p.objects.unpinIdle()
 }
 
 // Close lets go of all handles. Forwarding goes on as long as the pins and the
@@ -160,7 +163,7 @@ func (p *Plane) Close() error {
 	return errors.Join(append(errs, p.objects.close())...)
 }
 
-// program is the loaded one for a hook.
+// program is the one for a hook, which attach has provided.
 func (p *Plane) program(hook lb.Hook) *ebpf.Program {
 	if hook == lb.HookTCX {
 		return p.objects.BalanceTcx

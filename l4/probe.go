@@ -25,8 +25,9 @@ func Probe(thorough bool) (map[lb.Hook]error, error) {
 		spec.Maps[name].MaxEntries = 1024
 	}
 	if !thorough {
-		spec.Programs[xdpProgBalance].Instructions = nothing()
-		spec.Programs[xdpProgBalanceTcx].Instructions = nothing()
+		for _, name := range hookPrograms {
+			spec.Programs[name].Instructions = nothing()
+		}
 	}
 	var o xdpObjects
 	if err := spec.LoadAndAssign(&o, nil); err != nil {

@@ -19,7 +19,7 @@ func anotherBinary(t *testing.T, versions *int) {
 			return nil, err
 		}
 		*versions++
-		for _, name := range []string{xdpProgBalance, xdpProgBalanceTcx} {
+		for _, name := range hookPrograms {
 			p := spec.Programs[name]
 			first := asm.Mov.Imm(asm.R0, int32(*versions)).WithMetadata(p.Instructions[0].Metadata)
 			p.Instructions[0].Metadata = asm.Metadata{} // where the function begins

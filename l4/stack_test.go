@@ -22,7 +22,7 @@ const (
 func TestStackIsDeepEnough(t *testing.T) {
 	spec, err := loadSpec()
 	ok(t, err)
-	for _, name := range []string{xdpProgBalance, xdpProgBalanceTcx} {
+	for _, name := range hookPrograms {
 		deepest := functionsOf(spec.Programs[name]).deepest(name)
 		t.Logf("%s: %d of %d bytes: %s", name, deepest.bytes, stackLimit, strings.Join(deepest.names, ", "))
 		if deepest.bytes > stackLimit {
