@@ -345,3 +345,27 @@ func TestWrongCookies(t *testing.T) {
 
 // calm is CALM in bpf/guard.h.
 const calm = 10
+
+// A SYN gets the same cookie until the minute is over, and that one is good for the next
+// minute as well.
+func TestCookieOfTheMinuteBefore(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.cuts = true
+	r.apply(defended(lb.L4Options{SYNCookies: lb.SYNCookiesAlways}, backend(1)))
+	cookies := map[kind]uint32{}
+	syn := func(k kind) *segment { return k.from(1000, "SYN").numbered(77, 0, 64240, linuxSYN(1460, 8)...) }
+	for _, k := range streams {
+		cookies[k] = r.challenge(t, syn(k))
+	}
+	next := cookies[streams[0]]
+	for begin := time.Now(); next == cookies[streams[0]]; time.Sleep(200 * time.Millisecond) {
+		if time.Since(begin) > 65*time.Second {
+			t.Fatal("a cookie outlives its minute")
+		}
+		next = r.challenge(t, syn(streams[0]))
+	}
+	for _, k := range streams {
+		r.expect(k.String(), k.from(1000, "ACK").numbered(78, cookies[k]+1, 502).bytes(), "COOKIE_VALID", nil)
+	}
+}
