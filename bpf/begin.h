@@ -69,6 +69,7 @@ static __always_inline int is_hashed(struct service *service)
 /*
  * A backend for what begins: the client's own, or the policy's choice, or that of
  * the hash. What is not remembered is no use where replies are to be translated.
+ * Not static, and so verified once and not for each way that leads here.
  */
 __noinline __u32 choose_for(struct service *service, struct request *request, __u32 why)
 {

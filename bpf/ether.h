@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * Ethernet addresses in two steps instead of six. Those of a frame's header may
+ * Ethernet addresses in one or two steps instead of six. Those of a frame's header may
  * lie anywhere, so clang would take them byte by byte; but in packets and in maps
  * the verifier lets a word lie anywhere, if the machine does. On the stack it does
  * not: no address there may be given to these.

@@ -59,11 +59,9 @@ static __always_inline struct flow *flow_of(struct packet *p)
  */
 static __always_inline long try_insert(struct packet *p, union tuple *key, struct flow *flow)
 {
-	__u64 weight = weight_of(flow->owner);
 	long failed;
 
-	if (weight)
-		weigh(slot_of(flow->owner), weight, 1);
+	account(TOMBSTONE, flow->owner);
 	if (p->six)
 		failed = bpf_map_update_elem(&flows6, &key->v6, flow, BPF_NOEXIST);
 	else
@@ -85,12 +83,13 @@ static __always_inline int is_syn(struct packet *p) { return is_tcp(p) && p->tcp
 static __always_inline int is_rst(struct packet *p) { return is_tcp(p) && p->tcp->rst; }
 
 /* The program's clock: jiffies, of which the low 32 bits tell times up to 99 days apart. */
+static __always_inline __u32 clock_by(struct setting *s) { return bpf_jiffies64() + (s ? s->skew : 0); }
+
 static __always_inline __u32 clock(void)
 {
 	__u32 zero = 0;
-	struct setting *s = bpf_map_lookup_elem(&settings, &zero);
 
-	return bpf_jiffies64() + (s ? s->skew : 0);
+	return clock_by(bpf_map_lookup_elem(&settings, &zero));
 }
 
 /*
@@ -110,7 +109,7 @@ static __always_inline int is_idle(__u32 last_seen, enum flow_state state)
 {
 	__u32 zero = 0;
 	struct setting *s = bpf_map_lookup_elem(&settings, &zero);
-	__u32 now = bpf_jiffies64() + (s ? s->skew : 0);
+	__u32 now = clock_by(s);
 
 	return s && state < FLOW_STATES && (__s32)(now - last_seen) > (__s32)s->timeouts[state];
 }

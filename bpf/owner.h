@@ -80,27 +80,18 @@ static __always_inline __u64 weight_of(__u64 owner)
 	return is_active(state_of(owner)) ? ACTIVE : 1;
 }
 
-/* May the mark of a backend change with its load? */
-static __always_inline int is_judged(__u32 slot)
-{
-	struct backend *backend = bpf_map_lookup_elem(&backends, &slot);
-
-	return backend && (backend->upper || backend->flags & OVERLOADED);
-}
-
 /*
  * Sets or takes off the mark of a backend with that many flows, between the
  * thresholds neither: ip_vs_bind_dest() and ip_vs_unbind_dest() in ip_vs_conn.c.
- * Apart, like the steps in apart.h, for the verifier's sake.
  */
-__noinline int judge(__u32 slot, __u64 load)
+static __always_inline void judge(__u32 slot, __u64 load)
 {
 	struct backend *backend = bpf_map_lookup_elem(&backends, &slot);
 	__s32 flows = active_of(load) + inactive_of(load);
 	__u32 lower;
 
-	if (!backend)
-		return 0;
+	if (!backend || !(backend->upper || backend->flags & OVERLOADED))
+		return;
 	lower = backend->lower ? backend->lower : backend->upper - backend->upper / 4;
 	if (backend->upper && flows >= (__s64)backend->upper) {
 		if (!(backend->flags & OVERLOADED))
@@ -108,7 +99,6 @@ __noinline int judge(__u32 slot, __u64 load)
 	} else if (backend->flags & OVERLOADED && (!backend->upper || flows < (__s64)lower)) {
 		__sync_fetch_and_and((__u32 *)&backend->flags, ~OVERLOADED);
 	}
-	return 0;
 }
 
 static __always_inline void weigh(__u32 slot, __u64 change, int judged)
@@ -119,11 +109,14 @@ static __always_inline void weigh(__u32 slot, __u64 change, int judged)
 	if (!load)
 		return;
 	before = __sync_fetch_and_add(&load->flows, change);
-	if (judged && is_judged(slot))
+	if (judged)
 		judge(slot, before + change);
 }
 
-/* One entry has changed from one owner to another. Only flows that begin or end are judged. */
+/*
+ * One entry has changed from one owner to another. Only flows that begin or end are
+ * judged. Not static, and so verified once and not for each step that changes owners.
+ */
 __noinline int account(__u64 from, __u64 to)
 {
 	__u64 less = weight_of(from), more = weight_of(to);

@@ -13,11 +13,7 @@
 #include "turns.h"
 #include "twos.h"
 
-/*
- * The slot that the policy chooses, NO_SLOT if no backend takes anything new.
- * Not static and so verified once, by itself, and not for each way that leads
- * here.
- */
+/* The slot that the policy chooses, NO_SLOT if no backend takes anything new. */
 static __always_inline __u32 schedule(struct service *service, struct request *request)
 {
 	switch (service->policy) {

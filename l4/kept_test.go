@@ -74,7 +74,8 @@ func TestPinnedProgramIsKept(t *testing.T) {
 	}
 }
 
-// What no hook in use needs is neither loaded nor left pinned.
+// What no hook in use needs is neither loaded nor left pinned. tcx bridges the gap
+// between native and generic.
 func TestOnlyProgramsInUseAreThere(t *testing.T) {
 	r := newRig(t)
 	for _, h := range []lb.Hook{lb.HookTCX, lb.HookNative, lb.HookGeneric, lb.HookTCX} {

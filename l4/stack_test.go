@@ -42,12 +42,14 @@ type functions map[string]*function
 func functionsOf(p *ebpf.ProgramSpec) functions {
 	all := functions{}
 	var f *function
+	var ahead asm.Instruction
 	for _, ins := range p.Instructions {
 		if name := ins.Symbol(); name != "" {
 			f = &function{}
 			all[name] = f
 		}
-		f.frame = max(f.frame, reach(ins))
+		f.frame = max(f.frame, reach(ahead, ins))
+		ahead = ins
 		if (ins.IsFunctionCall() || ins.IsFunctionReference()) && !slices.Contains(f.calls, ins.Reference()) {
 			f.calls = append(f.calls, ins.Reference())
 		}
@@ -55,14 +57,16 @@ func functionsOf(p *ebpf.ProgramSpec) functions {
 	return all
 }
 
-// reach is how far below the frame pointer an instruction says that it goes.
-func reach(ins asm.Instruction) int {
+// reach is how far below the frame pointer an instruction goes: in memory, or in an
+// address that it makes of the pointer's copy, which the one ahead of it has made.
+func reach(ahead, ins asm.Instruction) int {
 	memory := ins.OpCode.Class().IsLoad() && ins.Src == asm.RFP || ins.OpCode.Class().IsStore() && ins.Dst == asm.RFP
 	if memory {
 		return -int(ins.Offset)
 	}
-	if ins.OpCode.ALUOp() == asm.Add && ins.OpCode.Source() == asm.ImmSource && ins.Constant < 0 && ins.Constant >= -stackLimit {
-		return -int(ins.Constant) // of a copy of the frame pointer, as a rule
+	copied := ahead.OpCode == asm.Mov.Op(asm.RegSource) && ahead.Src == asm.RFP && ahead.Dst == ins.Dst
+	if copied && ins.OpCode == asm.Add.Op(asm.ImmSource) {
+		return -int(ins.Constant)
 	}
 	return 0
 }
