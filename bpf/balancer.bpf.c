@@ -65,7 +65,7 @@ static __always_inline __u32 forward_ip(void *ctx, enum hook hook, __u8 six, __u
 		}
 		if (flow->delta && flow->joint == JOINED)
 			to_backends_numbers(&p, flow->delta);
-		if (is_to_tell(flow, &p)) {
+		if (is_to_tell(flow, &p, backend)) {
 			CALL_APART1(mention, ctx, hook, six, backend->mtu);
 			if (parse_ip(&p) != SOUND || parse_transport(&p) != SOUND)
 				return leave(XDP_DROP, BROKEN);
@@ -101,7 +101,7 @@ static __always_inline __u32 known_ip(void *ctx, enum hook hook, __u8 six)
 		return leave(why == NOT_VIP || why == OTHER_PROTOCOL ? XDP_PASS : XDP_DROP, why);
 	}
 
-	flow = flow_of(&p);
+	flow = flow_at_once(&p);
 	owner = flow ? owner_in(flow) : TOMBSTONE;
 	if (flow && is_live(owner) && kind_of(owner) == REPLIES)
 		return answer(&p, flow, owner);
@@ -121,7 +121,7 @@ static __always_inline __u32 known_ip(void *ctx, enum hook hook, __u8 six)
 	if (!touch(flow, owner, &p, backend))
 		return UNKNOWN_FLOW;
 	count(slot_of(owner), &p, 0);
-	if (is_to_tell(flow, &p))
+	if (is_to_tell(flow, &p, backend))
 		return to_slot(slot_of(owner), KNOWN_FLOW);
 	if (flow->delta && flow->joint == JOINED)
 		to_backends_numbers(&p, flow->delta);
@@ -213,6 +213,8 @@ int sweep(struct tallies *out)
 {
 	struct round four = { .rearm = out->rearm, .sticks = out->sticks }, six = four, clients = four;
 
+	four.used = used(0);
+	six.used = used(1);
 	bpf_for_each_map_elem(&flows, judge_flow4, &four, 0);
 	bpf_for_each_map_elem(&flows6, judge_flow6, &six, 0);
 	bpf_for_each_map_elem(&templates, judge_template, &clients, 0);

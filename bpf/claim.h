@@ -18,8 +18,6 @@
 #ifndef LBCTL_CLAIM_H
 #define LBCTL_CLAIM_H
 
-#include <asm-generic/errno-base.h>
-
 #include "apart.h"
 #include "decision.h"
 #include "hash.h"

@@ -9,33 +9,30 @@
 #include "ether.h"
 #include "owner.h"
 #include "parse.h"
+#include "table.h"
 
-/* The key of either table; the packet's family says which. */
-union tuple {
-	struct tuple4 v4;
-	struct tuple6 v6;
-	__u64 word[sizeof(struct tuple6) / 8];
-};
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "ports_of() gives ports and protocol as one word");
 
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "key_of_packet() writes ports and protocol as one word");
+/* Ports and protocol, the last word of either key. */
+static __always_inline __u64 ports_of(struct packet *p) { return p->sport | (__u32)p->dport << 16 | (__u64)p->proto << 32; }
 
-static __always_inline struct flow *lookup(struct packet *p, union tuple *key)
+static __always_inline const __u64 *addresses_of(struct packet *p)
 {
-	return p->six ? bpf_map_lookup_elem(&flows6, &key->v6) : bpf_map_lookup_elem(&flows, &key->v4);
+	return AS_IT_LIES(__u64, p->six ? (void *)&p->ip6->saddr : (void *)&p->ip->saddr);
 }
 
 /*
- * The addresses are copied and the rest is put together eight bytes at a time: the
- * kernel compares keys so, and a CPU must wait for what was written in smaller parts.
+ * The addresses are copied and the rest is put together eight bytes at a time: keys
+ * are compared so, and a CPU must wait for what was written in smaller parts.
  */
 static __always_inline void key_of_packet(struct packet *p, union tuple *key)
 {
-	__u64 *addresses = AS_IT_LIES(__u64, p->six ? (void *)&p->ip6->saddr : (void *)&p->ip->saddr);
+	const __u64 *addresses = addresses_of(p);
 	int words = p->six ? 4 : 1;
 
 	for (int i = 0; i < words; i++)
 		key->word[i] = addresses[i];
-	key->word[words] = p->sport | (__u32)p->dport << 16 | (__u64)p->proto << 32;
+	key->word[words] = ports_of(p);
 }
 
 /* The packet's flow, if one is remembered. The key is valid in either case. */
@@ -53,28 +50,10 @@ static __always_inline struct flow *flow_of(struct packet *p)
 	return find_flow(p, &key);
 }
 
-/*
- * 0, -EEXIST if the key is there, or another error if there is no room. The load is
- * counted first: whoever finds the entry may change it, and account for that.
- */
-static __always_inline long try_insert(struct packet *p, union tuple *key, struct flow *flow)
+/* The same, without a call and without a copy of the key. */
+static __always_inline struct flow *flow_at_once(struct packet *p)
 {
-	long failed;
-
-	account(TOMBSTONE, flow->owner);
-	if (p->six)
-		failed = bpf_map_update_elem(&flows6, &key->v6, flow, BPF_NOEXIST);
-	else
-		failed = bpf_map_update_elem(&flows, &key->v4, flow, BPF_NOEXIST);
-	if (failed)
-		account(flow->owner, TOMBSTONE);
-	return failed;
-}
-
-/* False if there is no room, or another CPU has inserted the key. */
-static __always_inline int insert(struct packet *p, union tuple *key, struct flow *flow)
-{
-	return !try_insert(p, key, flow);
+	return flow_at(find((struct wanted){ addresses_of(p), ports_of(p) }, p->six), p->six);
 }
 
 static __always_inline int is_tcp(struct packet *p) { return p->proto == IPPROTO_TCP; }

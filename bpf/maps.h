@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
  * The maps. Go gives them their sizes where max_entries is absent here; the
- * rest is fixed. Arrays are looked up without a helper call, and per packet of
- * a known flow there is only one look-up that is not in an array.
+ * rest is fixed. Arrays are looked up without a helper call, and a packet of a known
+ * flow meets nothing but arrays.
  */
 #ifndef LBCTL_MAPS_H
 #define LBCTL_MAPS_H
@@ -26,6 +26,14 @@ volatile const __u32 hz = 250;
 
 /* How many jiffies lblc and lblcr remember what is not used: a day. Go sets it. */
 volatile const __u64 locality_expiration = 24 * 3600 * 250;
+
+/* Of the flow tables: entries, bins less one (all ones), and a number that nobody else knows. Go sets them. */
+volatile const __u32 flow_entries = 1;
+volatile const __u32 bin_mask = 0;
+volatile const __u64 seed = 0;
+
+/* The bits of a reference that are its key's, and not its entry's number. Go sets it. */
+volatile const __u32 tag_mask = ~1U;
 
 /* What the programs were made from: a hash, for Go only, which sets it. */
 volatile const __u64 build = 0;
@@ -207,23 +215,50 @@ struct {
 } verdicts SEC(".maps");
 
 /*
- * Not LRU tables: those evict what is alive, and nobody learns which backend has
- * a flow less. Preallocated, because a packet must not wait for memory.
+ * The flow tables, by number; see table.h. One for both families would make every IPv4
+ * key 40 bytes long. Mappable for no other reason than that they begin with a page, so that
+ * an entry's lines of the cache are known.
  */
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 1 << 20);
-	__type(key, struct tuple4);
-	__type(value, struct flow);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 2);
+	__type(key, __u32);
+	__type(value, struct entry4);
 } flows SEC(".maps");
 
-/* Of IPv6. One table for both would make every IPv4 key 40 bytes long. */
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 1 << 20);
-	__type(key, struct tuple6);
-	__type(value, struct flow);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 2);
+	__type(key, __u32);
+	__type(value, struct entry6);
 } flows6 SEC(".maps");
+
+/* By a key's hash. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct bin);
+} bins SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct bin);
+} bins6 SEC(".maps");
+
+/* Of the IPv4 flows, and of the others. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 2);
+	__type(key, __u32);
+	__type(value, struct vacancy);
+} vacancies SEC(".maps");
 
 /* Since when another ICMP error may be sent, in ns; see may_answer(). */
 struct {

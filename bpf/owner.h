@@ -39,8 +39,8 @@
 #include "maps.h"
 #include "states.h"
 
-#define TOMBSTONE 0ULL
-#define BURIED 1ULL /* IDs are never 0, so these are no owners */
+#define BURIED 0ULL /* IDs are never 0, so these are no owners */
+#define TOMBSTONE 4ULL
 #define SETTLING 2ULL
 #define FORSAKEN 3ULL
 #define ACTIVE (1ULL << 32)

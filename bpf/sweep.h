@@ -26,11 +26,14 @@ static __always_inline int expire(struct flow *flow, __u64 owner)
 	return become(flow, TOMBSTONE, owner) != TOMBSTONE;
 }
 
-/* Ends the entry, or deletes it if it has ended. True iff it lives on. */
-static __always_inline int judge_flow(void *map, void *key, struct flow *flow, struct tally *out)
+/* Ends the entry, or removes it if it has ended. True iff it lives on. */
+static __always_inline int judge_flow(void *entry, __u32 number, __u8 six, struct tally *out)
 {
+	struct flow *flow = flow_in(entry, six);
 	__u64 owner = owner_in(flow);
 
+	if (owner == BURIED)
+		return 0;
 	if (is_live(owner)) {
 		if (!expire(flow, owner)) {
 			out->entries++;
@@ -50,7 +53,7 @@ static __always_inline int judge_flow(void *map, void *key, struct flow *flow, s
 		out->entries++; /* a packet has just revived it */
 		return 1;
 	}
-	bpf_map_delete_elem(map, key);
+	remove(entry, number, six);
 	out->deleted++;
 	return 0;
 }
@@ -58,25 +61,32 @@ static __always_inline int judge_flow(void *map, void *key, struct flow *flow, s
 /* What a round hands to each of its calls. */
 struct round {
 	struct tally found;
+	__u64 used;   /* entries of the flow table that are to be looked at */
 	__u32 rearm;  /* jiffies */
 	__u32 sticks; /* does any service have persistence? */
 };
 
-static long judge_flow4(void *map, struct tuple4 *key, struct flow *flow, struct round *round)
+static long judge_flow4(void *map, __u32 *number, struct entry4 *entry, struct round *round)
 {
-	__u64 owner = owner_in(flow);
+	__u64 owner = owner_in(&entry->flow);
 
-	if (judge_flow(map, key, flow, &round->found) && round->sticks && kind_of(owner) == REQUESTS)
-		keep_template(mapped(key->src), owner, round->rearm);
+	(void)map;
+	if (*number > round->used)
+		return 1;
+	if (judge_flow(entry, *number, 0, &round->found) && round->sticks && kind_of(owner) == REQUESTS)
+		keep_template(mapped(entry->key.src), owner, round->rearm);
 	return 0;
 }
 
-static long judge_flow6(void *map, struct tuple6 *key, struct flow *flow, struct round *round)
+static long judge_flow6(void *map, __u32 *number, struct entry6 *entry, struct round *round)
 {
-	__u64 owner = owner_in(flow);
+	__u64 owner = owner_in(&entry->flow);
 
-	if (judge_flow(map, key, flow, &round->found) && round->sticks && kind_of(owner) == REQUESTS)
-		keep_template(key->src, owner, round->rearm);
+	(void)map;
+	if (*number > round->used)
+		return 1;
+	if (judge_flow(entry, *number, 1, &round->found) && round->sticks && kind_of(owner) == REQUESTS)
+		keep_template(entry->key.src, owner, round->rearm);
 	return 0;
 }
 

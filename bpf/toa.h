@@ -45,10 +45,10 @@ static __always_inline int is_telling(struct packet *p, struct backend *backend)
 	return backend->flags & TELLS_CLIENT && is_tcp(p);
 }
 
-/* Is the packet one that tells of the client? A RST ends what it would tell of. */
-static __always_inline int is_to_tell(struct flow *flow, struct packet *p)
+/* Is the packet one that tells the backend of the client? A RST ends what it would tell of. */
+static __always_inline int is_to_tell(struct flow *flow, struct packet *p, struct backend *backend)
 {
-	return flow->untold && is_tcp(p) && !is_rst(p);
+	return backend->forward == FULLNAT && flow->untold && is_tcp(p) && !is_rst(p);
 }
 
 static __always_inline __u32 size_of_toa(struct packet *p)

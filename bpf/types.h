@@ -217,7 +217,7 @@ enum flow_state : __u8 {
 	FLOW_STATES,
 };
 
-/* The key of an IPv4 flow. 16 bytes are hashed fastest. */
+/* The key of an IPv4 flow. */
 struct tuple4 {
 	__be32 src;
 	__be32 dst;
@@ -252,9 +252,7 @@ enum joint : __u8 {
 };
 
 /*
- * What is remembered of a connection, or of datagrams between the same two ends:
- * with its key and the kernel's 48 bytes, two lines of the cache for IPv4.
- * Under NAT and FULLNAT there is a second entry for the replies. Each bears what is
+ * What is remembered of a connection, or of datagrams between the same two ends. Under NAT and FULLNAT there is a second entry for the replies. Each bears what is
  * newest of both, save that last_seen and state may lag by a jiffy.
  *
  * See owner.h for how owner changes. The rest is valid iff the owner is live; it
@@ -280,6 +278,46 @@ struct flow {
 	__s8 shift;  /* to the left, of the backend's windows towards the client; of AWAITED, the client's scale */
 	__u8 untold; /* 1: the backend is still to be told of the client, see toa.h */
 	__u8 zero;
+};
+
+/*
+ * An entry of a flow table, see table.h. What every packet of a flow reads is in one
+ * line of the cache, since entries begin at multiples of 32 bytes, and of 64 for IPv6.
+ */
+struct entry4 {
+	struct tuple4 key;
+	struct flow flow;
+	__u32 next; /* of a free one: the number of the next; 0: it was never used, and neither was its neighbour */
+	__u32 zero[3];
+};
+
+struct entry6 {
+	struct tuple6 key;
+	struct flow flow;
+	__u32 next;
+	__u32 zero[5];
+};
+
+/*
+ * Where the entries of some keys are, in a line of the cache. A reference is an entry's
+ * number in its lower bits and some of its key's hash above them; 0: none.
+ */
+#define REFERENCES 15
+
+/* Of a bin's version: */
+#define LOCKED 1  /* a reference is being written */
+#define SPILLED 2 /* there are references in its second line, too */
+#define VERSION_STEP 4
+
+struct bin {
+	__u32 version; /* of its own line: see VERSION_STEP */
+	__u32 reference[REFERENCES];
+};
+
+/* The entries of a flow table that are free. */
+struct vacancy {
+	__u64 first; /* changes:32 | number - 1 of the first one of a list:32; the list ends beyond the table */
+	__u64 used;  /* entries that ever were used: they have the numbers 1 to this */
 };
 
 /*
@@ -415,6 +453,7 @@ struct retirement {
 
 struct about {
 	__u64 layout;   /* a hash of all the types above, as Go sees them */
+	__u64 seed;     /* of the hashes in the flow tables */
 	__u64 revision; /* of the last Snapshot applied whole */
 };
 

@@ -179,7 +179,11 @@ func (p *Plane) setRevision(revision uint64) error {
 	if p.state.revision == revision {
 		return nil
 	}
-	about := xdpAbout{Layout: layout(), Revision: revision}
+	var about xdpAbout
+	if err := p.objects.AboutMaps.Lookup(uint32(0), &about); err != nil {
+		return fmt.Errorf("read revision: %w", err)
+	}
+	about.Revision = revision
 	if err := p.objects.AboutMaps.Put(uint32(0), about); err != nil {
 		return fmt.Errorf("write revision %d: %w", revision, err)
 	}

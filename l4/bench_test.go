@@ -103,42 +103,6 @@ func emptyTX(b *testing.B, kind ebpf.ProgramType) *ebpf.Program {
 	return p
 }
 
-// lookUpOnly is what a known flow cannot cost less than: it looks an IPv4 packet's flow
-// up in the plane's table, and sends the packet back.
-func (r *rig) lookUpOnly(b *testing.B) *ebpf.Program {
-	b.Helper()
-	const addresses, ports = 26, 34
-	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{
-		Type: r.program(hook).Type(), AttachType: attachType(), License: "GPL",
-		Instructions: asm.Instructions{
-			asm.LoadMem(asm.R7, asm.R1, dataAt(), asm.Word),
-			asm.LoadMem(asm.R2, asm.R1, dataAt()+4, asm.Word),
-			asm.Mov.Reg(asm.R3, asm.R7),
-			asm.Add.Imm(asm.R3, ports+4),
-			asm.JGT.Reg(asm.R3, asm.R2, "out"),
-			asm.LoadMem(asm.R2, asm.R7, addresses, asm.DWord),
-			asm.StoreMem(asm.RFP, -16, asm.R2, asm.DWord),
-			asm.LoadMem(asm.R2, asm.R7, ports, asm.Word),
-			asm.LoadImm(asm.R3, unix.IPPROTO_TCP<<32, asm.DWord),
-			asm.Or.Reg(asm.R2, asm.R3),
-			asm.StoreMem(asm.RFP, -8, asm.R2, asm.DWord),
-			asm.LoadMapPtr(asm.R1, r.objects.Flows.FD()),
-			asm.Mov.Reg(asm.R2, asm.RFP),
-			asm.Add.Imm(asm.R2, -16),
-			asm.FnMapLookupElem.Call(),
-			asm.JEq.Imm(asm.R0, 0, "out"),
-			asm.LoadMem(asm.R1, asm.R0, 0, asm.DWord),
-			asm.Mov.Imm(asm.R0, int32(inHooksWords(xdpTx))),
-			asm.Return(),
-			asm.Mov.Imm(asm.R0, 0).WithSymbol("out"),
-			asm.Return(),
-		},
-	})
-	ok(b, err)
-	b.Cleanup(func() { ok(b, p.Close()) })
-	return p
-}
-
 // dataAt is where the packet's address is in the context; data_end is next.
 func dataAt() int16 {
 	if hook == lb.HookTCX {
@@ -172,9 +136,6 @@ type benchRow struct {
 	fate   string
 }
 
-// lookUpAlone is the row of lookUpOnly.
-const lookUpAlone = "100k flows, the look-up alone"
-
 // room is for as many flows as a table has by default, unless that is too few.
 func (r benchRow) room() int {
 	if r.warm {
@@ -192,7 +153,6 @@ func BenchmarkBalance(b *testing.B) {
 		{"known flow, UDP", kind{false, lb.UDP}.from(7), 0, true, xdpTx, "KNOWN_FLOW"},
 		{"32k known flows", from(7, "ACK"), 32_000, true, xdpTx, "KNOWN_FLOW"},
 		{"100k known flows", from(7, "ACK"), 100_000, true, xdpTx, "KNOWN_FLOW"},
-		{lookUpAlone, from(7, "ACK"), 100_000, true, xdpTx, "KNOWN_FLOW"},
 		{"512k known flows", from(7, "ACK"), 512_000, true, xdpTx, "KNOWN_FLOW"},
 		{"1M known flows", from(7, "ACK"), 1_000_000, true, xdpTx, "KNOWN_FLOW"},
 		{"512k known flows, IPv6", kind{true, lb.TCP}.from(7, "ACK"), 512_000, true, xdpTx, "KNOWN_FLOW"},
@@ -286,9 +246,6 @@ func BenchmarkBalance(b *testing.B) {
 			if row.warm {
 				r.cost(ours, packet, row.flows, row.want)
 			}
-			if row.name == lookUpAlone {
-				ours = k.wrap(b, r.lookUpOnly(b), packet, words, row.flows)
-			}
 			best, base := time.Hour, time.Hour
 			var ratios []float64
 			const repeat = 500_000
@@ -302,7 +259,7 @@ func BenchmarkBalance(b *testing.B) {
 				base, best = min(base, nothing), min(best, all)
 				ratios = append(ratios, float64(all)/float64(nothing))
 			}
-			if n := r.packets(row.fate) - before; n < uint64(b.N)*repeat && row.name != lookUpAlone {
+			if n := r.packets(row.fate) - before; n < uint64(b.N)*repeat {
 				b.Fatalf("%d packets met %s, want %d: another fate was measured", n, row.fate, b.N*repeat)
 			}
 			b.ReportMetric(float64(best)/repeat, "ns/packet")

@@ -225,6 +225,7 @@ func (r *rig) empty() {
 // forget lets all flows end.
 func (r *rig) forget() {
 	r.Helper()
+	r.full(false)
 	if r.entries() == 0 {
 		return
 	}

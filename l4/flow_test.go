@@ -13,20 +13,83 @@ import (
 func (r *rig) flows() map[int]xdpFlow {
 	r.Helper()
 	out := map[int]xdpFlow{}
-	ok(r, eachFlow(r.objects.Flows, func(k xdpTuple4, f xdpFlow) { out[int(toPort(k.Sport))] = f }))
-	ok(r, eachFlow(r.objects.Flows6, func(k xdpTuple6, f xdpFlow) { out[int(toPort(k.Sport))] = f }))
+	r.eachFlow(func(e flowEntry) { out[int(toPort(e.tuple.Sport))] = e.flow })
 	return out
 }
 
-func eachFlow[K xdpTuple4 | xdpTuple6](table *ebpf.Map, visit func(K, xdpFlow)) error {
-	return eachEntry(table, func(k K, f xdpFlow) bool { visit(k, f); return true })
+func (r *rig) eachFlow(visit func(flowEntry)) {
+	r.Helper()
+	ok(r, r.objects.flowTables().each(func(e flowEntry) bool { visit(e); return true }))
+}
+
+// put writes the flow of an entry back.
+func (r *rig) put(e flowEntry) {
+	r.Helper()
+	if e.six {
+		ok(r, r.objects.Flows6.Put(e.number, xdpEntry6{Key: e.tuple, Flow: e.flow}))
+		return
+	}
+	key := xdpTuple4{Src: e.tuple.Src.Word[3], Dst: e.tuple.Dst.Word[3], Sport: e.tuple.Sport, Dport: e.tuple.Dport, Proto: e.tuple.Proto}
+	ok(r, r.objects.Flows.Put(e.number, xdpEntry4{Key: key, Flow: e.flow}))
+}
+
+// lose makes entries free that no key leads to.
+func (r *rig) lose(which func(flowEntry) bool) {
+	r.Helper()
+	lost := map[bool]map[uint32]bool{false: {}, true: {}}
+	r.eachFlow(func(e flowEntry) {
+		if which(e) {
+			lost[e.six][e.number] = true
+			e.flow.Owner = 0
+			r.put(e)
+		}
+	})
+	mask := r.tagMask()
+	for six, bins := range map[bool]*ebpf.Map{false: r.objects.Bins, true: r.objects.Bins6} {
+		all := make([]xdpBin, bins.MaxEntries())
+		ok(r, readArray(bins, all))
+		for i, bin := range all {
+			was := bin
+			for j, reference := range bin.Reference {
+				if lost[six][reference&^mask] {
+					bin.Reference[j] = 0
+				}
+			}
+			if bin != was {
+				ok(r, bins.Put(uint32(i), bin))
+			}
+		}
+	}
+}
+
+// noRoom is added to the numbers of first free entries, to fill tables.
+const noRoom = 1 << 30
+
+// full takes away the room that the flow tables have left, or gives it back.
+func (r *rig) full(yes bool) {
+	r.Helper()
+	for family := range uint32(2) {
+		var v xdpVacancy
+		ok(r, r.objects.Vacancies.Lookup(family, &v))
+		v.First &^= noRoom
+		if yes {
+			v.First |= noRoom
+		}
+		ok(r, r.objects.Vacancies.Put(family, v))
+	}
+}
+
+// tagMask are the bits of a reference that are not an entry's number.
+func (r *rig) tagMask() (mask uint32) {
+	r.Helper()
+	ok(r, r.objects.spec.Variables[xdpVarTagMask].Get(&mask))
+	return mask
 }
 
 // entries counts what is in both flow tables, tombstones included.
 func (r *rig) entries() (n int) {
 	r.Helper()
-	ok(r, eachFlow(r.objects.Flows, func(xdpTuple4, xdpFlow) { n++ }))
-	ok(r, eachFlow(r.objects.Flows6, func(xdpTuple6, xdpFlow) { n++ }))
+	r.eachFlow(func(flowEntry) { n++ })
 	return n
 }
 

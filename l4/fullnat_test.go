@@ -306,16 +306,11 @@ func (r *rig) stealPort(k kind, from, to uint16) {
 		f.Pport = toPort(to)
 		return true
 	}
-	ok(r, eachFlow(r.objects.Flows, func(key xdpTuple4, f xdpFlow) {
-		if change(&f) {
-			ok(r, r.objects.Flows.Put(key, f))
+	r.eachFlow(func(e flowEntry) {
+		if change(&e.flow) {
+			r.put(e)
 		}
-	}))
-	ok(r, eachFlow(r.objects.Flows6, func(key xdpTuple6, f xdpFlow) {
-		if change(&f) {
-			ok(r, r.objects.Flows6.Put(key, f))
-		}
-	}))
+	})
 }
 
 // Both ends are told of a backend that is gone, at the port that the backend knows.

@@ -48,7 +48,7 @@ var errStop = errors.New("stop")
 
 // lister is what is needed to understand entries, as it was at one moment.
 type lister struct {
-	tables  []*ebpf.Map // flows, flows6, templates; its own handles
+	maps    []*ebpf.Map // its own handles
 	owners  map[uint32]owner
 	setting xdpSetting
 	now     uint32
@@ -84,10 +84,10 @@ func (p *Plane) newLister() (*lister, error) {
 	if err == nil {
 		l.jiffy, err = jiffy()
 	}
-	for _, m := range []*ebpf.Map{p.objects.Flows, p.objects.Flows6, p.objects.Templates} {
+	for _, m := range []*ebpf.Map{p.objects.Flows, p.objects.Flows6, p.objects.Vacancies, p.objects.Templates} {
 		handle, failed := m.Clone()
 		if failed == nil {
-			l.tables = append(l.tables, handle)
+			l.maps = append(l.maps, handle)
 		}
 		err = errors.Join(err, failed)
 	}
@@ -99,29 +99,22 @@ func (p *Plane) newLister() (*lister, error) {
 }
 
 func (l *lister) close() {
-	for _, m := range l.tables {
+	for _, m := range l.maps {
 		m.Close()
 	}
 }
 
 // list calls visit for each until it returns false, which is errStop.
 func (l *lister) list(visit func(lb.Flow) bool) error {
-	err := eachEntry(l.tables[0], func(k xdpTuple4, f xdpFlow) bool {
-		src, dst := mapped(k.Src), mapped(k.Dst)
-		out, known := l.flow(f, src, toPort(k.Sport), dst, toPort(k.Dport), k.Proto)
+	tables := flowTables{l.maps[0], l.maps[1], l.maps[2]}
+	err := tables.each(func(e flowEntry) bool {
+		out, known := l.flow(e)
 		return !known || visit(out)
 	})
 	if err != nil {
 		return err
 	}
-	err = eachEntry(l.tables[1], func(k xdpTuple6, f xdpFlow) bool {
-		out, known := l.flow(f, fromAddress(k.Src), toPort(k.Sport), fromAddress(k.Dst), toPort(k.Dport), k.Proto)
-		return !known || visit(out)
-	})
-	if err != nil {
-		return err
-	}
-	return eachEntry(l.tables[2], func(k xdpClients, t xdpTemplate) bool {
+	return eachEntry(l.maps[3], func(k xdpClients, t xdpTemplate) bool {
 		as := xdpFlow{Owner: t.Owner}
 		o, known := l.owners[as.slot()]
 		if !known || o.id != as.id() {
@@ -139,21 +132,22 @@ func (l *lister) list(visit func(lb.Flow) bool) error {
 }
 
 // flow is false for entries that are no connection of a backend.
-func (l *lister) flow(f xdpFlow, src netip.Addr, sport uint16, dst netip.Addr, dport uint16, proto uint8) (lb.Flow, bool) {
+func (l *lister) flow(e flowEntry) (lb.Flow, bool) {
+	f, t := e.flow, e.tuple
 	o, known := l.owners[f.slot()]
 	if !known || o.id != f.id() || f.kind() != xdpFlowKindREQUESTS || f.state() >= xdpFlowStateFLOW_STATES {
 		return lb.Flow{}, false
 	}
 	out := lb.Flow{
 		Service: o.service, Proto: lb.TCP, Backend: o.backend, State: stateWords[f.state()],
-		Client: netip.AddrPortFrom(src, sport), VIP: netip.AddrPortFrom(dst, dport),
+		Client: netip.AddrPortFrom(fromAddress(t.Src), toPort(t.Sport)), VIP: netip.AddrPortFrom(fromAddress(t.Dst), toPort(t.Dport)),
 		Expires: l.left(f.LastSeen + l.setting.Timeouts[f.state()]),
 	}
-	if proto == unix.IPPROTO_UDP {
+	if t.Proto == unix.IPPROTO_UDP {
 		out.Proto = lb.UDP
 	}
 	if o.backend.Port() == 0 {
-		out.Backend = netip.AddrPortFrom(o.backend.Addr(), dport)
+		out.Backend = netip.AddrPortFrom(o.backend.Addr(), toPort(t.Dport))
 	}
 	return out, true
 }
@@ -161,12 +155,6 @@ func (l *lister) flow(f xdpFlow, src netip.Addr, sport uint16, dst netip.Addr, d
 // left is how long it is until then, on a clock that goes round.
 func (l *lister) left(then uint32) time.Duration {
 	return time.Duration(max(int32(then-l.now), 0)) * l.jiffy
-}
-
-func mapped(v4 uint32) netip.Addr {
-	var b [4]byte
-	binary.NativeEndian.PutUint32(b[:], v4)
-	return netip.AddrFrom4(b)
 }
 
 // eachEntry visits a table in batches, until visit returns false, which is errStop.

@@ -146,16 +146,15 @@ func prepare(o Options) (*ebpf.CollectionSpec, error) {
 			m.Pinning = ebpf.PinByName
 		}
 	}
-	for name, entries := range map[string]int{
-		xdpMapFlows: o.MaxFlows, xdpMapFlows6: o.MaxFlows, xdpMapTemplates: max(o.MaxFlows/templateShare, 1),
-	} {
-		spec.Maps[name].MaxEntries = uint32(entries)
-		pinned, err := ebpf.LoadPinnedMap(filepath.Join(o.PinDir, name), nil)
-		if err == nil {
-			spec.Maps[name].MaxEntries = pinned.MaxEntries()
-			if err := pinned.Close(); err != nil {
-				return nil, fmt.Errorf("close pinned flow table: %w", err)
-			}
+	if err := sizeFlowTables(spec, o.MaxFlows, o.PinDir); err != nil {
+		return nil, fmt.Errorf("set size of the flow tables: %w", err)
+	}
+	templates := spec.Maps[xdpMapTemplates]
+	templates.MaxEntries = uint32(max(o.MaxFlows/templateShare, 1))
+	if pinned, err := ebpf.LoadPinnedMap(filepath.Join(o.PinDir, xdpMapTemplates), nil); err == nil {
+		templates.MaxEntries = pinned.MaxEntries()
+		if err := pinned.Close(); err != nil {
+			return nil, fmt.Errorf("close pinned table of templates: %w", err)
 		}
 	}
 	day, err := jiffies(24 * time.Hour)
@@ -189,6 +188,9 @@ func (o *objects) checkLayout() error {
 		return nil
 	case 0: // fresh
 		about.Layout = layout()
+		if err := o.spec.Variables[xdpVarSeed].Get(&about.Seed); err != nil {
+			return fmt.Errorf("read seed of the flow tables: %w", err)
+		}
 		if err := o.AboutMaps.Put(uint32(0), about); err != nil {
 			return fmt.Errorf("write layout: %w", err)
 		}
@@ -211,6 +213,10 @@ func layout() uint64 {
 		xdpTuple4{},
 		xdpTuple6{},
 		xdpFlow{},
+		xdpEntry4{},
+		xdpEntry6{},
+		xdpBin{},
+		xdpVacancy{},
 		xdpLine{},
 		xdpDestination{},
 		xdpLocality{},

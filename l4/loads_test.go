@@ -11,7 +11,8 @@ import (
 	"lbctl/internal/lb"
 )
 
-// recount compares loads with the live entries of the flow tables, slot by slot.
+// recount compares loads with the live entries of the flow tables, slot by slot, and looks
+// at the tables.
 func (r *rig) recount() error {
 	r.Helper()
 	want := make([]xdpLoad, r.objects.Loads.MaxEntries())
@@ -24,8 +25,7 @@ func (r *rig) recount() error {
 			want[f.slot()].Flows++
 		}
 	}
-	ok(r, eachFlow(r.objects.Flows, func(_ xdpTuple4, f xdpFlow) { visit(f) }))
-	ok(r, eachFlow(r.objects.Flows6, func(_ xdpTuple6, f xdpFlow) { visit(f) }))
+	r.eachFlow(func(e flowEntry) { visit(e.flow) })
 	var key xdpClients
 	var template xdpTemplate
 	entries := r.objects.Templates.Iterate()
@@ -42,7 +42,7 @@ func (r *rig) recount() error {
 			return fmt.Errorf("slot %d has %#x in loads, its entries add up to %#x", slot, got[slot], want[slot])
 		}
 	}
-	return nil
+	return r.checkTables()
 }
 
 // storm is what packets of the property test may be: a few clients, so that CPUs

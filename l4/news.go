@@ -99,34 +99,21 @@ func (p *Plane) Walk(within time.Duration, visit func(lb.ToldFlow)) error {
 	if err != nil {
 		return err
 	}
-	each := func(tuple xdpTuple6, f xdpFlow) bool {
+	err = p.objects.flowTables().each(func(e flowEntry) bool {
+		f := e.flow
 		if f.kind() != xdpFlowKindREQUESTS || teller.told>>f.state()&1 == 0 || int32(teller.now-f.LastSeen) > int32(ticks) {
 			return true
 		}
-		if flow, ok := teller.flow(tuple, f); ok && flow.Left > 0 {
+		if flow, ok := teller.flow(e.tuple, f); ok && flow.Left > 0 {
 			visit(flow)
 		}
 		return true
-	}
-	err = errors.Join(
-		eachEntry(p.objects.Flows, func(k xdpTuple4, f xdpFlow) bool { return each(k.six(), f) }),
-		eachEntry(p.objects.Flows6, each))
+	})
 	if err != nil {
 		return fmt.Errorf("walk flows: %w", err)
 	}
 	return nil
 }
-
-// six is the tuple with mapped addresses.
-func (k xdpTuple4) six() xdpTuple6 {
-	mapped := func(word uint32) xdpAddress {
-		return xdpAddress{Word: [4]uint32{2: mappedWord, 3: word}}
-	}
-	return xdpTuple6{Src: mapped(k.Src), Dst: mapped(k.Dst), Sport: k.Sport, Dport: k.Dport, Proto: k.Proto}
-}
-
-// mappedWord is the third word of ::ffff:a.b.c.d.
-var mappedWord = toAddress(netip.AddrFrom4([4]byte{})).Word[2]
 
 // teller knows what the numbers in an entry stand for.
 type teller struct {

@@ -21,9 +21,7 @@ func Probe(thorough bool) (map[lb.Hook]error, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range []string{xdpMapFlows, xdpMapFlows6, xdpMapTemplates} {
-		spec.Maps[name].MaxEntries = 1024
-	}
+	spec.Maps[xdpMapTemplates].MaxEntries = 1024
 	if !thorough {
 		for _, name := range hookPrograms {
 			spec.Programs[name].Instructions = nothing()

@@ -16,6 +16,7 @@ import (
 type rehearsalAbout struct {
 	_        structs.HostLayout
 	Layout   uint64
+	Seed     uint64
 	Revision uint64
 }
 
@@ -49,6 +50,12 @@ type rehearsalBackend struct {
 	PastWeight uint32
 }
 
+type rehearsalBin struct {
+	_         structs.HostLayout
+	Version   uint32
+	Reference [15]uint32
+}
+
 type rehearsalClients struct {
 	_       structs.HostLayout
 	Net     rehearsalAddress
@@ -80,21 +87,66 @@ type rehearsalDestination struct {
 	Service uint32
 }
 
-type rehearsalFlow struct {
-	_        structs.HostLayout
-	Owner    uint64
-	LastSeen uint32
-	Delta    uint32
-	Vip      rehearsalAddress
-	Peer     rehearsalAddress
-	Vport    uint16
-	Pport    uint16
-	Ifindex  uint16
-	Mac      [6]uint8
-	Joint    uint8
-	Shift    int8
-	Untold   uint8
-	Zero     uint8
+type rehearsalEntry4 struct {
+	_   structs.HostLayout
+	Key struct {
+		_     structs.HostLayout
+		Src   uint32
+		Dst   uint32
+		Sport uint16
+		Dport uint16
+		Proto uint8
+		Zero  [3]uint8
+	}
+	Flow struct {
+		_        structs.HostLayout
+		Owner    uint64
+		LastSeen uint32
+		Delta    uint32
+		Vip      rehearsalAddress
+		Peer     rehearsalAddress
+		Vport    uint16
+		Pport    uint16
+		Ifindex  uint16
+		Mac      [6]uint8
+		Joint    uint8
+		Shift    int8
+		Untold   uint8
+		Zero     uint8
+	}
+	Next uint32
+	Zero [3]uint32
+}
+
+type rehearsalEntry6 struct {
+	_   structs.HostLayout
+	Key struct {
+		_     structs.HostLayout
+		Src   rehearsalAddress
+		Dst   rehearsalAddress
+		Sport uint16
+		Dport uint16
+		Proto uint8
+		Zero  [3]uint8
+	}
+	Flow struct {
+		_        structs.HostLayout
+		Owner    uint64
+		LastSeen uint32
+		Delta    uint32
+		Vip      rehearsalAddress
+		Peer     rehearsalAddress
+		Vport    uint16
+		Pport    uint16
+		Ifindex  uint16
+		Mac      [6]uint8
+		Joint    uint8
+		Shift    int8
+		Untold   uint8
+		Zero     uint8
+	}
+	Next uint32
+	Zero [5]uint32
 }
 
 type rehearsalFlowKind uint8
@@ -236,24 +288,10 @@ type rehearsalTemplate struct {
 	Zero    uint32
 }
 
-type rehearsalTuple4 struct {
+type rehearsalVacancy struct {
 	_     structs.HostLayout
-	Src   uint32
-	Dst   uint32
-	Sport uint16
-	Dport uint16
-	Proto uint8
-	Zero  [3]uint8
-}
-
-type rehearsalTuple6 struct {
-	_     structs.HostLayout
-	Src   rehearsalAddress
-	Dst   rehearsalAddress
-	Sport uint16
-	Dport uint16
-	Proto uint8
-	Zero  [3]uint8
+	First uint64
+	Used  uint64
 }
 
 type rehearsalVip struct {
@@ -278,6 +316,8 @@ const (
 	rehearsalMapAddresses          = "addresses"
 	rehearsalMapBackendNames       = "backend_names"
 	rehearsalMapBackends           = "backends"
+	rehearsalMapBins               = "bins"
+	rehearsalMapBins6              = "bins6"
 	rehearsalMapCursors            = "cursors"
 	rehearsalMapDefences           = "defences"
 	rehearsalMapEmptyTable         = "empty_table"
@@ -305,13 +345,18 @@ const (
 	rehearsalMapTemplates          = "templates"
 	rehearsalMapTold               = "told"
 	rehearsalMapTraffic            = "traffic"
+	rehearsalMapVacancies          = "vacancies"
 	rehearsalMapVerdicts           = "verdicts"
 	rehearsalProgRehearse          = "rehearse"
+	rehearsalVarBinMask            = "bin_mask"
 	rehearsalVarBuild              = "build"
+	rehearsalVarFlowEntries        = "flow_entries"
 	rehearsalVarFlowKinds          = "flow_kinds"
 	rehearsalVarHz                 = "hz"
 	rehearsalVarLocalityExpiration = "locality_expiration"
 	rehearsalVarNextStates         = "next_states"
+	rehearsalVarSeed               = "seed"
+	rehearsalVarTagMask            = "tag_mask"
 	rehearsalVarVerdictWords       = "verdict_words"
 )
 
@@ -368,6 +413,8 @@ type rehearsalMapSpecs struct {
 	Addresses    *ebpf.MapSpec `ebpf:"addresses"`
 	BackendNames *ebpf.MapSpec `ebpf:"backend_names"`
 	Backends     *ebpf.MapSpec `ebpf:"backends"`
+	Bins         *ebpf.MapSpec `ebpf:"bins"`
+	Bins6        *ebpf.MapSpec `ebpf:"bins6"`
 	Cursors      *ebpf.MapSpec `ebpf:"cursors"`
 	Defences     *ebpf.MapSpec `ebpf:"defences"`
 	EmptyTable   *ebpf.MapSpec `ebpf:"empty_table"`
@@ -395,6 +442,7 @@ type rehearsalMapSpecs struct {
 	Templates    *ebpf.MapSpec `ebpf:"templates"`
 	Told         *ebpf.MapSpec `ebpf:"told"`
 	Traffic      *ebpf.MapSpec `ebpf:"traffic"`
+	Vacancies    *ebpf.MapSpec `ebpf:"vacancies"`
 	Verdicts     *ebpf.MapSpec `ebpf:"verdicts"`
 }
 
@@ -402,11 +450,15 @@ type rehearsalMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type rehearsalVariableSpecs struct {
+	BinMask            *ebpf.VariableSpec `ebpf:"bin_mask"`
 	Build              *ebpf.VariableSpec `ebpf:"build"`
+	FlowEntries        *ebpf.VariableSpec `ebpf:"flow_entries"`
 	FlowKinds          *ebpf.VariableSpec `ebpf:"flow_kinds"`
 	Hz                 *ebpf.VariableSpec `ebpf:"hz"`
 	LocalityExpiration *ebpf.VariableSpec `ebpf:"locality_expiration"`
 	NextStates         *ebpf.VariableSpec `ebpf:"next_states"`
+	Seed               *ebpf.VariableSpec `ebpf:"seed"`
+	TagMask            *ebpf.VariableSpec `ebpf:"tag_mask"`
 	VerdictWords       *ebpf.VariableSpec `ebpf:"verdict_words"`
 }
 
@@ -434,6 +486,8 @@ type rehearsalMaps struct {
 	Addresses    *ebpf.Map `ebpf:"addresses"`
 	BackendNames *ebpf.Map `ebpf:"backend_names"`
 	Backends     *ebpf.Map `ebpf:"backends"`
+	Bins         *ebpf.Map `ebpf:"bins"`
+	Bins6        *ebpf.Map `ebpf:"bins6"`
 	Cursors      *ebpf.Map `ebpf:"cursors"`
 	Defences     *ebpf.Map `ebpf:"defences"`
 	EmptyTable   *ebpf.Map `ebpf:"empty_table"`
@@ -461,6 +515,7 @@ type rehearsalMaps struct {
 	Templates    *ebpf.Map `ebpf:"templates"`
 	Told         *ebpf.Map `ebpf:"told"`
 	Traffic      *ebpf.Map `ebpf:"traffic"`
+	Vacancies    *ebpf.Map `ebpf:"vacancies"`
 	Verdicts     *ebpf.Map `ebpf:"verdicts"`
 }
 
@@ -470,6 +525,8 @@ func (m *rehearsalMaps) Close() error {
 		m.Addresses,
 		m.BackendNames,
 		m.Backends,
+		m.Bins,
+		m.Bins6,
 		m.Cursors,
 		m.Defences,
 		m.EmptyTable,
@@ -497,6 +554,7 @@ func (m *rehearsalMaps) Close() error {
 		m.Templates,
 		m.Told,
 		m.Traffic,
+		m.Vacancies,
 		m.Verdicts,
 	)
 }
@@ -505,11 +563,15 @@ func (m *rehearsalMaps) Close() error {
 //
 // It can be passed to loadRehearsalObjects or ebpf.CollectionSpec.LoadAndAssign.
 type rehearsalVariables struct {
+	BinMask            *ebpf.Variable `ebpf:"bin_mask"`
 	Build              *ebpf.Variable `ebpf:"build"`
+	FlowEntries        *ebpf.Variable `ebpf:"flow_entries"`
 	FlowKinds          *ebpf.Variable `ebpf:"flow_kinds"`
 	Hz                 *ebpf.Variable `ebpf:"hz"`
 	LocalityExpiration *ebpf.Variable `ebpf:"locality_expiration"`
 	NextStates         *ebpf.Variable `ebpf:"next_states"`
+	Seed               *ebpf.Variable `ebpf:"seed"`
+	TagMask            *ebpf.Variable `ebpf:"tag_mask"`
 	VerdictWords       *ebpf.Variable `ebpf:"verdict_words"`
 }
 

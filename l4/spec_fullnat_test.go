@@ -1,12 +1,10 @@
 package l4
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
 
-	"github.com/cilium/ebpf"
 	"github.com/gopacket/gopacket/layers"
 	"golang.org/x/sys/unix"
 
@@ -25,23 +23,17 @@ func (x *scene) localOf(s *segment) netip.AddrPort {
 	if s.proto == lb.UDP {
 		proto = unix.IPPROTO_UDP
 	}
-	src, dst := toAddress(client.Addr()), toAddress(service.Addr())
-	var f xdpFlow
-	var err error
-	if s.six {
-		err = x.objects.Flows6.Lookup(xdpTuple6{
-			Src: src, Dst: dst, Sport: toPort(client.Port()), Dport: toPort(service.Port()), Proto: proto,
-		}, &f)
-	} else {
-		err = x.objects.Flows.Lookup(xdpTuple4{
-			Src: src.Word[3], Dst: dst.Word[3], Sport: toPort(client.Port()), Dport: toPort(service.Port()), Proto: proto,
-		}, &f)
+	tuple := xdpTuple6{
+		Src: toAddress(client.Addr()), Dst: toAddress(service.Addr()),
+		Sport: toPort(client.Port()), Dport: toPort(service.Port()), Proto: proto,
 	}
-	if errors.Is(err, ebpf.ErrKeyNotExist) {
-		return netip.AddrPortFrom(poolOf(s.kind).Addr(), firstPoolPort)
-	}
-	ok(x, err)
-	return netip.AddrPortFrom(fromAddress(f.Peer), toPort(f.Pport))
+	local := netip.AddrPortFrom(poolOf(s.kind).Addr(), firstPoolPort)
+	x.eachFlow(func(e flowEntry) {
+		if e.tuple == tuple {
+			local = netip.AddrPortFrom(fromAddress(e.flow.Peer), toPort(e.flow.Pport))
+		}
+	})
+	return local
 }
 
 func poolOf(k kind) netip.Prefix {

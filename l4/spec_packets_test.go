@@ -262,17 +262,8 @@ func goesAway(i int) event {
 	})
 }
 
-// fills takes all room that the flow tables have.
-var fills = happens("the flow table is full", func(x *scene) {
-	for i := uint32(0); ; i++ {
-		four, six := xdpTuple4{Src: i, Dst: 1}, xdpTuple6{}
-		six.Src.Word[0], six.Dst.Word[0] = i, 1
-		err4, err6 := x.objects.Flows.Put(four, xdpFlow{}), x.objects.Flows6.Put(six, xdpFlow{})
-		if err4 != nil && err6 != nil {
-			return
-		}
-	}
-})
+// fills takes all room that the flow tables have, until forget() gives it back.
+var fills = happens("the flow table is full", func(x *scene) { x.full(true) })
 
 // floods takes the right to further answers.
 var floods = happens("1000 answers in this second", func(x *scene) {

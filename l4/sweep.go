@@ -111,7 +111,7 @@ func (p *Plane) flowTables() []lb.FlowTable {
 	defer s.mu.Unlock()
 	table := func(family string, m *ebpf.Map, found xdpTally, expired uint64) lb.FlowTable {
 		return lb.FlowTable{
-			Family: family, Size: uint64(m.MaxEntries()), Expired: expired,
+			Family: family, Size: uint64(m.MaxEntries() - 1), Expired: expired,
 			Entries: found.Entries + found.Resting,
 		}
 	}

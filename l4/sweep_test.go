@@ -74,8 +74,8 @@ func fillTable(t *testing.T, k kind) {
 	}
 	home := r.burst(syns)
 	degraded := r.packets("DEGRADED")
-	// The kernel keeps a few elements for each CPU.
-	if fresh := r.packets("NEW_FLOW"); fresh > room || fresh < room/2 || fresh+degraded != 2*room {
+	// A bin may be full before the table is.
+	if fresh := r.packets("NEW_FLOW"); fresh > room || fresh < room-room/100 || fresh+degraded != 2*room {
 		t.Fatalf("%d flows were remembered and %d not, of %d in a table for %d", fresh, degraded, 2*room, room)
 	}
 	c := r.service("web").Counters

@@ -16,6 +16,7 @@ import (
 type xdpAbout struct {
 	_        structs.HostLayout
 	Layout   uint64
+	Seed     uint64
 	Revision uint64
 }
 
@@ -74,6 +75,12 @@ const (
 	xdpBackendFlagTELLS_CLIENT  xdpBackendFlag = 16
 )
 
+type xdpBin struct {
+	_         structs.HostLayout
+	Version   uint32
+	Reference [15]uint32
+}
+
 type xdpClass uint16
 
 const (
@@ -118,6 +125,22 @@ type xdpDestination struct {
 	_       structs.HostLayout
 	Addr    xdpAddress
 	Service uint32
+}
+
+type xdpEntry4 struct {
+	_    structs.HostLayout
+	Key  xdpTuple4
+	Flow xdpFlow
+	Next uint32
+	Zero [3]uint32
+}
+
+type xdpEntry6 struct {
+	_    structs.HostLayout
+	Key  xdpTuple6
+	Flow xdpFlow
+	Next uint32
+	Zero [5]uint32
 }
 
 type xdpFlow struct {
@@ -362,6 +385,12 @@ type xdpTuple6 struct {
 	Zero  [3]uint8
 }
 
+type xdpVacancy struct {
+	_     structs.HostLayout
+	First uint64
+	Used  uint64
+}
+
 type xdpVip struct {
 	_     structs.HostLayout
 	Addr  xdpAddress
@@ -384,6 +413,8 @@ const (
 	xdpMapAddresses          = "addresses"
 	xdpMapBackendNames       = "backend_names"
 	xdpMapBackends           = "backends"
+	xdpMapBins               = "bins"
+	xdpMapBins6              = "bins6"
 	xdpMapCursors            = "cursors"
 	xdpMapDefences           = "defences"
 	xdpMapEmptyTable         = "empty_table"
@@ -410,6 +441,7 @@ const (
 	xdpMapTemplates          = "templates"
 	xdpMapTold               = "told"
 	xdpMapTraffic            = "traffic"
+	xdpMapVacancies          = "vacancies"
 	xdpMapVerdicts           = "verdicts"
 	xdpProgAdopt             = "adopt"
 	xdpProgBalance           = "balance"
@@ -417,14 +449,18 @@ const (
 	xdpProgNow               = "now"
 	xdpProgReconsider        = "reconsider"
 	xdpProgSweep             = "sweep"
+	xdpVarBinMask            = "bin_mask"
 	xdpVarBuild              = "build"
 	xdpVarCookieMss4         = "cookie_mss4"
 	xdpVarCookieMss6         = "cookie_mss6"
 	xdpVarCookieScale        = "cookie_scale"
+	xdpVarFlowEntries        = "flow_entries"
 	xdpVarFlowKinds          = "flow_kinds"
 	xdpVarHz                 = "hz"
 	xdpVarLocalityExpiration = "locality_expiration"
 	xdpVarNextStates         = "next_states"
+	xdpVarSeed               = "seed"
+	xdpVarTagMask            = "tag_mask"
 	xdpVarVerdictWords       = "verdict_words"
 )
 
@@ -486,6 +522,8 @@ type xdpMapSpecs struct {
 	Addresses    *ebpf.MapSpec `ebpf:"addresses"`
 	BackendNames *ebpf.MapSpec `ebpf:"backend_names"`
 	Backends     *ebpf.MapSpec `ebpf:"backends"`
+	Bins         *ebpf.MapSpec `ebpf:"bins"`
+	Bins6        *ebpf.MapSpec `ebpf:"bins6"`
 	Cursors      *ebpf.MapSpec `ebpf:"cursors"`
 	Defences     *ebpf.MapSpec `ebpf:"defences"`
 	EmptyTable   *ebpf.MapSpec `ebpf:"empty_table"`
@@ -512,6 +550,7 @@ type xdpMapSpecs struct {
 	Templates    *ebpf.MapSpec `ebpf:"templates"`
 	Told         *ebpf.MapSpec `ebpf:"told"`
 	Traffic      *ebpf.MapSpec `ebpf:"traffic"`
+	Vacancies    *ebpf.MapSpec `ebpf:"vacancies"`
 	Verdicts     *ebpf.MapSpec `ebpf:"verdicts"`
 }
 
@@ -519,14 +558,18 @@ type xdpMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type xdpVariableSpecs struct {
+	BinMask            *ebpf.VariableSpec `ebpf:"bin_mask"`
 	Build              *ebpf.VariableSpec `ebpf:"build"`
 	CookieMss4         *ebpf.VariableSpec `ebpf:"cookie_mss4"`
 	CookieMss6         *ebpf.VariableSpec `ebpf:"cookie_mss6"`
 	CookieScale        *ebpf.VariableSpec `ebpf:"cookie_scale"`
+	FlowEntries        *ebpf.VariableSpec `ebpf:"flow_entries"`
 	FlowKinds          *ebpf.VariableSpec `ebpf:"flow_kinds"`
 	Hz                 *ebpf.VariableSpec `ebpf:"hz"`
 	LocalityExpiration *ebpf.VariableSpec `ebpf:"locality_expiration"`
 	NextStates         *ebpf.VariableSpec `ebpf:"next_states"`
+	Seed               *ebpf.VariableSpec `ebpf:"seed"`
+	TagMask            *ebpf.VariableSpec `ebpf:"tag_mask"`
 	VerdictWords       *ebpf.VariableSpec `ebpf:"verdict_words"`
 }
 
@@ -554,6 +597,8 @@ type xdpMaps struct {
 	Addresses    *ebpf.Map `ebpf:"addresses"`
 	BackendNames *ebpf.Map `ebpf:"backend_names"`
 	Backends     *ebpf.Map `ebpf:"backends"`
+	Bins         *ebpf.Map `ebpf:"bins"`
+	Bins6        *ebpf.Map `ebpf:"bins6"`
 	Cursors      *ebpf.Map `ebpf:"cursors"`
 	Defences     *ebpf.Map `ebpf:"defences"`
 	EmptyTable   *ebpf.Map `ebpf:"empty_table"`
@@ -580,6 +625,7 @@ type xdpMaps struct {
 	Templates    *ebpf.Map `ebpf:"templates"`
 	Told         *ebpf.Map `ebpf:"told"`
 	Traffic      *ebpf.Map `ebpf:"traffic"`
+	Vacancies    *ebpf.Map `ebpf:"vacancies"`
 	Verdicts     *ebpf.Map `ebpf:"verdicts"`
 }
 
@@ -589,6 +635,8 @@ func (m *xdpMaps) Close() error {
 		m.Addresses,
 		m.BackendNames,
 		m.Backends,
+		m.Bins,
+		m.Bins6,
 		m.Cursors,
 		m.Defences,
 		m.EmptyTable,
@@ -615,6 +663,7 @@ func (m *xdpMaps) Close() error {
 		m.Templates,
 		m.Told,
 		m.Traffic,
+		m.Vacancies,
 		m.Verdicts,
 	)
 }
@@ -623,14 +672,18 @@ func (m *xdpMaps) Close() error {
 //
 // It can be passed to loadXdpObjects or ebpf.CollectionSpec.LoadAndAssign.
 type xdpVariables struct {
+	BinMask            *ebpf.Variable `ebpf:"bin_mask"`
 	Build              *ebpf.Variable `ebpf:"build"`
 	CookieMss4         *ebpf.Variable `ebpf:"cookie_mss4"`
 	CookieMss6         *ebpf.Variable `ebpf:"cookie_mss6"`
 	CookieScale        *ebpf.Variable `ebpf:"cookie_scale"`
+	FlowEntries        *ebpf.Variable `ebpf:"flow_entries"`
 	FlowKinds          *ebpf.Variable `ebpf:"flow_kinds"`
 	Hz                 *ebpf.Variable `ebpf:"hz"`
 	LocalityExpiration *ebpf.Variable `ebpf:"locality_expiration"`
 	NextStates         *ebpf.Variable `ebpf:"next_states"`
+	Seed               *ebpf.Variable `ebpf:"seed"`
+	TagMask            *ebpf.Variable `ebpf:"tag_mask"`
 	VerdictWords       *ebpf.Variable `ebpf:"verdict_words"`
 }
 

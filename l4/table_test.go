@@ -1,0 +1,286 @@
+package l4
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/cilium/ebpf"
+
+	"lbctl/internal/lb"
+)
+
+// What bpf/table.h says of a reference's bin.
+const (
+	locked  = 1
+	spilled = 2
+)
+
+// hashOf is what the program makes of a key.
+func hashOf(seed uint64, e flowEntry) uint64 {
+	words := make([]byte, binary.Size(e.tuple))
+	_, err := binary.Encode(words, binary.NativeEndian, e.tuple)
+	if err != nil {
+		panic(err)
+	}
+	if !e.six { // the addresses' last words, and what follows them
+		words = append(append(words[12:16:16], words[28:32]...), words[32:]...)
+	}
+	hash := seed
+	for ; len(words) > 0; words = words[8:] {
+		hash = (hash ^ binary.NativeEndian.Uint64(words)) * 0x9e3779b97f4a7c15
+		hash ^= hash >> 32
+	}
+	hash *= 0xc4ceb9fe1a85ec53
+	return hash ^ hash>>32
+}
+
+// checkTables reports what in the flow tables is not as it must be while no packet is
+// under way: each entry that is not free is referred to once, from where its key leads, or
+// was given up; no key is there twice; and what is free is in the list, once.
+func (r *rig) checkTables() error {
+	r.Helper()
+	entries := map[bool]map[uint32]flowEntry{false: {}, true: {}}
+	r.eachFlow(func(e flowEntry) { entries[e.six][e.number] = e })
+	four := checkTable[xdpEntry4](r, false, entries[false])
+	six := checkTable[xdpEntry6](r, true, entries[true])
+	return errors.Join(four, six)
+}
+
+func checkTable[E xdpEntry4 | xdpEntry6](r *rig, six bool, entries map[uint32]flowEntry) error {
+	family, table, bins := uint32(0), r.objects.Flows, r.objects.Bins
+	if six {
+		family, table, bins = 1, r.objects.Flows6, r.objects.Bins6
+	}
+	referred, err := r.checkBins(bins, entries)
+	if err != nil {
+		return err
+	}
+	tuples := map[xdpTuple6]bool{}
+	for n, e := range entries {
+		if !referred[n] && e.flow.id() != 0 {
+			return fmt.Errorf("entry %d of %+v is live, and not referred to", n, e.tuple)
+		}
+		if referred[n] && tuples[e.tuple] {
+			return fmt.Errorf("%+v is there twice", e.tuple)
+		}
+		tuples[e.tuple] = tuples[e.tuple] || referred[n]
+	}
+	var v xdpVacancy
+	ok(r, r.objects.Vacancies.Lookup(family, &v))
+	last := table.MaxEntries() - 1
+	free := map[uint32]bool{}
+	for n := uint32(v.First) + 1; n <= last; {
+		if _, used := entries[n]; used || free[n] {
+			return fmt.Errorf("entry %d is in the list of free ones, and in use or there twice", n)
+		}
+		free[n] = true
+		var e E
+		ok(r, table.Lookup(n, &e))
+		if next := nextOf(e); next != 0 {
+			n = next
+		} else if n++; uint64(n) <= v.Used {
+			return fmt.Errorf("%d entries were used, and %d never was", v.Used, n-1)
+		}
+	}
+	if len(free)+len(entries) != int(last) {
+		return fmt.Errorf("%d free entries and %d others, of %d", len(free), len(entries), last)
+	}
+	return nil
+}
+
+func nextOf(e any) uint32 {
+	if e, is := e.(xdpEntry6); is {
+		return e.Next
+	}
+	return e.(xdpEntry4).Next
+}
+
+// checkBins returns the numbers of the entries that are referred to.
+func (r *rig) checkBins(bins *ebpf.Map, entries map[uint32]flowEntry) (map[uint32]bool, error) {
+	mask := r.tagMask()
+	var seed uint64
+	ok(r, r.objects.spec.Variables[xdpVarSeed].Get(&seed))
+	lines := make([]xdpBin, bins.MaxEntries())
+	ok(r, readArray(bins, lines))
+	half := len(lines) / 2
+	referred := map[uint32]bool{}
+	for i, line := range lines {
+		if line.Version&locked != 0 {
+			return nil, fmt.Errorf("bin %d is locked", i)
+		}
+		for _, reference := range line.Reference {
+			if reference == 0 {
+				continue
+			}
+			n := reference &^ mask
+			e, is := entries[n]
+			hash := hashOf(seed, e)
+			switch {
+			case !is:
+				return nil, fmt.Errorf("line %d refers to entry %d, which is free", i, n)
+			case referred[n]:
+				return nil, fmt.Errorf("entry %d is referred to twice", n)
+			case int(hash)&(half-1) != i%half || uint32(hash>>32)&mask != reference&mask:
+				return nil, fmt.Errorf("line %d refers by %#x to an entry whose key's hash is %#x", i, reference, hash)
+			case i >= half && lines[i-half].Version&spilled == 0:
+				return nil, fmt.Errorf("line %d refers to entry %d, and its first line does not tell", i, n)
+			}
+			referred[n] = true
+		}
+	}
+	return referred, nil
+}
+
+// CPUs that begin the same flows at the same time make one of each.
+func TestFlowsBegunAtOnceAreOne(t *testing.T) {
+	const flows, workers, rounds = 400, 4, 25
+	for _, k := range []kind{{false, lb.TCP}, {true, lb.TCP}} {
+		r := newRig(t)
+		r.apply(k.nat(backends(2)...))
+		var syns [][]byte
+		for port := 1; port <= flows; port++ {
+			syns = append(syns, k.from(port, "SYN").bytes())
+		}
+		for range rounds {
+			var wg sync.WaitGroup
+			start := make(chan struct{})
+			for range workers {
+				wg.Go(func() {
+					<-start
+					if err := r.hammer(syns); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			close(start)
+			wg.Wait()
+			ok(t, r.recount())
+			if got := r.service("web").Counters.Active; got != flows {
+				t.Fatalf("%s: %d flows are active, want %d", k, got, flows)
+			}
+			r.forget()
+			ok(t, r.checkTables())
+		}
+		if n := r.packets("DEGRADED") + r.packets("NO_ROOM"); n > 0 {
+			t.Errorf("%s: %d packets found no room", k, n)
+		}
+		r.drop()
+	}
+}
+
+// hammer is burst for who cannot end the test.
+func (r *rig) hammer(packets [][]byte) error {
+	return r.ns.Do(func() error {
+		for _, packet := range packets {
+			if _, err := r.run(packet); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// sameBin returns so many clients' ports that lead to one bin.
+func (r *rig) sameBin(k kind, want int) (ports []int) {
+	r.Helper()
+	var seed uint64
+	ok(r, r.objects.spec.Variables[xdpVarSeed].Get(&seed))
+	mask := uint64(r.objects.Bins.MaxEntries()/2 - 1)
+	r.send(k.from(1, "SYN").bytes())
+	var first flowEntry
+	r.eachFlow(func(e flowEntry) { first = e })
+	bin := hashOf(seed, first) & mask
+	for port := 1; port < 1<<16 && len(ports) < want; port++ {
+		e := first
+		e.tuple.Sport = toPort(uint16(port))
+		if hashOf(seed, e)&mask == bin {
+			ports = append(ports, port)
+		}
+	}
+	return ports
+}
+
+// A bin goes on in a second line. When that is full, too, it takes nothing new, and nothing
+// is lost by that; when flows have left it, it is as it was.
+func TestABinTakesTwoLines(t *testing.T) {
+	const most = 2 * len(xdpBin{}.Reference)
+	for _, k := range []kind{{false, lb.TCP}, {true, lb.TCP}} {
+		r := newRig(t)
+		r.options.MaxFlows = 1 << 10
+		r.empty()
+		r.apply(k.snapshot(lb.RoundRobin, backends(2)...))
+		ports := r.sameBin(k, most+2)
+		for round := range 2 {
+			for i, port := range ports {
+				want := "NEW_FLOW"
+				if round == 0 && i == 0 {
+					want = "KNOWN_FLOW"
+				}
+				if i >= most {
+					want = "DEGRADED"
+				}
+				if got := r.send(k.from(port, "SYN").bytes()); got.verdict != want {
+					t.Fatalf("%s: SYN of flow %d of a bin: %s, want %s", k, i+1, got.verdict, want)
+				}
+			}
+			for _, port := range ports[:most] {
+				if got := r.send(k.from(port, "ACK").bytes()); got.verdict != "KNOWN_FLOW" {
+					t.Errorf("%s: %s, want KNOWN_FLOW", k, got.verdict)
+				}
+			}
+			if n := r.entries(); n != most {
+				t.Errorf("%s: %d entries, want %d", k, n, most)
+			}
+			ok(t, r.checkTables())
+			r.forget()
+			ok(t, r.checkTables())
+		}
+		lines := make([]xdpBin, r.objects.Bins.MaxEntries())
+		bins := r.objects.Bins
+		if k.six {
+			bins = r.objects.Bins6
+		}
+		ok(t, readArray(bins, lines))
+		for i, line := range lines {
+			if line.Version&spilled != 0 {
+				t.Errorf("%s: bin %d is empty, and still tells of its second line", k, i)
+			}
+		}
+		r.drop()
+	}
+}
+
+// All entries are used before one is missing, and again once they were free.
+func TestATableTakesAsManyFlowsAsItsSize(t *testing.T) {
+	k := kind{proto: lb.TCP}
+	for _, size := range []int{1, 2, 15, 16, 17} { // one bin, or two
+		r := newRig(t)
+		r.options.MaxFlows = size
+		r.empty()
+		r.apply(k.snapshot(lb.RoundRobin, backends(2)...))
+		for range 3 {
+			for port := 1; port <= size+1; port++ {
+				want := "NEW_FLOW"
+				if port > size {
+					want = "DEGRADED"
+				}
+				if got := r.send(k.from(port, "SYN").bytes()); got.verdict != want {
+					t.Errorf("flow %d of %d: %s, want %s", port, size, got.verdict, want)
+				}
+			}
+			ok(t, r.checkTables())
+			r.age(2 * time.Minute)
+			r.forget()
+		}
+		stats, err := r.Stats()
+		ok(t, err)
+		if got := stats.FlowTables[0].Size; got != uint64(size) {
+			t.Errorf("the table's size is %d, want %d", got, size)
+		}
+		r.drop()
+	}
+}
