@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * The flow tables: which backend a connection has. See owner.h for the entries'
- * life and states.h for what packets show.
+ * A packet's flow: which backend a connection has. See table.h for where it is
+ * remembered, owner.h for the entries' life and states.h for what packets show.
  */
 #ifndef LBCTL_FLOW_H
 #define LBCTL_FLOW_H
 
 #include "ether.h"
-#include "owner.h"
+#include "insert.h"
 #include "parse.h"
-#include "table.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "ports_of() gives ports and protocol as one word");
 

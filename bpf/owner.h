@@ -8,27 +8,27 @@
  * themselves say what to add and what to take off.
  *
  * The life of an entry: insertion with a live owner (accounted first, and taken
- * back if it fails); changes of state and of backend; 0, a tombstone, once it is
- * over; BURIED, and deletion right then. Only the sweeper buries and deletes. A
+ * back if it fails); changes of state and of backend; TOMBSTONE, once it is
+ * over; BURIED, and free right then. Only the sweeper buries and frees. A
  * packet may revive a tombstone, but never what is buried.
  *
- * Elements of the tables are preallocated, so the kernel gives a deleted one to
- * the next insertion at once, perhaps while a packet on another CPU still holds
- * the pointer that its look-up returned:
+ * An entry that is free is given to the next insertion at once, perhaps while a
+ * packet on another CPU still holds the pointer that its look-up returned. (Templates are
+ * in a hash table of the kernel's, where it is the same.)
  *
  *  - Between making a tombstone and burying it, the sweeper lets every run of the
  *    program end that began before (Go waits for that between two sweeps). So a
- *    run that has read a live owner does not see its element deleted under it.
- *  - A run that has read 0 may. Then its swap from 0 fails, for the element was
+ *    run that has read a live owner does not see its entry freed under it.
+ *  - A run that has read TOMBSTONE may. Then its swap from that fails, for the entry was
  *    BURIED before, and whoever has it now put a live owner there. Its own becoming
  *    a tombstone takes another wait.
- *  - A run whose look-up has found the element, but which reads the owner after
+ *  - A run whose look-up has found the entry, but which reads the owner after
  *    all of that, takes another flow for its own, for this one packet. That
  *    packet's flow had been idle for its whole timeout and two sweeps.
  *  - What a packet ends it leaves FORSAKEN, of which the sweeper makes a tombstone:
  *    only then the wait begins.
  *  - Even then, and were the waits forgotten, a swap that succeeds has replaced just
- *    the word that it has accounted for, whatever element that was in.
+ *    the word that it has accounted for, whatever entry that was in.
  *
  * SETTLING locks an entry while what cannot change in one step is written: the local
  * end of a flow under FULLNAT. It is no live owner, and who finds it gives way.
@@ -39,10 +39,11 @@
 #include "maps.h"
 #include "states.h"
 
-#define BURIED 0ULL /* IDs are never 0, so these are no owners */
-#define TOMBSTONE 4ULL
+/* IDs are never 0, so these are no owners. Zeros are a free entry. */
+#define BURIED 0ULL
 #define SETTLING 2ULL
 #define FORSAKEN 3ULL
+#define TOMBSTONE 4ULL
 #define ACTIVE (1ULL << 32)
 
 /* For Go, which learns only of types that something has. */

@@ -12,8 +12,8 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-// flowsPerBin is how many flows a bin has at most, on average, when the table is full. Of
-// those that the table has room for one in a million finds its bin full then.
+// flowsPerBin is how many flows a bin has when the table is full, on average. It has room
+// for 30, which one flow in some ten thousand finds taken then.
 const flowsPerBin = 16
 
 // sizeFlowTables gives the flow tables room for so many flows each, or for as many as those

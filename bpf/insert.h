@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * New entries in a flow table, and the end of old ones.
+ *
+ * Who inserts reads the bin's version before it looks whether the key is there. If the
+ * version is still the same, it locks it, writes the reference, and unlocks it with the next
+ * version, so no key is there twice. Nothing gets in between these three steps but an
+ * interrupt, or another thread where the program was run from one. Who finds the bin locked
+ * tries again, some time, and then does as if there were no room.
+ */
+#ifndef LBCTL_INSERT_H
+#define LBCTL_INSERT_H
+
+#include <asm-generic/errno-base.h>
+
+#include "vacancy.h"
+
+#define INSERT_TRIES 64
+
+/*
+ * Puts into an entry what is to be found there, save for the reference to it. The load is
+ * counted first: whoever finds the entry may change it, and account for that. The sweeper
+ * finds it already: it must not take it for idle.
+ */
+static __always_inline void furnish(void *entry, union tuple *key, struct flow *fresh, __u8 six)
+{
+	struct flow *flow = flow_in(entry, six);
+	__u32 words = six ? sizeof(struct tuple6) / 8 : sizeof(struct tuple4) / 8;
+	__u64 owner = fresh->owner, *to = entry;
+
+	for (__u32 i = 0; i < words; i++)
+		to[i] = key->word[i];
+	for (__u32 i = 1; i < sizeof(*flow) / 8; i++)
+		((__u64 *)flow)[i] = ((__u64 *)fresh)[i];
+	account(TOMBSTONE, owner);
+	__sync_lock_test_and_set(&flow->owner, owner);
+}
+
+/* What look_for_room() finds, but a place. */
+#define IN_USE 0 /* somebody is writing there */
+#define NOWHERE 1
+#define THERE_ALREADY 2
+#define PLACE 3
+
+static __always_inline __u32 place_in(struct bin *line)
+{
+	for (__u32 i = 0; i < REFERENCES; i++)
+		if (!reference_in(line, i))
+			return i;
+	return REFERENCES;
+}
+
+/* A place for a reference, as long as the bin has that version: version:32 | PLACE + its index in both lines. */
+static __always_inline __u64 look_for_room(union tuple *key, __u8 six)
+{
+	__u64 hash = hash_of_key(wanted(key, six), six);
+	struct bin *first = bin_of(hash, 0, six), *second = bin_of(hash, 1, six);
+	__u32 tag = tag_of(hash), version, place;
+
+	if (!first || !second)
+		return NOWHERE;
+	version = __sync_fetch_and_add(&first->version, 0);
+	if (version & LOCKED)
+		return IN_USE;
+	if (number_in(first, tag, wanted(key, six), six))
+		return THERE_ALREADY;
+	if (version & SPILLED && number_in(second, tag, wanted(key, six), six))
+		return THERE_ALREADY;
+	place = place_in(first);
+	if (place == REFERENCES)
+		place += place_in(second);
+	return place == 2 * REFERENCES ? NOWHERE : (__u64)version << 32 | (PLACE + place);
+}
+
+/* Refers to the entry from that place, if its bin is as it was. */
+static __always_inline int refer(union tuple *key, __u64 room, __u32 number, __u8 six)
+{
+	__u64 hash = hash_of_key(wanted(key, six), six);
+	__u32 version = room >> 32, place = (__u32)room - PLACE, spilled = place < REFERENCES ? 0 : SPILLED;
+	struct bin *first = bin_of(hash, 0, six), *line = bin_of(hash, !!spilled, six);
+
+	if (spilled)
+		place -= REFERENCES;
+	if (!first || !line || place >= REFERENCES)
+		return 0;
+	if (__sync_val_compare_and_swap(&first->version, version, version | spilled | LOCKED) != version)
+		return 0;
+	*(volatile __u32 *)&line->reference[place] = tag_of(hash) | number;
+	__sync_lock_test_and_set(&first->version, (version | spilled) + VERSION_STEP);
+	return 1;
+}
+
+/* A new entry that nothing refers to yet, by number; 0: there is no room. */
+static __always_inline __u32 make(union tuple *key, struct flow *fresh, __u8 six)
+{
+	__u32 number = take(six);
+	void *entry = number ? entry_at(number, six) : NULL;
+
+	if (!entry)
+		return 0;
+	furnish(entry, key, fresh, six);
+	return number;
+}
+
+/* It remains so: the sweeper's. */
+static __always_inline void give_up(__u32 number, __u8 six)
+{
+	void *entry = entry_at(number, six);
+	struct flow *flow;
+
+	if (!entry)
+		return;
+	flow = flow_in(entry, six);
+	become(flow, owner_in(flow), FORSAKEN);
+}
+
+/* Each a function of its own, for the stack's sake. */
+__noinline __u64 look_for_room4(struct tuple4 *key) { return key ? look_for_room((union tuple *)key, 0) : NOWHERE; }
+__noinline __u64 look_for_room6(struct tuple6 *key) { return key ? look_for_room((union tuple *)key, 1) : NOWHERE; }
+__noinline __u32 make4(struct tuple4 *key, struct flow *fresh) { return key && fresh ? make((union tuple *)key, fresh, 0) : 0; }
+__noinline __u32 make6(struct tuple6 *key, struct flow *fresh) { return key && fresh ? make((union tuple *)key, fresh, 1) : 0; }
+__noinline int refer4(struct tuple4 *key, __u64 room, __u32 number) { return key ? refer((union tuple *)key, room, number, 0) : 0; }
+__noinline int refer6(struct tuple6 *key, __u64 room, __u32 number) { return key ? refer((union tuple *)key, room, number, 1) : 0; }
+__noinline int give_up4(__u32 number) { give_up(number, 0); return 0; }
+__noinline int give_up6(__u32 number) { give_up(number, 1); return 0; }
+
+/* 0, -EEXIST if the key is there, or -E2BIG if there is no room. */
+static __always_inline long insert_inline(union tuple *key, struct flow *fresh, __u8 six)
+{
+	__u64 room = NOWHERE;
+	__u32 number = 0;
+
+	for (__u32 i = 0; i < INSERT_TRIES; i++) {
+		room = six ? look_for_room6(&key->v6) : look_for_room4(&key->v4);
+		if (room == IN_USE)
+			continue;
+		if (room < PLACE)
+			break;
+		if (!number)
+			number = six ? make6(&key->v6, fresh) : make4(&key->v4, fresh);
+		if (!number)
+			return -E2BIG;
+		if (six ? refer6(&key->v6, room, number) : refer4(&key->v4, room, number))
+			return 0;
+	}
+	if (number && six)
+		give_up6(number);
+	else if (number)
+		give_up4(number);
+	return room == THERE_ALREADY ? -EEXIST : -E2BIG;
+}
+
+__noinline long insert4(struct tuple4 *key, struct flow *fresh)
+{
+	return key && fresh ? insert_inline((union tuple *)key, fresh, 0) : -E2BIG;
+}
+
+__noinline long insert6(struct tuple6 *key, struct flow *fresh)
+{
+	return key && fresh ? insert_inline((union tuple *)key, fresh, 1) : -E2BIG;
+}
+
+static __always_inline long try_insert(struct packet *p, union tuple *key, struct flow *flow)
+{
+	return p->six ? insert6(&key->v6, flow) : insert4(&key->v4, flow);
+}
+
+/* False if there is no room, or another CPU has inserted the key. */
+static __always_inline int insert(struct packet *p, union tuple *key, struct flow *flow)
+{
+	return !try_insert(p, key, flow);
+}
+
+/* The references to an entry that the line has are no more. True if the line has others. */
+static __always_inline int strike(struct bin *line, __u32 number)
+{
+	int others = 0;
+
+	for (__u32 i = 0; i < REFERENCES; i++) {
+		__u32 reference = reference_in(line, i);
+
+		if ((reference & ~tag_mask) == number)
+			*(volatile __u32 *)&line->reference[i] = 0;
+		else if (reference)
+			others = 1;
+	}
+	return others;
+}
+
+/* The sweeper's: an entry that is BURIED is referred to no more, and free. */
+static __always_inline void remove(void *entry, __u32 number, __u8 six)
+{
+	__u64 hash = hash_of_key(wanted(entry, six), six);
+	struct bin *first = bin_of(hash, 0, six), *second = bin_of(hash, 1, six);
+	__u32 version;
+
+	if (!first || !second)
+		return;
+	strike(first, number);
+	version = __sync_fetch_and_add(&first->version, 0);
+	if (version & SPILLED && !strike(second, number) && !(version & LOCKED))
+		__sync_val_compare_and_swap(&first->version, version, version & ~SPILLED);
+	give(number, six);
+}
+
+#endif
