@@ -164,7 +164,7 @@ func TestIPv6(t *testing.T) {
 		t.Skipf("this machine lacks IPv6 on lo: %v", err)
 	}
 	b := l.backend(nil)
-	b.server.Close()
+	b.kill()
 	b.addr = addrOf(ln)
 	b.serve(ln)
 	s := l.service("web", lb.RoundRobin)

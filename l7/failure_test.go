@@ -25,8 +25,8 @@ func TestADeadBackendCostsNoRequest(t *testing.T) {
 	for _, policy := range []lb.Policy{lb.RoundRobin, lb.WeightedRoundRobin, lb.LeastConn, lb.WeightedLeastConn, lb.SourceHash, lb.Maglev} {
 		t.Run(string(policy), func(t *testing.T) {
 			l := newLab(t)
-			l.backend(nil).server.Close()
-			l.backend(nil).server.Close()
+			l.backend(nil).kill()
+			l.backend(nil).kill()
 			l.backend(nil)
 			s := l.service("web", policy)
 			l.apply()
@@ -48,7 +48,7 @@ func TestADeadBackendCostsNoRequest(t *testing.T) {
 func TestRetriesAreBounded(t *testing.T) {
 	l := newLab(t)
 	for range 3 {
-		l.backend(nil).server.Close()
+		l.backend(nil).kill()
 	}
 	s := l.service("web", lb.RoundRobin)
 	for _, retries := range []int{-1, 1, 7} { // 7: the backends end first
@@ -107,7 +107,7 @@ func TestKillingABackendUnderLoadCostsNoRequest(t *testing.T) {
 	load := l.startLoad(s, 8)
 	time.Sleep(200 * time.Millisecond)
 	victim := l.backends[1]
-	victim.server.Close() // resets what is in flight, like a kill
+	victim.kill()
 	time.Sleep(200 * time.Millisecond)
 	s.Backends[1].Health = lb.Down
 	l.apply()

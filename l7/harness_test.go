@@ -46,12 +46,13 @@ type lab struct {
 }
 
 type backend struct {
-	name    string
-	addr    netip.AddrPort
-	server  *http.Server
-	mu      sync.Mutex
-	conns   map[net.Conn]http.ConnState
-	handler http.HandlerFunc
+	name     string
+	addr     netip.AddrPort
+	server   *http.Server
+	listener net.Listener
+	mu       sync.Mutex
+	conns    map[net.Conn]http.ConnState
+	handler  http.HandlerFunc
 }
 
 func newLab(t *testing.T) *lab {
@@ -90,6 +91,7 @@ func (l *lab) backend(handler http.HandlerFunc) *backend {
 }
 
 func (b *backend) serve(ln net.Listener) {
+	b.listener = ln
 	b.server = &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("X-Server", b.name)
@@ -106,6 +108,13 @@ func (b *backend) serve(ln net.Listener) {
 		},
 	}
 	go b.server.Serve(ln)
+}
+
+// kill resets what is in flight and refuses what comes. The server alone would not, if it has
+// not begun to serve: it closes the listener then at a later time.
+func (b *backend) kill() {
+	b.server.Close()
+	b.listener.Close()
 }
 
 func (b *backend) open() int {
