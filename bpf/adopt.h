@@ -51,13 +51,13 @@ static __always_inline int put(struct packet *p, union tuple *key, struct flow *
 		return 0; /* a packet of the flow is here, which knows better */
 	flow->last_seen = fresh->last_seen; /* first: the sweeper must not find the new owner idle */
 	if (kind_of(fresh->owner) == REPLIES) {
-		flow->vip = fresh->vip;
+		set_vip(flow, vip_in(fresh, p->six), p->six);
 		flow->vport = fresh->vport;
 		flow->ifindex = fresh->ifindex;
 		__builtin_memcpy(flow->mac, fresh->mac, ETH_ALEN);
 	}
 	copy_joint(flow, fresh);
-	flow->peer = fresh->peer;
+	set_peer_address(flow, peer_address_in(fresh, p->six), p->six);
 	flow->pport = fresh->pport;
 	if (has_peer(fresh, p->six))
 		return become(flow, SETTLING, fresh->owner) == SETTLING;
@@ -84,11 +84,11 @@ static __always_inline int put_replies(struct packet *p, struct adoption *a, str
 			return 0;
 		tuple.dst = a->peer;
 		tuple.dport = a->pport;
-		replies.peer = a->tuple.src;
+		set_peer_address(&replies, a->tuple.src, p->six);
 		replies.pport = a->tuple.sport;
 	}
 	replies.owner |= REPLIES;
-	replies.vip = a->tuple.dst;
+	set_vip(&replies, a->tuple.dst, p->six);
 	replies.vport = a->tuple.dport;
 	replies.ifindex = a->ifindex;
 	__builtin_memcpy(replies.mac, a->mac, ETH_ALEN);
@@ -131,7 +131,6 @@ static __always_inline int adopt_as(struct adoption *a, __u8 six)
 		.delta = a->delta,
 		.joint = JOINED,
 		.shift = a->shift,
-		.peer = a->peer,
 		.pport = a->pport,
 	};
 	struct backend *backend = backend_of(a->owner);
@@ -140,6 +139,7 @@ static __always_inline int adopt_as(struct adoption *a, __u8 six)
 
 	if (!backend)
 		return 0;
+	set_peer_address(&fresh, a->peer, six);
 	key_of(&a->tuple, six, &key);
 	known = knows(&p, &key, a->owner);
 	if (!put_replies(&p, a, backend, &fresh) || !put(&p, &key, &fresh))

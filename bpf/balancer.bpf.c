@@ -60,7 +60,7 @@ static __always_inline __u32 forward_ip(void *ctx, enum hook hook, __u8 six, __u
 		if (!is_live(owner) || slot_of(owner) != slot)
 			return leave(XDP_DROP, NO_LOCAL_PORT); /* another CPU has moved the flow on */
 		if (why == RESET_BACKEND) {
-			local = peer_in(flow); /* the port is needed no longer than the flow */
+			local = peer_in(flow, six); /* the port is needed no longer than the flow */
 			expect_replies(&p, backend, &local, flow, owner);
 		}
 		if (flow->delta && flow->joint == JOINED)

@@ -12,7 +12,7 @@
 #include "track.h"
 
 /* A flow's own entry changes its owner and its local end. */
-static __always_inline enum memory settle(struct flow *flow, __u64 *owner, struct flow *fresh)
+static __always_inline enum memory settle(struct flow *flow, __u64 *owner, struct flow *fresh, __u8 six)
 {
 	__u64 found = is_open(*owner) ? become(flow, *owner, SETTLING) : *owner;
 
@@ -22,7 +22,7 @@ static __always_inline enum memory settle(struct flow *flow, __u64 *owner, struc
 	}
 	flow->last_seen = fresh->last_seen;
 	copy_joint(flow, fresh);
-	flow->peer = fresh->peer;
+	set_peer_address(flow, peer_address_in(fresh, six), six);
 	flow->pport = fresh->pport;
 	flow->untold = fresh->untold;
 	become(flow, SETTLING, fresh->owner);
@@ -39,7 +39,7 @@ static __always_inline enum memory bind_flow(struct packet *p, union tuple *key,
 	if (!flow)
 		return begin_at(p, key, owner, fresh);
 	if (!kept)
-		return settle(flow, owner, fresh);
+		return settle(flow, owner, fresh, p->six);
 	got = take_over(flow, owner, fresh);
 	if (got == REMEMBERED)
 		flow->untold = fresh->untold;
@@ -73,12 +73,12 @@ static __always_inline __u32 bind_ip(void *ctx, enum hook hook, __u8 six, __u32 
 		flow = lookup(&p, &key);
 	owner = before = flow ? owner_in(flow) : TOMBSTONE;
 	if (flow)
-		was = peer_in(flow);
+		was = peer_in(flow, six);
 	local = n == KEPT ? was : local_at(backend, n);
 	fresh.owner = owner_of(backend, slot, first_state(&p, backend), REQUESTS);
 	fresh.last_seen = clock();
 	fresh.untold = is_telling(&p, backend);
-	set_peer(&fresh, &local);
+	set_peer(&fresh, &local, six);
 	if (why == COOKIE_VALID) {
 		begin_with_cookie(&p, &fresh, decision & SCALED);
 		expect_replies(&p, backend, &local, &fresh, fresh.owner);

@@ -142,7 +142,7 @@ static __always_inline __u32 claim_ip(void *ctx, enum hook hook, __u8 six, __u32
 			return NO_ENTRY;
 		struct flow fresh = { .untold = is_telling(&p, backend) };
 
-		local = peer_in(flow);
+		local = peer_in(flow, six);
 		if (local.port && expect_replies(&p, backend, &local, &fresh, requests))
 			return KEPT;
 	}

@@ -16,7 +16,7 @@ static __always_inline int deliver(struct packet *p, struct backend *backend, st
 	int action;
 
 	if (backend->forward == FULLNAT) {
-		if (!flow || !read_local(flow, owner, &local))
+		if (!flow || !read_local(flow, owner, &local, p->six))
 			return leave(XDP_DROP, NO_LOCAL_PORT);
 		decrement_ttl(p);
 		action = forward_fullnat(p, backend, &local);

@@ -184,7 +184,7 @@ static __always_inline int error_to_backend(struct packet *p, struct packet *abo
 		return leave(XDP_PASS, ERROR_UNKNOWN);
 	if (!fits(p, backend->mtu))
 		return leave(XDP_DROP, TOO_BIG_UNTOLD);
-	if (backend->forward == FULLNAT && !read_local(flow, owner, &local))
+	if (backend->forward == FULLNAT && !read_local(flow, owner, &local, p->six))
 		return leave(XDP_DROP, NO_LOCAL_PORT);
 	count(slot_of(owner), p, 0);
 	decrement_ttl(p);
@@ -209,6 +209,7 @@ static __always_inline int error_to_backend(struct packet *p, struct packet *abo
 static __always_inline int error_to_client(struct packet *p, struct packet *about, struct flow *flow, __u64 owner)
 {
 	struct backend *backend = backend_of(owner);
+	struct address vip = vip_in(flow, p->six), client = peer_address_in(flow, p->six);
 	struct address *from = NULL, *to = NULL;
 	__u32 ifindex = flow->ifindex;
 	struct port *port = bpf_map_lookup_elem(&ports, &ifindex);
@@ -224,12 +225,12 @@ static __always_inline int error_to_client(struct packet *p, struct packet *abou
 	count_reply(slot_of(owner), p);
 	decrement_ttl(p);
 	if (is_same(source(p), backend->addr))
-		from = &flow->vip;
+		from = &vip;
 	if (flow->delta && flow->joint == JOINED)
 		sum = renumber(p, about, RECEIVER, flow->delta);
-	sum += requote(p, about, RECEIVER, &flow->vip, flow->vport);
+	sum += requote(p, about, RECEIVER, &vip, flow->vport);
 	if (has_peer(flow, p->six)) {
-		to = &flow->peer;
+		to = &client;
 		sum += requote(p, about, SENDER, to, flow->pport);
 	}
 	reseal(p, from, to, sum);

@@ -74,6 +74,7 @@ static __always_inline int forward_nat(struct packet *p, struct backend *backend
 /* The way of a reply. */
 static __always_inline __u32 answer(struct packet *p, struct flow *flow, __u64 owner)
 {
+	struct address vip, client;
 	struct port *port;
 	__u32 ifindex = flow->ifindex;
 	int action;
@@ -93,10 +94,12 @@ static __always_inline __u32 answer(struct packet *p, struct flow *flow, __u64 o
 	if (flow->delta)
 		to_clients_numbers(p, flow->delta, flow->shift);
 	decrement_ttl(p);
+	vip = vip_in(flow, p->six);
+	client = peer_address_in(flow, p->six);
 	if (has_peer(flow, p->six))
-		translate_both(p, &flow->vip, flow->vport, &flow->peer, flow->pport);
+		translate_both(p, &vip, flow->vport, &client, flow->pport);
 	else
-		translate(p, SENDER, &flow->vip, flow->vport);
+		translate(p, SENDER, &vip, flow->vport);
 	action = transmit(p, ifindex, flow->mac);
 	return action == XDP_ABORTED ? leave(XDP_DROP, BROKEN) : leave(action, REPLY);
 }

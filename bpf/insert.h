@@ -25,12 +25,13 @@
 static __always_inline void furnish(void *entry, union tuple *key, struct flow *fresh, __u8 six)
 {
 	struct flow *flow = flow_in(entry, six);
-	__u32 words = six ? sizeof(struct tuple6) / 8 : sizeof(struct tuple4) / 8;
+	__u32 keys = six ? sizeof(struct tuple6) / 8 : sizeof(struct tuple4) / 8;
+	__u32 words = six ? sizeof(struct flow) / 8 : sizeof(struct flow4) / 8;
 	__u64 owner = fresh->owner, *to = entry;
 
-	for (__u32 i = 0; i < words; i++)
+	for (__u32 i = 0; i < keys; i++)
 		to[i] = key->word[i];
-	for (__u32 i = 1; i < sizeof(*flow) / 8; i++)
+	for (__u32 i = 1; i < words; i++)
 		((__u64 *)flow)[i] = ((__u64 *)fresh)[i];
 	account(TOMBSTONE, owner);
 	__sync_lock_test_and_set(&flow->owner, owner);

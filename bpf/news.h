@@ -32,7 +32,7 @@ static __always_inline int is_told(enum flow_state state)
 }
 
 /* What an entry says of a flow's ends, if there is one yet: how they differ, and of FULLNAT the local end. */
-static __always_inline void tell_of_ends(struct news *told, struct flow *flow)
+static __always_inline void tell_of_ends(struct news *told, struct flow *flow, __u8 six)
 {
 	if (!flow)
 		return;
@@ -40,9 +40,9 @@ static __always_inline void tell_of_ends(struct news *told, struct flow *flow)
 		told->delta = flow->delta;
 		told->shift = flow->shift;
 	}
-	if (kind_of(flow->owner) == REPLIES)
+	if (kind_of(flow->owner) == REPLIES || !has_peer(flow, six))
 		return;
-	told->peer = flow->peer;
+	told->peer = peer_address_in(flow, six);
 	told->pport = flow->pport;
 }
 
@@ -62,7 +62,7 @@ static __always_inline void tell_of_request(struct packet *p, struct flow *flow,
 		.owner = owner,
 	};
 
-	tell_of_ends(&told, flow);
+	tell_of_ends(&told, flow, p->six);
 	report(&told);
 }
 
@@ -78,7 +78,7 @@ static __always_inline void tell_of_reply(struct packet *p, struct flow *replies
 	struct news told = {
 		.tuple = {
 			.src = client.addr,
-			.dst = replies->vip,
+			.dst = vip_in(replies, p->six),
 			.sport = client.port,
 			.dport = replies->vport,
 			.proto = p->proto,
@@ -86,7 +86,7 @@ static __always_inline void tell_of_reply(struct packet *p, struct flow *replies
 		.owner = owner,
 	};
 
-	tell_of_ends(&told, replies);
+	tell_of_ends(&told, replies, p->six);
 	if (has_peer(replies, p->six)) {
 		told.peer = local.addr;
 		told.pport = local.port;

@@ -7,6 +7,7 @@
 #ifndef LBCTL_PEER_H
 #define LBCTL_PEER_H
 
+#include "addresses.h"
 #include "flow.h"
 
 struct peer {
@@ -26,38 +27,30 @@ static __always_inline struct peer receiver_of(struct packet *p)
 	return (struct peer){ .addr = destination(p), .port = p->dport };
 }
 
-static __always_inline struct peer peer_in(struct flow *flow)
+static __always_inline struct peer peer_in(struct flow *flow, __u8 six)
 {
-	return (struct peer){ .addr = flow->peer, .port = flow->pport };
+	return (struct peer){ .addr = peer_address_in(flow, six), .port = flow->pport };
 }
 
-static __always_inline void set_peer(struct flow *flow, struct peer *peer)
+static __always_inline void set_peer(struct flow *flow, struct peer *peer, __u8 six)
 {
-	flow->peer = peer->addr;
+	set_peer_address(flow, peer->addr, six);
 	flow->pport = peer->port;
-}
-
-/* Of an entry: is it one of FULLNAT? Nobody has the address 0, while a client of UDP may have the port. */
-static __always_inline int has_peer(struct flow *flow, __u8 six)
-{
-	struct address *a = &flow->peer;
-
-	return six ? (a->word[0] | a->word[1] | a->word[2] | a->word[3]) != 0 : a->word[3] != 0;
 }
 
 /* Of REPLIES: who gets the reply. */
 static __always_inline struct peer client_of(struct flow *replies, struct packet *p)
 {
-	return has_peer(replies, p->six) ? peer_in(replies) : receiver_of(p);
+	return has_peer(replies, p->six) ? peer_in(replies, p->six) : receiver_of(p);
 }
 
 /*
  * The local end of a flow, as it was while the flow had the owner. False if it has
  * another by now: what was read may be of either, or of half of each.
  */
-static __always_inline int read_local(struct flow *flow, __u64 owner, struct peer *local)
+static __always_inline int read_local(struct flow *flow, __u64 owner, struct peer *local, __u8 six)
 {
-	*local = peer_in(flow);
+	*local = peer_in(flow, six);
 	return local->port && !((owner_in(flow) ^ owner) & ~0xff00ULL);
 }
 

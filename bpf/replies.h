@@ -47,11 +47,12 @@ static __always_inline void key_of_replies(struct packet *p, struct backend *bac
 static __always_inline void key_of_requests(struct packet *p, struct flow *replies, union tuple *key)
 {
 	struct peer client = client_of(replies, p);
+	struct address vip = vip_in(replies, p->six);
 
 	if (p->six)
 		key->v6 = (struct tuple6){
 			.src = client.addr,
-			.dst = replies->vip,
+			.dst = vip,
 			.sport = client.port,
 			.dport = replies->vport,
 			.proto = p->proto,
@@ -59,7 +60,7 @@ static __always_inline void key_of_requests(struct packet *p, struct flow *repli
 	else
 		key->v4 = (struct tuple4){
 			.src = client.addr.word[3],
-			.dst = replies->vip.word[3],
+			.dst = vip.word[3],
 			.sport = client.port,
 			.dport = replies->vport,
 			.proto = p->proto,
@@ -69,17 +70,17 @@ static __always_inline void key_of_requests(struct packet *p, struct flow *repli
 /* Do the replies answer what the request was addressed to? */
 static __always_inline int answers(struct flow *replies, struct packet *p)
 {
-	struct address dst = destination(p);
+	struct address dst = destination(p), vip = vip_in(replies, p->six);
 
-	return replies->vport == p->dport && same(&replies->vip, &dst);
+	return replies->vport == p->dport && same(&vip, &dst);
 }
 
 /* Under FULLNAT: are they this client's, and not another's that has the same port? */
 static __always_inline int is_claimed_by(struct flow *replies, struct packet *p)
 {
-	struct address src = source(p);
+	struct address src = source(p), peer = peer_address_in(replies, p->six);
 
-	return replies->pport == p->sport && same(&replies->peer, &src) && answers(replies, p);
+	return replies->pport == p->sport && same(&peer, &src) && answers(replies, p);
 }
 
 /*
@@ -115,7 +116,7 @@ static __always_inline int leads_back(struct flow *replies, struct packet *p)
 
 static __always_inline void lead_back(struct flow *replies, struct packet *p)
 {
-	replies->vip = destination(p);
+	set_vip(replies, destination(p), p->six);
 	replies->vport = p->dport;
 	replies->ifindex = p->ingress;
 	__builtin_memcpy(replies->mac, p->eth->h_source, ETH_ALEN);
@@ -146,7 +147,7 @@ static __always_inline void fill_replies(struct flow *replies, struct packet *p,
 	lead_back(replies, p);
 	if (backend->forward != FULLNAT)
 		return;
-	replies->peer = source(p);
+	set_peer_address(replies, source(p), p->six);
 	replies->pport = p->sport;
 }
 
@@ -210,9 +211,9 @@ static __always_inline void forget_replies(struct packet *p, __u64 requests, str
 /* Under FULLNAT, of the flow's own entry: has it the local end that the reply was sent to? */
 static __always_inline int is_sent_to(struct flow *requests, struct packet *p)
 {
-	struct address dst = destination(p);
+	struct address dst = destination(p), peer = peer_address_in(requests, p->six);
 
-	return requests->pport == p->dport && same(&requests->peer, &dst);
+	return requests->pport == p->dport && same(&peer, &dst);
 }
 
 /* A reply that tells of its flow more than that it lived at this very jiffy: noted in both entries. */

@@ -68,7 +68,7 @@ struct round {
 
 static long judge_flow4(void *map, __u32 *number, struct entry4 *entry, struct round *round)
 {
-	__u64 owner = owner_in(&entry->flow);
+	__u64 owner = owner_in(flow_in(entry, 0));
 
 	(void)map;
 	if (*number > round->used)
@@ -80,7 +80,7 @@ static long judge_flow4(void *map, __u32 *number, struct entry4 *entry, struct r
 
 static long judge_flow6(void *map, __u32 *number, struct entry6 *entry, struct round *round)
 {
-	__u64 owner = owner_in(&entry->flow);
+	__u64 owner = owner_in(flow_in(entry, 1));
 
 	(void)map;
 	if (*number > round->used)

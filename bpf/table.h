@@ -23,7 +23,7 @@ union tuple {
 	__u64 word[sizeof(struct tuple6) / 8];
 };
 
-_Static_assert(sizeof(struct entry4) % 32 == 0 && sizeof(struct entry6) % 64 == 0 && sizeof(struct bin) == 64,
+_Static_assert(sizeof(struct entry4) == 64 && sizeof(struct entry6) % 64 == 0 && sizeof(struct bin) == 64,
 	       "lines of the cache");
 
 /* A key where it lies, be it in the packet: its words, of which the last one is apart. */
@@ -83,7 +83,7 @@ static __always_inline void *entry_at(__u32 number, __u8 six)
 
 static __always_inline struct flow *flow_in(void *entry, __u8 six)
 {
-	return six ? &((struct entry6 *)entry)->flow : &((struct entry4 *)entry)->flow;
+	return six ? &((struct entry6 *)entry)->flow : (struct flow *)&((struct entry4 *)entry)->flow;
 }
 
 static __always_inline __u32 *next_in(void *entry, __u8 six)

@@ -63,7 +63,7 @@ static __always_inline __u32 renew_ip(void *ctx, enum hook hook, __u8 six)
 	backend = is_live(owner) ? backend_of(owner) : NULL;
 	if (!backend)
 		return 0;
-	if (read_local(flow, owner, &local) && expect_replies(&p, backend, &local, flow, owner)) {
+	if (read_local(flow, owner, &local, six) && expect_replies(&p, backend, &local, flow, owner)) {
 		flow->last_seen = clock();
 		return 1;
 	}

@@ -266,10 +266,7 @@ struct flow {
 	 * agree, and joint and shift say nothing. While it is not JOINED, the cookie.
 	 */
 	__u32 delta;
-	struct address vip;  /* of REPLIES: what the source becomes */
-	/* Under FULLNAT: what the source becomes, a local address; of REPLIES what the destination becomes, the client. */
-	struct address peer;
-	__be16 vport;
+	__be16 vport; /* with vip */
 	__be16 pport; /* with peer */
 	/* Of REPLIES: where the client's packets came from last. Replies go back that way. */
 	__u16 ifindex;
@@ -278,17 +275,37 @@ struct flow {
 	__s8 shift;  /* to the left, of the backend's windows towards the client; of AWAITED, the client's scale */
 	__u8 untold; /* 1: the backend is still to be told of the client, see toa.h */
 	__u8 zero;
+	struct address vip; /* of REPLIES: what the source becomes */
+	/* Under FULLNAT: what the source becomes, a local address; of REPLIES what the destination becomes, the client. */
+	struct address peer;
+};
+
+/* The same with IPv4 addresses. The program has pointers to struct flow for both: see addresses.h. */
+struct flow4 {
+	__u64 owner;
+	__u32 last_seen;
+	__u32 delta;
+	__be16 vport;
+	__be16 pport;
+	__u16 ifindex;
+	__u8 mac[6];
+	enum joint joint;
+	__s8 shift;
+	__u8 untold;
+	__u8 zero;
+	__be32 vip;
+	__be32 peer;
 };
 
 /*
- * An entry of a flow table, see table.h. What every packet of a flow reads is in one
- * line of the cache, since entries begin at multiples of 32 bytes, and of 64 for IPv6.
+ * An entry of a flow table, see table.h: one line of the cache, and two of IPv6, of which
+ * the first has all that a packet of a known flow reads under DIRECT and TUNNEL.
  */
 struct entry4 {
 	struct tuple4 key;
-	struct flow flow;
+	struct flow4 flow;
 	__u32 next; /* of a free one: the number of the next; 0: it was never used, and neither was its neighbour */
-	__u32 zero[3];
+	__u32 zero;
 };
 
 struct entry6 {

@@ -30,7 +30,12 @@ func (r *rig) put(e flowEntry) {
 		return
 	}
 	key := xdpTuple4{Src: e.tuple.Src.Word[3], Dst: e.tuple.Dst.Word[3], Sport: e.tuple.Sport, Dport: e.tuple.Dport, Proto: e.tuple.Proto}
-	ok(r, r.objects.Flows.Put(e.number, xdpEntry4{Key: key, Flow: e.flow}))
+	f := e.flow
+	ok(r, r.objects.Flows.Put(e.number, xdpEntry4{Key: key, Flow: xdpFlow4{
+		Owner: f.Owner, LastSeen: f.LastSeen, Delta: f.Delta, Vport: f.Vport, Pport: f.Pport,
+		Ifindex: f.Ifindex, Mac: f.Mac, Joint: f.Joint, Shift: f.Shift, Untold: f.Untold,
+		Vip: f.Vip.Word[3], Peer: f.Peer.Word[3],
+	}}))
 }
 
 // lose makes entries free that no key leads to.

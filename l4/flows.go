@@ -83,7 +83,7 @@ type flowEntry struct {
 // What comes or goes meanwhile may be missed, or be half of it one flow and half another.
 func (t flowTables) each(visit func(flowEntry) bool) error {
 	err := eachUsed(t.flows, t.vacancies, 0, func(n uint32, e *xdpEntry4) bool {
-		return e.Flow.Owner == 0 || visit(flowEntry{false, n, e.Key.six(), e.Flow})
+		return e.Flow.Owner == 0 || visit(flowEntry{false, n, e.Key.six(), e.Flow.six()})
 	})
 	if err != nil {
 		return err
@@ -123,11 +123,25 @@ func eachUsed[E xdpEntry4 | xdpEntry6](table, vacancies *ebpf.Map, family uint32
 
 // six is the tuple with mapped addresses.
 func (k xdpTuple4) six() xdpTuple6 {
-	mapped := func(word uint32) xdpAddress {
-		return xdpAddress{Word: [4]uint32{2: mappedWord, 3: word}}
-	}
 	return xdpTuple6{Src: mapped(k.Src), Dst: mapped(k.Dst), Sport: k.Sport, Dport: k.Dport, Proto: k.Proto}
 }
+
+// six is the flow with mapped addresses. One that it does not have stays 0.
+func (f xdpFlow4) six() xdpFlow {
+	out := xdpFlow{
+		Owner: f.Owner, LastSeen: f.LastSeen, Delta: f.Delta, Vport: f.Vport, Pport: f.Pport,
+		Ifindex: f.Ifindex, Mac: f.Mac, Joint: f.Joint, Shift: f.Shift, Untold: f.Untold,
+	}
+	if f.Vip != 0 {
+		out.Vip = mapped(f.Vip)
+	}
+	if f.Peer != 0 {
+		out.Peer = mapped(f.Peer)
+	}
+	return out
+}
+
+func mapped(word uint32) xdpAddress { return xdpAddress{Word: [4]uint32{2: mappedWord, 3: word}} }
 
 // mappedWord is the third word of ::ffff:a.b.c.d.
 var mappedWord = toAddress(netip.AddrFrom4([4]byte{})).Word[2]

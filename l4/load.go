@@ -213,6 +213,7 @@ func layout() uint64 {
 		xdpTuple4{},
 		xdpTuple6{},
 		xdpFlow{},
+		xdpFlow4{},
 		xdpEntry4{},
 		xdpEntry6{},
 		xdpBin{},

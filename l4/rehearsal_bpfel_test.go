@@ -103,8 +103,6 @@ type rehearsalEntry4 struct {
 		Owner    uint64
 		LastSeen uint32
 		Delta    uint32
-		Vip      rehearsalAddress
-		Peer     rehearsalAddress
 		Vport    uint16
 		Pport    uint16
 		Ifindex  uint16
@@ -113,9 +111,11 @@ type rehearsalEntry4 struct {
 		Shift    int8
 		Untold   uint8
 		Zero     uint8
+		Vip      uint32
+		Peer     uint32
 	}
 	Next uint32
-	Zero [3]uint32
+	Zero uint32
 }
 
 type rehearsalEntry6 struct {
@@ -134,8 +134,6 @@ type rehearsalEntry6 struct {
 		Owner    uint64
 		LastSeen uint32
 		Delta    uint32
-		Vip      rehearsalAddress
-		Peer     rehearsalAddress
 		Vport    uint16
 		Pport    uint16
 		Ifindex  uint16
@@ -144,6 +142,8 @@ type rehearsalEntry6 struct {
 		Shift    int8
 		Untold   uint8
 		Zero     uint8
+		Vip      rehearsalAddress
+		Peer     rehearsalAddress
 	}
 	Next uint32
 	Zero [5]uint32

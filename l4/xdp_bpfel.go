@@ -130,9 +130,9 @@ type xdpDestination struct {
 type xdpEntry4 struct {
 	_    structs.HostLayout
 	Key  xdpTuple4
-	Flow xdpFlow
+	Flow xdpFlow4
 	Next uint32
-	Zero [3]uint32
+	Zero uint32
 }
 
 type xdpEntry6 struct {
@@ -148,8 +148,6 @@ type xdpFlow struct {
 	Owner    uint64
 	LastSeen uint32
 	Delta    uint32
-	Vip      xdpAddress
-	Peer     xdpAddress
 	Vport    uint16
 	Pport    uint16
 	Ifindex  uint16
@@ -158,6 +156,25 @@ type xdpFlow struct {
 	Shift    int8
 	Untold   uint8
 	Zero     uint8
+	Vip      xdpAddress
+	Peer     xdpAddress
+}
+
+type xdpFlow4 struct {
+	_        structs.HostLayout
+	Owner    uint64
+	LastSeen uint32
+	Delta    uint32
+	Vport    uint16
+	Pport    uint16
+	Ifindex  uint16
+	Mac      [6]uint8
+	Joint    xdpJoint
+	Shift    int8
+	Untold   uint8
+	Zero     uint8
+	Vip      uint32
+	Peer     uint32
 }
 
 type xdpFlowKind uint8
