@@ -213,10 +213,8 @@ int sweep(struct tallies *out)
 {
 	struct round four = { .rearm = out->rearm, .sticks = out->sticks }, six = four, clients = four;
 
-	four.used = used(0);
-	six.used = used(1);
-	bpf_for_each_map_elem(&flows, judge_flow4, &four, 0);
-	bpf_for_each_map_elem(&flows6, judge_flow6, &six, 0);
+	bpf_loop(PARTS, judge_part4, &four, 0);
+	bpf_loop(PARTS, judge_part6, &six, 0);
 	bpf_for_each_map_elem(&templates, judge_template, &clients, 0);
 	out->flows = four.found;
 	out->flows6 = six.found;

@@ -16,6 +16,7 @@
 #include "vacancy.h"
 
 #define INSERT_TRIES 64
+#define GIVE_UP_TRIES 4
 
 /*
  * Puts into an entry what is to be found there, save for the reference to it. The load is
@@ -94,7 +95,7 @@ static __always_inline int refer(union tuple *key, __u64 room, __u32 number, __u
 /* A new entry that nothing refers to yet, by number; 0: there is no room. */
 static __always_inline __u32 make(union tuple *key, struct flow *fresh, __u8 six)
 {
-	__u32 number = take(six);
+	__u32 number = six ? take6() : take4();
 	void *entry = number ? entry_at(number, six) : NULL;
 
 	if (!entry)
@@ -108,11 +109,16 @@ static __always_inline void give_up(__u32 number, __u8 six)
 {
 	void *entry = entry_at(number, six);
 	struct flow *flow;
+	__u64 owner;
 
 	if (!entry)
 		return;
 	flow = flow_in(entry, six);
-	become(flow, owner_in(flow), FORSAKEN);
+	for (__u32 i = 0; i < GIVE_UP_TRIES; i++) { /* who met an earlier flow there may change it, too */
+		owner = owner_in(flow);
+		if (!is_live(owner) || become(flow, owner, FORSAKEN) == owner)
+			return;
+	}
 }
 
 /* Each a function of its own, for the stack's sake. */

@@ -27,10 +27,12 @@ volatile const __u32 hz = 250;
 /* How many jiffies lblc and lblcr remember what is not used: a day. Go sets it. */
 volatile const __u64 locality_expiration = 24 * 3600 * 250;
 
-/* Of the flow tables: entries, bins less one (all ones), and a number that nobody else knows. Go sets them. */
+/* Of the flow tables: entries, bins less one (all ones), and entries in a part. Go sets them, and what nobody else knows. */
 volatile const __u32 flow_entries = 1;
 volatile const __u32 bin_mask = 0;
-volatile const __u64 seed = 0;
+volatile const __u32 part_entries = 1;
+volatile const __u8 seed[32] = {};     /* for Go only */
+volatile const __u64 secrets[10] = {}; /* a factor for each 32-bit word of a key */
 
 /* The bits of a reference that are its key's, and not its entry's number. Go sets it. */
 volatile const __u32 tag_mask = ~1U;
@@ -252,10 +254,11 @@ struct {
 	__type(value, struct bin);
 } bins6 SEC(".maps");
 
-/* Of the IPv4 flows, and of the others. */
+/* Of the parts of the IPv4 flows, and then of the others'. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 2);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 2 * PARTS);
 	__type(key, __u32);
 	__type(value, struct vacancy);
 } vacancies SEC(".maps");

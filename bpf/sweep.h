@@ -61,32 +61,53 @@ static __always_inline int judge_flow(void *entry, __u32 number, __u8 six, struc
 /* What a round hands to each of its calls. */
 struct round {
 	struct tally found;
-	__u64 used;   /* entries of the flow table that are to be looked at */
+	__u32 part;   /* of the flow table */
 	__u32 rearm;  /* jiffies */
 	__u32 sticks; /* does any service have persistence? */
 };
 
-static long judge_flow4(void *map, __u32 *number, struct entry4 *entry, struct round *round)
+static __always_inline void judge_entry(void *entry, __u32 number, __u8 six, struct round *round)
 {
-	__u64 owner = owner_in(flow_in(entry, 0));
+	__u64 owner = owner_in(flow_in(entry, six));
+	struct address client;
 
-	(void)map;
-	if (*number > round->used)
-		return 1;
-	if (judge_flow(entry, *number, 0, &round->found) && round->sticks && kind_of(owner) == REQUESTS)
-		keep_template(mapped(entry->key.src), owner, round->rearm);
+	if (!judge_flow(entry, number, six, &round->found) || !round->sticks || kind_of(owner) != REQUESTS)
+		return;
+	client = six ? ((struct entry6 *)entry)->key.src : mapped(((struct entry4 *)entry)->key.src);
+	keep_template(client, owner, round->rearm);
+}
+
+static long judge_entry4(__u64 index, struct round *round)
+{
+	__u32 number = number_of(round->part, index);
+	void *entry = entry_at(number, 0);
+
+	if (entry)
+		judge_entry(entry, number, 0, round);
+	return !entry;
+}
+
+static long judge_entry6(__u64 index, struct round *round)
+{
+	__u32 number = number_of(round->part, index);
+	void *entry = entry_at(number, 1);
+
+	if (entry)
+		judge_entry(entry, number, 1, round);
+	return !entry;
+}
+
+static long judge_part4(__u64 part, struct round *round)
+{
+	round->part = part;
+	bpf_loop(used(part, 0), judge_entry4, round, 0);
 	return 0;
 }
 
-static long judge_flow6(void *map, __u32 *number, struct entry6 *entry, struct round *round)
+static long judge_part6(__u64 part, struct round *round)
 {
-	__u64 owner = owner_in(flow_in(entry, 1));
-
-	(void)map;
-	if (*number > round->used)
-		return 1;
-	if (judge_flow(entry, *number, 1, &round->found) && round->sticks && kind_of(owner) == REQUESTS)
-		keep_template(entry->key.src, owner, round->rearm);
+	round->part = part;
+	bpf_loop(used(part, 1), judge_entry6, round, 0);
 	return 0;
 }
 

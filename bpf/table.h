@@ -37,22 +37,20 @@ static __always_inline struct wanted wanted(union tuple *key, __u8 six)
 	return (struct wanted){ .addresses = key->word, .ports = key->word[six ? 4 : 1] };
 }
 
-/* Each word multiplied by the golden ratio's digits, as Fibonacci hashing does (Knuth, 6.4). */
-static __always_inline __u64 hash_in(__u64 hash, __u64 word)
-{
-	hash = (hash ^ word) * 0x9e3779b97f4a7c15ULL;
-	return hash ^ hash >> 32;
-}
-
+/*
+ * A sum of products with secret factors: nobody can tell which keys have the same one, or
+ * sums that differ by a known number. It is linear, so its bits are mixed in the end.
+ */
 static __always_inline __u64 hash_of_key(struct wanted key, __u8 six)
 {
 	__u32 words = six ? 4 : 1;
-	__u64 hash = seed;
+	__u64 sum = 0;
 
 	for (__u32 i = 0; i < words; i++)
-		hash = hash_in(hash, key.addresses[i]);
-	hash = hash_in(hash, key.ports) * 0xc4ceb9fe1a85ec53ULL; /* of MurmurHash3's fmix64 */
-	return hash ^ hash >> 32;
+		sum += (__u32)key.addresses[i] * secrets[2 * i] + (key.addresses[i] >> 32) * secrets[2 * i + 1];
+	sum += (__u32)key.ports * secrets[2 * words] + (key.ports >> 32) * secrets[2 * words + 1];
+	sum = (sum ^ sum >> 32) * 0xc4ceb9fe1a85ec53ULL; /* of MurmurHash3's fmix64 */
+	return sum ^ sum >> 32;
 }
 
 static __always_inline int is_key(const __u64 *words, struct wanted key, __u8 six)

@@ -304,7 +304,7 @@ struct flow4 {
 struct entry4 {
 	struct tuple4 key;
 	struct flow4 flow;
-	__u32 next; /* of a free one: the number of the next; 0: it was never used, and neither was its neighbour */
+	__u32 next; /* of a free one: the index of the next, plus 1; 0: it was never used, and neither was its neighbour */
 	__u32 zero;
 };
 
@@ -327,14 +327,20 @@ struct entry6 {
 #define VERSION_STEP 4
 
 struct bin {
-	__u32 version; /* of its own line: see VERSION_STEP */
+	__u32 version; /* of both lines, in the first of them */
 	__u32 reference[REFERENCES];
 };
 
-/* The entries of a flow table that are free. */
+/*
+ * The entries that are free, of one part of a flow table. Parts are equal and follow each
+ * other, and by its index an entry is known in its part; see vacancy.h.
+ */
+#define PARTS 16
+
 struct vacancy {
-	__u64 first; /* changes:32 | number - 1 of the first one of a list:32; the list ends beyond the table */
-	__u64 used;  /* entries that ever were used: they have the numbers 1 to this */
+	__u64 first; /* changes:32 | index of the first free one, the head of a list, which ends beyond the part:32 */
+	__u64 used;  /* entries that ever were used: they have the lowest indices */
+	__u64 zero[6]; /* no two CPUs' on one line of the cache */
 };
 
 /*
@@ -470,7 +476,7 @@ struct retirement {
 
 struct about {
 	__u64 layout;   /* a hash of all the types above, as Go sees them */
-	__u64 seed;     /* of the hashes in the flow tables */
+	__u8 seed[32];  /* of the hashes in the flow tables */
 	__u64 revision; /* of the last Snapshot applied whole */
 };
 

@@ -19,7 +19,10 @@ func (r *rig) flows() map[int]xdpFlow {
 
 func (r *rig) eachFlow(visit func(flowEntry)) {
 	r.Helper()
-	ok(r, r.objects.flowTables().each(func(e flowEntry) bool { visit(e); return true }))
+	tables, err := r.objects.mapFlows()
+	ok(r, err)
+	defer tables.close()
+	ok(r, tables.each(func(e flowEntry) bool { visit(e); return true }))
 }
 
 // put writes the flow of an entry back.
@@ -38,7 +41,7 @@ func (r *rig) put(e flowEntry) {
 	}}))
 }
 
-// lose makes entries free that no key leads to.
+// lose makes entries such that no key leads to them. They are in no list of free ones.
 func (r *rig) lose(which func(flowEntry) bool) {
 	r.Helper()
 	lost := map[bool]map[uint32]bool{false: {}, true: {}}
@@ -67,20 +70,23 @@ func (r *rig) lose(which func(flowEntry) bool) {
 	}
 }
 
-// noRoom is added to the numbers of first free entries, to fill tables.
+// noRoom is added to the indices of first free entries, to fill tables.
 const noRoom = 1 << 30
 
 // full takes away the room that the flow tables have left, or gives it back.
 func (r *rig) full(yes bool) {
 	r.Helper()
-	for family := range uint32(2) {
+	for part := range r.objects.Vacancies.MaxEntries() {
 		var v xdpVacancy
-		ok(r, r.objects.Vacancies.Lookup(family, &v))
+		ok(r, r.objects.Vacancies.Lookup(part, &v))
+		was := v
 		v.First &^= noRoom
 		if yes {
 			v.First |= noRoom
 		}
-		ok(r, r.objects.Vacancies.Put(family, v))
+		if v != was {
+			ok(r, r.objects.Vacancies.Put(part, v))
+		}
 	}
 }
 

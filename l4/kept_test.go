@@ -61,16 +61,16 @@ func TestPinnedProgramIsKept(t *testing.T) {
 
 	spec, err = prepare(r.options)
 	ok(t, err)
-	ok(t, r.objects.Flows.Unpin())
+	ok(t, r.objects.Verdicts.Unpin())
 	is("a map is not pinned", false)
-	other, err := ebpf.NewMapWithOptions(spec.Maps[xdpMapFlows], ebpf.MapOptions{PinPath: r.options.PinDir})
+	other, err := ebpf.NewMapWithOptions(spec.Maps[xdpMapVerdicts], ebpf.MapOptions{PinPath: r.options.PinDir})
 	ok(t, err)
 	defer other.Close()
 	is("another map is pinned", false)
 	r.reopen()
 	is("loaded anew", true)
-	if got := r.send(syn(1)); got.verdict != "NEW_FLOW" || r.entries() != 1 {
-		t.Errorf("%s, %d entries, want NEW_FLOW in the map that is pinned now", got.verdict, r.entries())
+	if got := r.send(syn(1)); got.verdict != "NEW_FLOW" || r.packets("NEW_FLOW") != 1 {
+		t.Errorf("%s, %d counted, want NEW_FLOW in the map that is pinned now", got.verdict, r.packets("NEW_FLOW"))
 	}
 }
 

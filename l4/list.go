@@ -48,11 +48,12 @@ var errStop = errors.New("stop")
 
 // lister is what is needed to understand entries, as it was at one moment.
 type lister struct {
-	maps    []*ebpf.Map // its own handles
-	owners  map[uint32]owner
-	setting xdpSetting
-	now     uint32
-	jiffy   time.Duration
+	flows     *flowTables
+	templates *ebpf.Map // its own handle
+	owners    map[uint32]owner
+	setting   xdpSetting
+	now       uint32
+	jiffy     time.Duration
 }
 
 // owner is a backend, by its slot.
@@ -84,12 +85,11 @@ func (p *Plane) newLister() (*lister, error) {
 	if err == nil {
 		l.jiffy, err = jiffy()
 	}
-	for _, m := range []*ebpf.Map{p.objects.Flows, p.objects.Flows6, p.objects.Vacancies, p.objects.Templates} {
-		handle, failed := m.Clone()
-		if failed == nil {
-			l.maps = append(l.maps, handle)
-		}
-		err = errors.Join(err, failed)
+	if err == nil {
+		l.flows, err = p.objects.mapFlows()
+	}
+	if err == nil {
+		l.templates, err = p.objects.Templates.Clone()
 	}
 	if err != nil {
 		l.close()
@@ -99,22 +99,24 @@ func (p *Plane) newLister() (*lister, error) {
 }
 
 func (l *lister) close() {
-	for _, m := range l.maps {
-		m.Close()
+	if l.flows != nil {
+		l.flows.close()
+	}
+	if l.templates != nil {
+		l.templates.Close()
 	}
 }
 
 // list calls visit for each until it returns false, which is errStop.
 func (l *lister) list(visit func(lb.Flow) bool) error {
-	tables := flowTables{l.maps[0], l.maps[1], l.maps[2]}
-	err := tables.each(func(e flowEntry) bool {
+	err := l.flows.each(func(e flowEntry) bool {
 		out, known := l.flow(e)
 		return !known || visit(out)
 	})
 	if err != nil {
 		return err
 	}
-	return eachEntry(l.maps[3], func(k xdpClients, t xdpTemplate) bool {
+	return eachEntry(l.templates, func(k xdpClients, t xdpTemplate) bool {
 		as := xdpFlow{Owner: t.Owner}
 		o, known := l.owners[as.slot()]
 		if !known || o.id != as.id() {

@@ -2,9 +2,11 @@ package l4
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -48,10 +50,13 @@ const (
 	tcxPin = xdpProgBalanceTcx
 )
 
-// load makes the objects or takes over what is pinned in dir, map by map: a
-// folder left half-filled by a crash is completed.
+// load makes the objects or takes over what is pinned in dir. A folder that a crash left
+// half filled, or half emptied, is begun anew: nothing was attached yet, or any more.
 func (o *objects) load(options Options) error {
 	dir := options.PinDir
+	if err := unpinHalf(dir); err != nil {
+		return err
+	}
 	spec, err := prepare(options)
 	if err != nil {
 		return err
@@ -76,6 +81,47 @@ func (o *objects) load(options Options) error {
 	o.table = spec.Maps[xdpMapTables].InnerMap
 	o.classes = spec.Maps[xdpMapPortClasses].InnerMap
 	return o.checkLayout()
+}
+
+// unpinHalf forgets maps and programs unless all of them were made once. That is known by the
+// layout, which is written last and the first to go (see Flush).
+func unpinHalf(dir string) error {
+	about, err := pinnedAbout(dir)
+	if err != nil || about.Layout != 0 {
+		return err
+	}
+	spec, err := loadSpec()
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Concat(slices.Collect(maps.Keys(spec.Maps)), hookPrograms) {
+		if !isPinned(name) {
+			continue
+		}
+		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("unpin what is left of another plane: %w", err)
+		}
+	}
+	return nil
+}
+
+// pinnedAbout returns what is told of the pinned maps, zeros if nothing is.
+func pinnedAbout(dir string) (about xdpAbout, err error) {
+	m, err := ebpf.LoadPinnedMap(filepath.Join(dir, xdpMapAboutMaps), nil)
+	if errors.Is(err, os.ErrNotExist) {
+		return about, nil
+	}
+	if err != nil {
+		return about, fmt.Errorf("open what is told of pinned maps: %w", err)
+	}
+	defer m.Close()
+	if int(m.ValueSize()) != binary.Size(about) {
+		return about, ErrIncompatible
+	}
+	if err := m.Lookup(uint32(0), &about); err != nil {
+		return about, fmt.Errorf("read what is told of pinned maps: %w", err)
+	}
+	return about, nil
 }
 
 // provide loads and pins the program of a hook, unless it is there or the one pinned is
@@ -142,7 +188,7 @@ func prepare(o Options) (*ebpf.CollectionSpec, error) {
 		return nil, fmt.Errorf("set hash of the programs: %w", err)
 	}
 	for _, m := range spec.Maps {
-		if m.Name[0] != '.' { // not .rodata, which belongs to one program
+		if isPinned(m.Name) {
 			m.Pinning = ebpf.PinByName
 		}
 	}
@@ -174,6 +220,9 @@ func prepare(o Options) (*ebpf.CollectionSpec, error) {
 	return spec, nil
 }
 
+// isPinned is false for .rodata and the like, which belong to one program.
+func isPinned(name string) bool { return name[0] != '.' }
+
 // nothing is a program for which there is no use.
 func nothing() asm.Instructions { return asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()} }
 
@@ -183,14 +232,18 @@ func (o *objects) checkLayout() error {
 	if err := o.AboutMaps.Lookup(uint32(0), &about); err != nil {
 		return fmt.Errorf("read layout: %w", err)
 	}
+	var seed [32]byte
+	if err := o.spec.Variables[xdpVarSeed].Get(&seed); err != nil {
+		return fmt.Errorf("read seed of the flow tables: %w", err)
+	}
 	switch about.Layout {
 	case layout():
+		if about.Seed != seed {
+			return ErrIncompatible // they were made while this was being loaded
+		}
 		return nil
 	case 0: // fresh
-		about.Layout = layout()
-		if err := o.spec.Variables[xdpVarSeed].Get(&about.Seed); err != nil {
-			return fmt.Errorf("read seed of the flow tables: %w", err)
-		}
+		about.Layout, about.Seed = layout(), seed
 		if err := o.AboutMaps.Put(uint32(0), about); err != nil {
 			return fmt.Errorf("write layout: %w", err)
 		}
@@ -199,9 +252,10 @@ func (o *objects) checkLayout() error {
 	return ErrIncompatible
 }
 
-// layout is a hash of the types of all maps, never 0.
+// layout is a hash of the types of all maps, and of what else their bytes mean. It is never 0.
 func layout() uint64 {
 	h := fnv.New64a()
+	fmt.Fprintln(h, flowTablesVersion)
 	for _, v := range []any{
 		xdpAddress{},
 		xdpVip{},

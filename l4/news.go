@@ -99,7 +99,12 @@ func (p *Plane) Walk(within time.Duration, visit func(lb.ToldFlow)) error {
 	if err != nil {
 		return err
 	}
-	err = p.objects.flowTables().each(func(e flowEntry) bool {
+	tables, err := p.objects.mapFlows()
+	if err != nil {
+		return err
+	}
+	defer tables.close()
+	err = tables.each(func(e flowEntry) bool {
 		f := e.flow
 		if f.kind() != xdpFlowKindREQUESTS || teller.told>>f.state()&1 == 0 || int32(teller.now-f.LastSeen) > int32(ticks) {
 			return true

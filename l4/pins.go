@@ -82,7 +82,8 @@ func Flush(dir string) error {
 			return fmt.Errorf("detach %s: %w", name, err)
 		}
 	}
-	for _, name := range names {
+	// First what tells that the rest is whole: see unpinHalf.
+	for _, name := range append([]string{xdpMapAboutMaps}, names...) {
 		if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
 			return fmt.Errorf("remove pin: %w", err)
 		}

@@ -16,7 +16,7 @@ import (
 type rehearsalAbout struct {
 	_        structs.HostLayout
 	Layout   uint64
-	Seed     uint64
+	Seed     [32]uint8
 	Revision uint64
 }
 
@@ -292,6 +292,7 @@ type rehearsalVacancy struct {
 	_     structs.HostLayout
 	First uint64
 	Used  uint64
+	Zero  [6]uint64
 }
 
 type rehearsalVip struct {
@@ -355,6 +356,8 @@ const (
 	rehearsalVarHz                 = "hz"
 	rehearsalVarLocalityExpiration = "locality_expiration"
 	rehearsalVarNextStates         = "next_states"
+	rehearsalVarPartEntries        = "part_entries"
+	rehearsalVarSecrets            = "secrets"
 	rehearsalVarSeed               = "seed"
 	rehearsalVarTagMask            = "tag_mask"
 	rehearsalVarVerdictWords       = "verdict_words"
@@ -457,6 +460,8 @@ type rehearsalVariableSpecs struct {
 	Hz                 *ebpf.VariableSpec `ebpf:"hz"`
 	LocalityExpiration *ebpf.VariableSpec `ebpf:"locality_expiration"`
 	NextStates         *ebpf.VariableSpec `ebpf:"next_states"`
+	PartEntries        *ebpf.VariableSpec `ebpf:"part_entries"`
+	Secrets            *ebpf.VariableSpec `ebpf:"secrets"`
 	Seed               *ebpf.VariableSpec `ebpf:"seed"`
 	TagMask            *ebpf.VariableSpec `ebpf:"tag_mask"`
 	VerdictWords       *ebpf.VariableSpec `ebpf:"verdict_words"`
@@ -570,6 +575,8 @@ type rehearsalVariables struct {
 	Hz                 *ebpf.Variable `ebpf:"hz"`
 	LocalityExpiration *ebpf.Variable `ebpf:"locality_expiration"`
 	NextStates         *ebpf.Variable `ebpf:"next_states"`
+	PartEntries        *ebpf.Variable `ebpf:"part_entries"`
+	Secrets            *ebpf.Variable `ebpf:"secrets"`
 	Seed               *ebpf.Variable `ebpf:"seed"`
 	TagMask            *ebpf.Variable `ebpf:"tag_mask"`
 	VerdictWords       *ebpf.Variable `ebpf:"verdict_words"`

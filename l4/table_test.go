@@ -4,6 +4,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -20,22 +23,22 @@ const (
 )
 
 // hashOf is what the program makes of a key.
-func hashOf(seed uint64, e flowEntry) uint64 {
+func (r *rig) hashOf(e flowEntry) uint64 {
+	r.Helper()
+	var secrets [10]uint64
+	ok(r, r.objects.spec.Variables[xdpVarSecrets].Get(&secrets))
 	words := make([]byte, binary.Size(e.tuple))
 	_, err := binary.Encode(words, binary.NativeEndian, e.tuple)
-	if err != nil {
-		panic(err)
-	}
+	ok(r, err)
 	if !e.six { // the addresses' last words, and what follows them
 		words = append(append(words[12:16:16], words[28:32]...), words[32:]...)
 	}
-	hash := seed
-	for ; len(words) > 0; words = words[8:] {
-		hash = (hash ^ binary.NativeEndian.Uint64(words)) * 0x9e3779b97f4a7c15
-		hash ^= hash >> 32
+	sum := uint64(0)
+	for i := 0; len(words) > 0; i, words = i+1, words[4:] {
+		sum += uint64(binary.NativeEndian.Uint32(words)) * secrets[i]
 	}
-	hash *= 0xc4ceb9fe1a85ec53
-	return hash ^ hash>>32
+	sum = (sum ^ sum>>32) * 0xc4ceb9fe1a85ec53
+	return sum ^ sum>>32
 }
 
 // checkTables reports what in the flow tables is not as it must be while no packet is
@@ -69,21 +72,28 @@ func checkTable[E xdpEntry4 | xdpEntry6](r *rig, six bool, entries map[uint32]fl
 		}
 		tuples[e.tuple] = tuples[e.tuple] || referred[n]
 	}
-	var v xdpVacancy
-	ok(r, r.objects.Vacancies.Lookup(family, &v))
 	last := table.MaxEntries() - 1
+	parts := r.objects.Vacancies.MaxEntries() / 2
+	size := partOf(int(last), 2*parts)
 	free := map[uint32]bool{}
-	for n := uint32(v.First) + 1; n <= last; {
-		if _, used := entries[n]; used || free[n] {
-			return fmt.Errorf("entry %d is in the list of free ones, and in use or there twice", n)
-		}
-		free[n] = true
-		var e E
-		ok(r, table.Lookup(n, &e))
-		if next := nextOf(e); next != 0 {
-			n = next
-		} else if n++; uint64(n) <= v.Used {
-			return fmt.Errorf("%d entries were used, and %d never was", v.Used, n-1)
+	for part := range parts {
+		var v xdpVacancy
+		ok(r, r.objects.Vacancies.Lookup(family*parts+part, &v))
+		for i := uint32(v.First); i < size && part*size+i < last; {
+			n := part*size + i + 1
+			if _, used := entries[n]; used || free[n] {
+				return fmt.Errorf("entry %d is in the list of free ones, and in use or there twice", n)
+			}
+			free[n] = true
+			var e E
+			ok(r, table.Lookup(n, &e))
+			next := nextOf(e)
+			if (next == 0) != (uint64(i) >= v.Used) {
+				return fmt.Errorf("%d entries of part %d were used, and that at index %d has %d as the next", v.Used, part, i, next)
+			}
+			if i++; next != 0 {
+				i = next - 1
+			}
 		}
 	}
 	if len(free)+len(entries) != int(last) {
@@ -102,8 +112,6 @@ func nextOf(e any) uint32 {
 // checkBins returns the numbers of the entries that are referred to.
 func (r *rig) checkBins(bins *ebpf.Map, entries map[uint32]flowEntry) (map[uint32]bool, error) {
 	mask := r.tagMask()
-	var seed uint64
-	ok(r, r.objects.spec.Variables[xdpVarSeed].Get(&seed))
 	lines := make([]xdpBin, bins.MaxEntries())
 	ok(r, readArray(bins, lines))
 	half := len(lines) / 2
@@ -118,7 +126,7 @@ func (r *rig) checkBins(bins *ebpf.Map, entries map[uint32]flowEntry) (map[uint3
 			}
 			n := reference &^ mask
 			e, is := entries[n]
-			hash := hashOf(seed, e)
+			hash := r.hashOf(e)
 			switch {
 			case !is:
 				return nil, fmt.Errorf("line %d refers to entry %d, which is free", i, n)
@@ -189,17 +197,15 @@ func (r *rig) hammer(packets [][]byte) error {
 // sameBin returns so many clients' ports that lead to one bin.
 func (r *rig) sameBin(k kind, want int) (ports []int) {
 	r.Helper()
-	var seed uint64
-	ok(r, r.objects.spec.Variables[xdpVarSeed].Get(&seed))
 	mask := uint64(r.objects.Bins.MaxEntries()/2 - 1)
 	r.send(k.from(1, "SYN").bytes())
 	var first flowEntry
 	r.eachFlow(func(e flowEntry) { first = e })
-	bin := hashOf(seed, first) & mask
+	bin := r.hashOf(first) & mask
 	for port := 1; port < 1<<16 && len(ports) < want; port++ {
 		e := first
 		e.tuple.Sport = toPort(uint16(port))
-		if hashOf(seed, e)&mask == bin {
+		if r.hashOf(e)&mask == bin {
 			ports = append(ports, port)
 		}
 	}
@@ -254,6 +260,30 @@ func TestABinTakesTwoLines(t *testing.T) {
 		}
 		r.drop()
 	}
+}
+
+// Flow tables whose maps are not all of one making are not used: flows would be lost in them.
+func TestFlowTablesAreWholeOrNew(t *testing.T) {
+	r := newRig(t)
+	r.apply(snapshot(lb.RoundRobin, backends(2)...))
+	r.send(syn(1))
+	ok(t, r.Plane.Close())
+	ok(t, os.Remove(filepath.Join(r.options.PinDir, xdpMapBins)))
+	if _, err := Open(r.options); !errors.Is(err, ErrIncompatible) || !strings.Contains(err.Error(), xdpMapBins) {
+		t.Errorf("without bins: %v, want it to be ErrIncompatible and to name them", err)
+	}
+	ok(t, os.Remove(filepath.Join(r.options.PinDir, xdpMapAboutMaps))) // as a Flush does that is killed
+	r.options.MaxFlows /= 2
+	r.reopen()
+	ok(t, r.checkTables())
+	if n, size := r.entries(), int(r.objects.Flows.MaxEntries())-1; n != 0 || size != r.options.MaxFlows {
+		t.Errorf("%d flows in tables for %d, want none in new ones for %d", n, size, r.options.MaxFlows)
+	}
+	r.apply(snapshot(lb.RoundRobin, backends(2)...))
+	if got := r.send(syn(1)); got.verdict != "NEW_FLOW" {
+		t.Errorf("%s, want NEW_FLOW", got.verdict)
+	}
+	ok(t, r.recount())
 }
 
 // All entries are used before one is missing, and again once they were free.

@@ -16,7 +16,7 @@ import (
 type xdpAbout struct {
 	_        structs.HostLayout
 	Layout   uint64
-	Seed     uint64
+	Seed     [32]uint8
 	Revision uint64
 }
 
@@ -406,6 +406,7 @@ type xdpVacancy struct {
 	_     structs.HostLayout
 	First uint64
 	Used  uint64
+	Zero  [6]uint64
 }
 
 type xdpVip struct {
@@ -476,6 +477,8 @@ const (
 	xdpVarHz                 = "hz"
 	xdpVarLocalityExpiration = "locality_expiration"
 	xdpVarNextStates         = "next_states"
+	xdpVarPartEntries        = "part_entries"
+	xdpVarSecrets            = "secrets"
 	xdpVarSeed               = "seed"
 	xdpVarTagMask            = "tag_mask"
 	xdpVarVerdictWords       = "verdict_words"
@@ -585,6 +588,8 @@ type xdpVariableSpecs struct {
 	Hz                 *ebpf.VariableSpec `ebpf:"hz"`
 	LocalityExpiration *ebpf.VariableSpec `ebpf:"locality_expiration"`
 	NextStates         *ebpf.VariableSpec `ebpf:"next_states"`
+	PartEntries        *ebpf.VariableSpec `ebpf:"part_entries"`
+	Secrets            *ebpf.VariableSpec `ebpf:"secrets"`
 	Seed               *ebpf.VariableSpec `ebpf:"seed"`
 	TagMask            *ebpf.VariableSpec `ebpf:"tag_mask"`
 	VerdictWords       *ebpf.VariableSpec `ebpf:"verdict_words"`
@@ -699,6 +704,8 @@ type xdpVariables struct {
 	Hz                 *ebpf.Variable `ebpf:"hz"`
 	LocalityExpiration *ebpf.Variable `ebpf:"locality_expiration"`
 	NextStates         *ebpf.Variable `ebpf:"next_states"`
+	PartEntries        *ebpf.Variable `ebpf:"part_entries"`
+	Secrets            *ebpf.Variable `ebpf:"secrets"`
 	Seed               *ebpf.Variable `ebpf:"seed"`
 	TagMask            *ebpf.Variable `ebpf:"tag_mask"`
 	VerdictWords       *ebpf.Variable `ebpf:"verdict_words"`
