@@ -2,11 +2,11 @@
 /*
  * New entries in a flow table, and the end of old ones.
  *
- * Who inserts reads the bin's version before it looks whether the key is there. If the
- * version is still the same, it locks it, writes the reference, and unlocks it with the next
- * version, so no key is there twice. Nothing gets in between these three steps but an
- * interrupt, or another thread where the program was run from one. Who finds the bin locked
- * tries again, some time, and then does as if there were no room.
+ * Who inserts reads the front line's version before it looks whether the key is there, in
+ * either line. If the version is still the same, it locks it, writes the reference, and unlocks
+ * it with the next version, so no key is there twice. Nothing gets in between these three steps
+ * but an interrupt, or another thread where the program was run from one. Who finds the version
+ * locked tries again, some time, and then does as if there were no room.
  */
 #ifndef LBCTL_INSERT_H
 #define LBCTL_INSERT_H
@@ -52,43 +52,52 @@ static __always_inline __u32 place_in(struct bin *line)
 	return REFERENCES;
 }
 
-/* A place for a reference, as long as the bin has that version: version:32 | PLACE + its index in both lines. */
+/* What was there is read before all that follows, and what was written is seen with what is added. */
+static __always_inline __u32 add(__u32 *version, __u32 n)
+{
+	__u32 before = __sync_fetch_and_add(version, n);
+
+	asm volatile("" : "+r"(before)); /* unless it is used, it orders nothing on some machines */
+	return before;
+}
+
+/* A place for a reference, as long as the front line has that version: version:32 | PLACE + its index in both lines. */
 static __always_inline __u64 look_for_room(union tuple *key, __u8 six)
 {
 	__u64 hash = hash_of_key(wanted(key, six), six);
-	struct bin *first = bin_of(hash, 0, six), *second = bin_of(hash, 1, six);
+	struct bin *front = front_of(hash, six), *back = back_of(hash, six);
 	__u32 tag = tag_of(hash), version, place;
 
-	if (!first || !second)
+	if (!front || !back)
 		return NOWHERE;
-	version = __sync_fetch_and_add(&first->version, 0);
+	version = add(&front->version, 0);
 	if (version & LOCKED)
 		return IN_USE;
-	if (number_in(first, tag, wanted(key, six), six))
+	if (number_in(front, tag, wanted(key, six), six))
 		return THERE_ALREADY;
-	if (version & SPILLED && number_in(second, tag, wanted(key, six), six))
+	if (version & BEHIND && number_in(back, tag, wanted(key, six), six))
 		return THERE_ALREADY;
-	place = place_in(first);
+	place = place_in(front);
 	if (place == REFERENCES)
-		place += place_in(second);
+		place += place_in(back);
 	return place == 2 * REFERENCES ? NOWHERE : (__u64)version << 32 | (PLACE + place);
 }
 
-/* Refers to the entry from that place, if its bin is as it was. */
+/* Refers to the entry from that place, if the front line's version is as it was. */
 static __always_inline int refer(union tuple *key, __u64 room, __u32 number, __u8 six)
 {
 	__u64 hash = hash_of_key(wanted(key, six), six);
-	__u32 version = room >> 32, place = (__u32)room - PLACE, spilled = place < REFERENCES ? 0 : SPILLED;
-	struct bin *first = bin_of(hash, 0, six), *line = bin_of(hash, !!spilled, six);
+	__u32 version = room >> 32, place = (__u32)room - PLACE, behind = place >= REFERENCES;
+	struct bin *front = front_of(hash, six), *line = behind ? back_of(hash, six) : front;
 
-	if (spilled)
+	if (behind)
 		place -= REFERENCES;
-	if (!first || !line || place >= REFERENCES)
+	if (!front || !line || place >= REFERENCES)
 		return 0;
-	if (__sync_val_compare_and_swap(&first->version, version, version | spilled | LOCKED) != version)
+	if (__sync_val_compare_and_swap(&front->version, version, version | LOCKED) != version)
 		return 0;
 	*(volatile __u32 *)&line->reference[place] = tag_of(hash) | number;
-	__sync_lock_test_and_set(&first->version, (version | spilled) + VERSION_STEP);
+	add(&front->version, VERSION_STEP - LOCKED + behind * ONE_BEHIND);
 	return 1;
 }
 
@@ -178,35 +187,28 @@ static __always_inline int insert(struct packet *p, union tuple *key, struct flo
 	return !try_insert(p, key, flow);
 }
 
-/* The references to an entry that the line has are no more. True if the line has others. */
+/* The line refers to the entry no more. True if it did. */
 static __always_inline int strike(struct bin *line, __u32 number)
 {
-	int others = 0;
-
 	for (__u32 i = 0; i < REFERENCES; i++) {
-		__u32 reference = reference_in(line, i);
-
-		if ((reference & ~tag_mask) == number)
-			*(volatile __u32 *)&line->reference[i] = 0;
-		else if (reference)
-			others = 1;
+		if ((reference_in(line, i) & ~tag_mask) != number)
+			continue;
+		*(volatile __u32 *)&line->reference[i] = 0;
+		return 1;
 	}
-	return others;
+	return 0;
 }
 
 /* The sweeper's: an entry that is BURIED is referred to no more, and free. */
 static __always_inline void remove(void *entry, __u32 number, __u8 six)
 {
 	__u64 hash = hash_of_key(wanted(entry, six), six);
-	struct bin *first = bin_of(hash, 0, six), *second = bin_of(hash, 1, six);
-	__u32 version;
+	struct bin *front = front_of(hash, six), *back = back_of(hash, six);
 
-	if (!first || !second)
+	if (!front || !back)
 		return;
-	strike(first, number);
-	version = __sync_fetch_and_add(&first->version, 0);
-	if (version & SPILLED && !strike(second, number) && !(version & LOCKED))
-		__sync_val_compare_and_swap(&first->version, version, version & ~SPILLED);
+	if (!strike(front, number) && strike(back, number))
+		add(&front->version, -ONE_BEHIND);
 	give(number, six);
 }
 

@@ -27,9 +27,9 @@ volatile const __u32 hz = 250;
 /* How many jiffies lblc and lblcr remember what is not used: a day. Go sets it. */
 volatile const __u64 locality_expiration = 24 * 3600 * 250;
 
-/* Of the flow tables: entries, bins less one (all ones), and entries in a part. Go sets them, and what nobody else knows. */
+/* Of the flow tables: entries, front lines less one (all ones), and entries in a part. Go sets them, and what nobody else knows. */
 volatile const __u32 flow_entries = 1;
-volatile const __u32 bin_mask = 0;
+volatile const __u32 front_mask = 0;
 volatile const __u32 part_entries = 1;
 volatile const __u8 seed[32] = {};     /* for Go only */
 volatile const __u64 secrets[10] = {}; /* a factor for each 32-bit word of a key */
@@ -237,7 +237,7 @@ struct {
 	__type(value, struct entry6);
 } flows6 SEC(".maps");
 
-/* By a key's hash. */
+/* By a key's hash: the front lines, and behind them BACK_LINES times as many. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);

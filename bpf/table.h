@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * The flow tables: entries by number, and bins that lead from keys to them. All of it
- * is in arrays, so looking up is done in line, and touches two lines of the cache as a
- * rule: the bin's and the entry's.
+ * The flow tables: entries by number, and lines of references that lead from keys to
+ * them. All of it is in arrays, so looking up is done in line, and touches two lines of the
+ * cache as a rule: one of references, and the entry's.
  *
- * A key belongs to one bin, which has two lines. The second one is far from the first, so that
- * while there are few flows, only first lines are in use, and they take little room. A bin
- * with both lines full takes nothing new, as if the table were full: of a table's flows
- * one in some ten thousand when it is full, and none while it is half full.
+ * A key has a front line and a back line. Front lines are few: while the table has few flows
+ * they are all that is needed, and lie in the cache. Of one whose front line is full the
+ * reference is in the back line. Several back lines belong to each front line, by further bits
+ * of the hash, and to no other; how many references they have, the front line tells. Where both
+ * lines are full nothing new is taken, as if the table were full: of a table's flows one
+ * in some two thousand when it is full, and none while it is half full.
  *
  * Who looks up takes no lock: a reference is one word, written after all that it leads to.
  */
@@ -62,12 +64,18 @@ static __always_inline int is_key(const __u64 *words, struct wanted key, __u8 si
 	return !(differ | (words[six ? 4 : 1] ^ key.ports));
 }
 
-/* The line of a key's bin, or the one in which that goes on. */
-static __always_inline struct bin *bin_of(__u64 hash, __u32 second, __u8 six)
+static __always_inline struct bin *line_at(__u32 n, __u8 six)
 {
-	__u32 n = (hash & bin_mask) + second * (bin_mask + 1);
-
 	return six ? bpf_map_lookup_elem(&bins6, &n) : bpf_map_lookup_elem(&bins, &n);
+}
+
+static __always_inline struct bin *front_of(__u64 hash, __u8 six) { return line_at(hash & front_mask, six); }
+
+static __always_inline struct bin *back_of(__u64 hash, __u8 six)
+{
+	__u32 lines = front_mask + 1;
+
+	return line_at(lines + (hash & (BACK_LINES * lines - 1)), six);
 }
 
 static __always_inline __u32 tag_of(__u64 hash) { return hash >> 32 & tag_mask; }
@@ -106,37 +114,37 @@ static __always_inline __u32 number_in(struct bin *line, __u32 tag, struct wante
 	return 0;
 }
 
-static __always_inline __u32 find_spilled(__u64 hash, struct wanted key, __u8 six)
+static __always_inline __u32 find_behind(__u64 hash, struct wanted key, __u8 six)
 {
-	struct bin *line = bin_of(hash, 1, six);
+	struct bin *back = back_of(hash, six);
 
-	return line ? number_in(line, tag_of(hash), key, six) : 0;
+	return back ? number_in(back, tag_of(hash), key, six) : 0;
 }
 
-/* Not in line, as few keys are there. Static, as addresses may be in the packet. */
-static __noinline __u32 find_spilled4(__u64 hash, const __u64 *addresses, __u64 ports)
+/* Not in line, for the stack's sake. Static, as addresses may be in the packet. */
+static __noinline __u32 find_behind4(__u64 hash, const __u64 *addresses, __u64 ports)
 {
-	return find_spilled(hash, (struct wanted){ addresses, ports }, 0);
+	return find_behind(hash, (struct wanted){ addresses, ports }, 0);
 }
 
-static __noinline __u32 find_spilled6(__u64 hash, const __u64 *addresses, __u64 ports)
+static __noinline __u32 find_behind6(__u64 hash, const __u64 *addresses, __u64 ports)
 {
-	return find_spilled(hash, (struct wanted){ addresses, ports }, 1);
+	return find_behind(hash, (struct wanted){ addresses, ports }, 1);
 }
 
 /* The number of the entry with that key, or 0. */
 static __always_inline __u32 find(struct wanted key, __u8 six)
 {
 	__u64 hash = hash_of_key(key, six);
-	struct bin *line = bin_of(hash, 0, six);
+	struct bin *front = front_of(hash, six);
 	__u32 number;
 
-	if (!line)
+	if (!front)
 		return 0;
-	number = number_in(line, tag_of(hash), key, six);
-	if (number || !(*(volatile __u32 *)&line->version & SPILLED))
+	number = number_in(front, tag_of(hash), key, six);
+	if (number || !(*(volatile __u32 *)&front->version & BEHIND))
 		return number;
-	return six ? find_spilled6(hash, key.addresses, key.ports) : find_spilled4(hash, key.addresses, key.ports);
+	return six ? find_behind6(hash, key.addresses, key.ports) : find_behind4(hash, key.addresses, key.ports);
 }
 
 __noinline __u32 find4(struct tuple4 *key) { return key ? find(wanted((union tuple *)key, 0), 0) : 0; }

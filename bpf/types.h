@@ -321,15 +321,17 @@ struct entry6 {
  */
 #define REFERENCES 15
 
-/* Of a bin's version: */
-#define LOCKED 1  /* a reference is being written */
-#define SPILLED 2 /* there are references in its second line, too */
-#define VERSION_STEP 4
-
 struct bin {
-	__u32 version; /* of both lines, in the first of them */
+	__u32 version; /* of a front line, see below */
 	__u32 reference[REFERENCES];
 };
+
+/* A version's bits, of which those above change with each reference that is added. */
+#define LOCKED 1           /* a reference is being written */
+#define BEHIND (511U << 1) /* how many references are in its back lines */
+#define ONE_BEHIND 2
+#define VERSION_STEP 1024
+#define BACK_LINES 16 /* times REFERENCES, no more than BEHIND can count */
 
 /*
  * The entries that are free, of one part of a flow table. Parts are equal and follow each

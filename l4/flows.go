@@ -16,9 +16,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// flowsPerBin is how many flows a bin has when the table is full, on average. It has room
-// for 30, which one flow in some ten thousand finds taken then.
-const flowsPerBin = 16
+// There is a front line of references for so many flows that a table has room for, and
+// backLines times as many back lines. See bpf/table.h.
+const (
+	flowsPerFront = 128
+	backLines     = 16
+)
 
 // flowTablesVersion is counted up when the same bytes in the flow tables come to mean
 // something else, as with another hash.
@@ -40,16 +43,17 @@ func sizeFlowTables(spec *ebpf.CollectionSpec, flows int, dir string) error {
 	} else if flows, err = pinnedFlows(dir); err != nil {
 		return err
 	}
-	bins := 1 << bits.Len(uint(flows-1)/flowsPerBin)
+	fronts := 1 << bits.Len(uint(flows-1)/flowsPerFront)
+	lines := fronts * (1 + backLines)
 	for name, entries := range map[string]int{
-		xdpMapFlows: flows + 1, xdpMapFlows6: flows + 1, xdpMapBins: 2 * bins, xdpMapBins6: 2 * bins,
+		xdpMapFlows: flows + 1, xdpMapFlows6: flows + 1, xdpMapBins: lines, xdpMapBins6: lines,
 	} {
 		spec.Maps[name].MaxEntries = uint32(entries)
 	}
 	return errors.Join(
 		spec.Variables[xdpVarFlowEntries].Set(uint32(flows)),
 		spec.Variables[xdpVarPartEntries].Set(partOf(flows, spec.Maps[xdpMapVacancies].MaxEntries)),
-		spec.Variables[xdpVarBinMask].Set(uint32(bins-1)),
+		spec.Variables[xdpVarFrontMask].Set(uint32(fronts-1)),
 		spec.Variables[xdpVarTagMask].Set(^uint32(0)<<bits.Len(uint(flows))),
 		spec.Variables[xdpVarSeed].Set(seed),
 		spec.Variables[xdpVarSecrets].Set(secretsOf(seed)))

@@ -349,10 +349,10 @@ const (
 	rehearsalMapVacancies          = "vacancies"
 	rehearsalMapVerdicts           = "verdicts"
 	rehearsalProgRehearse          = "rehearse"
-	rehearsalVarBinMask            = "bin_mask"
 	rehearsalVarBuild              = "build"
 	rehearsalVarFlowEntries        = "flow_entries"
 	rehearsalVarFlowKinds          = "flow_kinds"
+	rehearsalVarFrontMask          = "front_mask"
 	rehearsalVarHz                 = "hz"
 	rehearsalVarLocalityExpiration = "locality_expiration"
 	rehearsalVarNextStates         = "next_states"
@@ -453,10 +453,10 @@ type rehearsalMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type rehearsalVariableSpecs struct {
-	BinMask            *ebpf.VariableSpec `ebpf:"bin_mask"`
 	Build              *ebpf.VariableSpec `ebpf:"build"`
 	FlowEntries        *ebpf.VariableSpec `ebpf:"flow_entries"`
 	FlowKinds          *ebpf.VariableSpec `ebpf:"flow_kinds"`
+	FrontMask          *ebpf.VariableSpec `ebpf:"front_mask"`
 	Hz                 *ebpf.VariableSpec `ebpf:"hz"`
 	LocalityExpiration *ebpf.VariableSpec `ebpf:"locality_expiration"`
 	NextStates         *ebpf.VariableSpec `ebpf:"next_states"`
@@ -568,10 +568,10 @@ func (m *rehearsalMaps) Close() error {
 //
 // It can be passed to loadRehearsalObjects or ebpf.CollectionSpec.LoadAndAssign.
 type rehearsalVariables struct {
-	BinMask            *ebpf.Variable `ebpf:"bin_mask"`
 	Build              *ebpf.Variable `ebpf:"build"`
 	FlowEntries        *ebpf.Variable `ebpf:"flow_entries"`
 	FlowKinds          *ebpf.Variable `ebpf:"flow_kinds"`
+	FrontMask          *ebpf.Variable `ebpf:"front_mask"`
 	Hz                 *ebpf.Variable `ebpf:"hz"`
 	LocalityExpiration *ebpf.Variable `ebpf:"locality_expiration"`
 	NextStates         *ebpf.Variable `ebpf:"next_states"`

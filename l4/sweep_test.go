@@ -74,7 +74,7 @@ func fillTable(t *testing.T, k kind) {
 	}
 	home := r.burst(syns)
 	degraded := r.packets("DEGRADED")
-	// A bin may be full before the table is.
+	// A line may be full before the table is.
 	if fresh := r.packets("NEW_FLOW"); fresh > room || fresh < room-room/100 || fresh+degraded != 2*room {
 		t.Fatalf("%d flows were remembered and %d not, of %d in a table for %d", fresh, degraded, 2*room, room)
 	}

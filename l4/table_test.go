@@ -16,10 +16,10 @@ import (
 	"lbctl/internal/lb"
 )
 
-// What bpf/table.h says of a reference's bin.
+// What bpf/types.h says of a front line's version.
 const (
-	locked  = 1
-	spilled = 2
+	lockedBit  = 1
+	behindBits = 511 << 1
 )
 
 // hashOf is what the program makes of a key.
@@ -114,11 +114,11 @@ func (r *rig) checkBins(bins *ebpf.Map, entries map[uint32]flowEntry) (map[uint3
 	mask := r.tagMask()
 	lines := make([]xdpBin, bins.MaxEntries())
 	ok(r, readArray(bins, lines))
-	half := len(lines) / 2
-	referred := map[uint32]bool{}
+	fronts := len(lines) / (1 + backLines)
+	referred, inBack := map[uint32]bool{}, make([]uint32, fronts)
 	for i, line := range lines {
-		if line.Version&locked != 0 {
-			return nil, fmt.Errorf("bin %d is locked", i)
+		if line.Version&lockedBit != 0 {
+			return nil, fmt.Errorf("line %d is locked", i)
 		}
 		for _, reference := range line.Reference {
 			if reference == 0 {
@@ -127,17 +127,25 @@ func (r *rig) checkBins(bins *ebpf.Map, entries map[uint32]flowEntry) (map[uint3
 			n := reference &^ mask
 			e, is := entries[n]
 			hash := r.hashOf(e)
+			at := int(hash % uint64(fronts))
+			if i >= fronts {
+				inBack[at]++
+				at = fronts + int(hash%uint64(fronts*backLines))
+			}
 			switch {
 			case !is:
 				return nil, fmt.Errorf("line %d refers to entry %d, which is free", i, n)
 			case referred[n]:
 				return nil, fmt.Errorf("entry %d is referred to twice", n)
-			case int(hash)&(half-1) != i%half || uint32(hash>>32)&mask != reference&mask:
+			case at != i || uint32(hash>>32)&mask != reference&mask:
 				return nil, fmt.Errorf("line %d refers by %#x to an entry whose key's hash is %#x", i, reference, hash)
-			case i >= half && lines[i-half].Version&spilled == 0:
-				return nil, fmt.Errorf("line %d refers to entry %d, and its first line does not tell", i, n)
 			}
 			referred[n] = true
+		}
+	}
+	for i, want := range inBack {
+		if got := lines[i].Version & behindBits >> 1; got != want {
+			return nil, fmt.Errorf("front line %d tells of %d references behind it, which are %d", i, got, want)
 		}
 	}
 	return referred, nil
@@ -194,34 +202,34 @@ func (r *rig) hammer(packets [][]byte) error {
 	})
 }
 
-// sameBin returns so many clients' ports that lead to one bin.
-func (r *rig) sameBin(k kind, want int) (ports []int) {
+// sameLines returns so many clients' ports that lead to the same two lines.
+func (r *rig) sameLines(k kind, want int) (ports []int) {
 	r.Helper()
-	mask := uint64(r.objects.Bins.MaxEntries()/2 - 1)
+	lines := uint64(r.objects.Bins.MaxEntries()) / (1 + backLines) * backLines
 	r.send(k.from(1, "SYN").bytes())
 	var first flowEntry
 	r.eachFlow(func(e flowEntry) { first = e })
-	bin := r.hashOf(first) & mask
+	at := r.hashOf(first) % lines
 	for port := 1; port < 1<<16 && len(ports) < want; port++ {
 		e := first
 		e.tuple.Sport = toPort(uint16(port))
-		if r.hashOf(e)&mask == bin {
+		if r.hashOf(e)%lines == at {
 			ports = append(ports, port)
 		}
 	}
 	return ports
 }
 
-// A bin goes on in a second line. When that is full, too, it takes nothing new, and nothing
-// is lost by that; when flows have left it, it is as it was.
-func TestABinTakesTwoLines(t *testing.T) {
+// What finds its front line full goes to its back line. When that is full, too, nothing new
+// is taken, and nothing is lost by that; when flows have left, all is as it was.
+func TestAKeyHasTwoLines(t *testing.T) {
 	const most = 2 * len(xdpBin{}.Reference)
 	for _, k := range []kind{{false, lb.TCP}, {true, lb.TCP}} {
 		r := newRig(t)
 		r.options.MaxFlows = 1 << 10
 		r.empty()
 		r.apply(k.snapshot(lb.RoundRobin, backends(2)...))
-		ports := r.sameBin(k, most+2)
+		ports := r.sameLines(k, most+2)
 		for round := range 2 {
 			for i, port := range ports {
 				want := "NEW_FLOW"
@@ -232,7 +240,7 @@ func TestABinTakesTwoLines(t *testing.T) {
 					want = "DEGRADED"
 				}
 				if got := r.send(k.from(port, "SYN").bytes()); got.verdict != want {
-					t.Fatalf("%s: SYN of flow %d of a bin: %s, want %s", k, i+1, got.verdict, want)
+					t.Fatalf("%s: SYN of flow %d of the lines: %s, want %s", k, i+1, got.verdict, want)
 				}
 			}
 			for _, port := range ports[:most] {
@@ -246,17 +254,6 @@ func TestABinTakesTwoLines(t *testing.T) {
 			ok(t, r.checkTables())
 			r.forget()
 			ok(t, r.checkTables())
-		}
-		lines := make([]xdpBin, r.objects.Bins.MaxEntries())
-		bins := r.objects.Bins
-		if k.six {
-			bins = r.objects.Bins6
-		}
-		ok(t, readArray(bins, lines))
-		for i, line := range lines {
-			if line.Version&spilled != 0 {
-				t.Errorf("%s: bin %d is empty, and still tells of its second line", k, i)
-			}
 		}
 		r.drop()
 	}
@@ -289,7 +286,7 @@ func TestFlowTablesAreWholeOrNew(t *testing.T) {
 // All entries are used before one is missing, and again once they were free.
 func TestATableTakesAsManyFlowsAsItsSize(t *testing.T) {
 	k := kind{proto: lb.TCP}
-	for _, size := range []int{1, 2, 15, 16, 17} { // one bin, or two
+	for _, size := range []int{1, 2, 15, 16, 17, 33, 100} {
 		r := newRig(t)
 		r.options.MaxFlows = size
 		r.empty()

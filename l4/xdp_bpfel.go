@@ -467,13 +467,13 @@ const (
 	xdpProgNow               = "now"
 	xdpProgReconsider        = "reconsider"
 	xdpProgSweep             = "sweep"
-	xdpVarBinMask            = "bin_mask"
 	xdpVarBuild              = "build"
 	xdpVarCookieMss4         = "cookie_mss4"
 	xdpVarCookieMss6         = "cookie_mss6"
 	xdpVarCookieScale        = "cookie_scale"
 	xdpVarFlowEntries        = "flow_entries"
 	xdpVarFlowKinds          = "flow_kinds"
+	xdpVarFrontMask          = "front_mask"
 	xdpVarHz                 = "hz"
 	xdpVarLocalityExpiration = "locality_expiration"
 	xdpVarNextStates         = "next_states"
@@ -578,13 +578,13 @@ type xdpMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type xdpVariableSpecs struct {
-	BinMask            *ebpf.VariableSpec `ebpf:"bin_mask"`
 	Build              *ebpf.VariableSpec `ebpf:"build"`
 	CookieMss4         *ebpf.VariableSpec `ebpf:"cookie_mss4"`
 	CookieMss6         *ebpf.VariableSpec `ebpf:"cookie_mss6"`
 	CookieScale        *ebpf.VariableSpec `ebpf:"cookie_scale"`
 	FlowEntries        *ebpf.VariableSpec `ebpf:"flow_entries"`
 	FlowKinds          *ebpf.VariableSpec `ebpf:"flow_kinds"`
+	FrontMask          *ebpf.VariableSpec `ebpf:"front_mask"`
 	Hz                 *ebpf.VariableSpec `ebpf:"hz"`
 	LocalityExpiration *ebpf.VariableSpec `ebpf:"locality_expiration"`
 	NextStates         *ebpf.VariableSpec `ebpf:"next_states"`
@@ -694,13 +694,13 @@ func (m *xdpMaps) Close() error {
 //
 // It can be passed to loadXdpObjects or ebpf.CollectionSpec.LoadAndAssign.
 type xdpVariables struct {
-	BinMask            *ebpf.Variable `ebpf:"bin_mask"`
 	Build              *ebpf.Variable `ebpf:"build"`
 	CookieMss4         *ebpf.Variable `ebpf:"cookie_mss4"`
 	CookieMss6         *ebpf.Variable `ebpf:"cookie_mss6"`
 	CookieScale        *ebpf.Variable `ebpf:"cookie_scale"`
 	FlowEntries        *ebpf.Variable `ebpf:"flow_entries"`
 	FlowKinds          *ebpf.Variable `ebpf:"flow_kinds"`
+	FrontMask          *ebpf.Variable `ebpf:"front_mask"`
 	Hz                 *ebpf.Variable `ebpf:"hz"`
 	LocalityExpiration *ebpf.Variable `ebpf:"locality_expiration"`
 	NextStates         *ebpf.Variable `ebpf:"next_states"`
