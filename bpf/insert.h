@@ -44,13 +44,8 @@ static __always_inline void furnish(void *entry, union tuple *key, struct flow *
 #define THERE_ALREADY 2
 #define PLACE 3
 
-static __always_inline __u32 place_in(struct bin *line)
-{
-	for (__u32 i = 0; i < REFERENCES; i++)
-		if (!reference_in(line, i))
-			return i;
-	return REFERENCES;
-}
+/* Of place_in(): no place's number. */
+#define KEY_FOUND (REFERENCES + 1)
 
 /* What was there is read before all that follows, and what was written is seen with what is added. */
 static __always_inline __u32 add(__u32 *version, __u32 n)
@@ -61,32 +56,55 @@ static __always_inline __u32 add(__u32 *version, __u32 n)
 	return before;
 }
 
-/* A place for a reference, as long as the front line has that version: version:32 | PLACE + its index in both lines. */
-static __always_inline __u64 look_for_room(union tuple *key, __u8 six)
+/*
+ * The first place in the line that is free, REFERENCES if there is none, or KEY_FOUND.
+ * Places are counted without a branch, or the verifier would follow each count apart.
+ */
+static __always_inline __u32 place_in(struct bin *line, __u32 tag, struct wanted key, __u8 six)
 {
-	__u64 hash = hash_of_key(wanted(key, six), six);
+	__u64 full = 1, place = 0;
+
+	for (__u32 i = 0; i < REFERENCES; i++) {
+		__u32 reference = reference_in(line, i);
+		__u64 taken = -(__u64)reference; /* its highest bit */
+		void *entry;
+
+		asm volatile("" : "+r"(taken));
+		full &= taken >> 63;
+		place += full;
+		if ((reference ^ tag) & tag_mask)
+			continue;
+		entry = entry_at(reference & ~tag_mask, six);
+		if (entry && is_key(entry, key, six))
+			return KEY_FOUND;
+	}
+	return place;
+}
+
+/* A place for a reference, as long as the front line has that version: version:32 | PLACE + its index in both lines. */
+static __always_inline __u64 look_for_room(union tuple *key, __u64 hash, __u8 six)
+{
 	struct bin *front = front_of(hash, six), *back = back_of(hash, six);
-	__u32 tag = tag_of(hash), version, place;
+	__u32 version, place, behind = 0;
 
 	if (!front || !back)
 		return NOWHERE;
 	version = add(&front->version, 0);
 	if (version & LOCKED)
 		return IN_USE;
-	if (number_in(front, tag, wanted(key, six), six))
+	place = place_in(front, tag_of(hash), wanted(key, six), six);
+	if (place != KEY_FOUND && (place == REFERENCES || version & BEHIND))
+		behind = place_in(back, tag_of(hash), wanted(key, six), six);
+	if (place == KEY_FOUND || behind == KEY_FOUND)
 		return THERE_ALREADY;
-	if (version & BEHIND && number_in(back, tag, wanted(key, six), six))
-		return THERE_ALREADY;
-	place = place_in(front);
 	if (place == REFERENCES)
-		place += place_in(back);
+		place += behind;
 	return place == 2 * REFERENCES ? NOWHERE : (__u64)version << 32 | (PLACE + place);
 }
 
 /* Refers to the entry from that place, if the front line's version is as it was. */
-static __always_inline int refer(union tuple *key, __u64 room, __u32 number, __u8 six)
+static __always_inline int refer(__u64 hash, __u64 room, __u32 number, __u8 six)
 {
-	__u64 hash = hash_of_key(wanted(key, six), six);
 	__u32 version = room >> 32, place = (__u32)room - PLACE, behind = place >= REFERENCES;
 	struct bin *front = front_of(hash, six), *line = behind ? back_of(hash, six) : front;
 
@@ -131,23 +149,31 @@ static __always_inline void give_up(__u32 number, __u8 six)
 }
 
 /* Each a function of its own, for the stack's sake. */
-__noinline __u64 look_for_room4(struct tuple4 *key) { return key ? look_for_room((union tuple *)key, 0) : NOWHERE; }
-__noinline __u64 look_for_room6(struct tuple6 *key) { return key ? look_for_room((union tuple *)key, 1) : NOWHERE; }
+__noinline __u64 look_for_room4(struct tuple4 *key, __u64 hash)
+{
+	return key ? look_for_room((union tuple *)key, hash, 0) : NOWHERE;
+}
+
+__noinline __u64 look_for_room6(struct tuple6 *key, __u64 hash)
+{
+	return key ? look_for_room((union tuple *)key, hash, 1) : NOWHERE;
+}
+
 __noinline __u32 make4(struct tuple4 *key, struct flow *fresh) { return key && fresh ? make((union tuple *)key, fresh, 0) : 0; }
 __noinline __u32 make6(struct tuple6 *key, struct flow *fresh) { return key && fresh ? make((union tuple *)key, fresh, 1) : 0; }
-__noinline int refer4(struct tuple4 *key, __u64 room, __u32 number) { return key ? refer((union tuple *)key, room, number, 0) : 0; }
-__noinline int refer6(struct tuple6 *key, __u64 room, __u32 number) { return key ? refer((union tuple *)key, room, number, 1) : 0; }
+__noinline int refer4(__u64 hash, __u64 room, __u32 number) { return refer(hash, room, number, 0); }
+__noinline int refer6(__u64 hash, __u64 room, __u32 number) { return refer(hash, room, number, 1); }
 __noinline int give_up4(__u32 number) { give_up(number, 0); return 0; }
 __noinline int give_up6(__u32 number) { give_up(number, 1); return 0; }
 
 /* 0, -EEXIST if the key is there, or -E2BIG if there is no room. */
 static __always_inline long insert_inline(union tuple *key, struct flow *fresh, __u8 six)
 {
-	__u64 room = NOWHERE;
+	__u64 hash = hash_of_key(wanted(key, six), six), room = NOWHERE;
 	__u32 number = 0;
 
 	for (__u32 i = 0; i < INSERT_TRIES; i++) {
-		room = six ? look_for_room6(&key->v6) : look_for_room4(&key->v4);
+		room = six ? look_for_room6(&key->v6, hash) : look_for_room4(&key->v4, hash);
 		if (room == IN_USE)
 			continue;
 		if (room < PLACE)
@@ -156,7 +182,7 @@ static __always_inline long insert_inline(union tuple *key, struct flow *fresh, 
 			number = six ? make6(&key->v6, fresh) : make4(&key->v4, fresh);
 		if (!number)
 			return -E2BIG;
-		if (six ? refer6(&key->v6, room, number) : refer4(&key->v4, room, number))
+		if (six ? refer6(hash, room, number) : refer4(hash, room, number))
 			return 0;
 	}
 	if (number && six)
