@@ -8,8 +8,8 @@
  * they are all that is needed, and lie in the cache. Of one whose front line is full the
  * reference is in the back line. Several back lines belong to each front line, by further bits
  * of the hash, and to no other; how many references they have, the front line tells. Where both
- * lines are full nothing new is taken, as if the table were full: of a table's flows one
- * in some two thousand when it is full, and none while it is half full.
+ * lines are full nothing new is taken, as if the table were full: of a full table's flows that
+ * is one in a million.
  *
  * Who looks up takes no lock: a reference is one word, written after all that it leads to.
  */

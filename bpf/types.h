@@ -331,7 +331,7 @@ struct bin {
 #define BEHIND (511U << 1) /* how many references are in its back lines */
 #define ONE_BEHIND 2
 #define VERSION_STEP 1024
-#define BACK_LINES 16 /* times REFERENCES, no more than BEHIND can count */
+#define BACK_LINES 32 /* times REFERENCES, no more than BEHIND can count */
 
 /*
  * The entries that are free, of one part of a flow table. Parts are equal and follow each

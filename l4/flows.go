@@ -20,7 +20,7 @@ import (
 // backLines times as many back lines. See bpf/table.h.
 const (
 	flowsPerFront = 128
-	backLines     = 16
+	backLines     = 32
 )
 
 // flowTablesVersion is counted up when the same bytes in the flow tables come to mean
