@@ -47,8 +47,11 @@ static __always_inline int put(struct packet *p, union tuple *key, struct flow *
 		return 1;
 	if (!is_open(found))
 		return 0;
-	if (has_peer(fresh, p->six) && become(flow, found, SETTLING) != found)
-		return 0; /* a packet of the flow is here, which knows better */
+	if (!is_live(found) || has_peer(fresh, p->six)) {
+		if (become(flow, found, SETTLING) != found)
+			return 0; /* a packet of the flow is here, which knows better */
+		found = SETTLING;
+	}
 	flow->last_seen = fresh->last_seen; /* first: the sweeper must not find the new owner idle */
 	if (kind_of(fresh->owner) == REPLIES) {
 		set_vip(flow, vip_in(fresh, p->six), p->six);
@@ -59,8 +62,6 @@ static __always_inline int put(struct packet *p, union tuple *key, struct flow *
 	copy_joint(flow, fresh);
 	set_peer_address(flow, peer_address_in(fresh, p->six), p->six);
 	flow->pport = fresh->pport;
-	if (has_peer(fresh, p->six))
-		return become(flow, SETTLING, fresh->owner) == SETTLING;
 	return found == fresh->owner || become(flow, found, fresh->owner) == found;
 }
 

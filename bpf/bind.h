@@ -11,25 +11,6 @@
 #include "decision.h"
 #include "track.h"
 
-/* A flow's own entry changes its owner and its local end. */
-static __always_inline enum memory settle(struct flow *flow, __u64 *owner, struct flow *fresh, __u8 six)
-{
-	__u64 found = is_open(*owner) ? become(flow, *owner, SETTLING) : *owner;
-
-	if (found != *owner || !is_open(found)) {
-		*owner = found;
-		return is_live(found) ? TAKEN : FORGOT;
-	}
-	flow->last_seen = fresh->last_seen;
-	copy_joint(flow, fresh);
-	set_peer_address(flow, peer_address_in(fresh, six), six);
-	flow->pport = fresh->pport;
-	flow->untold = fresh->untold;
-	become(flow, SETTLING, fresh->owner);
-	*owner = fresh->owner;
-	return REMEMBERED;
-}
-
 /* Of what was found for the packet flow may be NULL, and *owner is as for remember(). */
 static __always_inline enum memory bind_flow(struct packet *p, union tuple *key, struct flow *flow, __u64 *owner,
 					     struct flow *fresh, int kept)
@@ -40,7 +21,7 @@ static __always_inline enum memory bind_flow(struct packet *p, union tuple *key,
 		return begin_at(p, key, owner, fresh);
 	if (!kept)
 		return settle(flow, owner, fresh, p->six);
-	got = take_over(flow, owner, fresh);
+	got = take_over(flow, owner, fresh, p->six);
 	if (got == REMEMBERED)
 		flow->untold = fresh->untold;
 	return got;

@@ -60,7 +60,7 @@ static __always_inline __u32 add(__u32 *version, __u32 n)
  * The first place in the line that is free, REFERENCES if there is none, or KEY_FOUND.
  * Places are counted without a branch, or the verifier would follow each count apart.
  */
-static __always_inline __u32 place_in(struct bin *line, __u32 tag, struct wanted key, __u8 six)
+static __always_inline __u32 place_in(struct references *line, __u32 tag, struct wanted key, __u8 six)
 {
 	__u64 full = 1, place = 0;
 
@@ -84,7 +84,7 @@ static __always_inline __u32 place_in(struct bin *line, __u32 tag, struct wanted
 /* A place for a reference, as long as the front line has that version: version:32 | PLACE + its index in both lines. */
 static __always_inline __u64 look_for_room(union tuple *key, __u64 hash, __u8 six)
 {
-	struct bin *front = front_of(hash, six), *back = back_of(hash, six);
+	struct references *front = front_of(hash, six), *back = back_of(hash, six);
 	__u32 version, place, behind = 0;
 
 	if (!front || !back)
@@ -106,16 +106,16 @@ static __always_inline __u64 look_for_room(union tuple *key, __u64 hash, __u8 si
 static __always_inline int refer(__u64 hash, __u64 room, __u32 number, __u8 six)
 {
 	__u32 version = room >> 32, place = (__u32)room - PLACE, behind = place >= REFERENCES;
-	struct bin *front = front_of(hash, six), *line = behind ? back_of(hash, six) : front;
+	struct references *front = front_of(hash, six), *line = behind ? back_of(hash, six) : front;
 
 	if (behind)
 		place -= REFERENCES;
 	if (!front || !line || place >= REFERENCES)
 		return 0;
-	if (__sync_val_compare_and_swap(&front->version, version, version | LOCKED) != version)
+	if (__sync_val_compare_and_swap(&front->version, version, (version | LOCKED) + behind * ONE_BEHIND) != version)
 		return 0;
 	*(volatile __u32 *)&line->reference[place] = tag_of(hash) | number;
-	add(&front->version, VERSION_STEP - LOCKED + behind * ONE_BEHIND);
+	add(&front->version, VERSION_STEP - LOCKED);
 	return 1;
 }
 
@@ -214,7 +214,7 @@ static __always_inline int insert(struct packet *p, union tuple *key, struct flo
 }
 
 /* The line refers to the entry no more. True if it did. */
-static __always_inline int strike(struct bin *line, __u32 number)
+static __always_inline int strike(struct references *line, __u32 number)
 {
 	for (__u32 i = 0; i < REFERENCES; i++) {
 		if ((reference_in(line, i) & ~tag_mask) != number)
@@ -229,7 +229,7 @@ static __always_inline int strike(struct bin *line, __u32 number)
 static __always_inline void remove(void *entry, __u32 number, __u8 six)
 {
 	__u64 hash = hash_of_key(wanted(entry, six), six);
-	struct bin *front = front_of(hash, six), *back = back_of(hash, six);
+	struct references *front = front_of(hash, six), *back = back_of(hash, six);
 
 	if (!front || !back)
 		return;

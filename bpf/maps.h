@@ -27,11 +27,14 @@ volatile const __u32 hz = 250;
 /* How many jiffies lblc and lblcr remember what is not used: a day. Go sets it. */
 volatile const __u64 locality_expiration = 24 * 3600 * 250;
 
-/* Of the flow tables: entries, front lines less one (all ones), and entries in a part. Go sets them, and what nobody else knows. */
+/*
+ * Of the flow tables: entries, front lines and back lines less one each (all ones), and
+ * entries in a part. Go sets them, and what nobody else knows.
+ */
 volatile const __u32 flow_entries = 1;
 volatile const __u32 front_mask = 0;
+volatile const __u32 back_mask = 0;
 volatile const __u32 part_entries = 1;
-volatile const __u8 seed[32] = {};     /* for Go only */
 volatile const __u64 secrets[10] = {}; /* a factor for each 32-bit word of a key */
 
 /* The bits of a reference that are its key's, and not its entry's number. Go sets it. */
@@ -218,8 +221,8 @@ struct {
 
 /*
  * The flow tables, by number; see table.h. One for both families would make every IPv4
- * key 40 bytes long. Mappable for no other reason than that they begin with a page, so that
- * an entry's lines of the cache are known.
+ * key 40 bytes long. Go maps them. What can be mapped begins with a page, so that entries are
+ * in known lines of the cache; that is why the next ones can be, too.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -237,22 +240,22 @@ struct {
 	__type(value, struct entry6);
 } flows6 SEC(".maps");
 
-/* By a key's hash: the front lines, and behind them BACK_LINES times as many. */
+/* By a key's hash: front lines, and behind them back lines. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct bin);
-} bins SEC(".maps");
+	__type(value, struct references);
+} reference_lines SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct bin);
-} bins6 SEC(".maps");
+	__type(value, struct references);
+} reference_lines6 SEC(".maps");
 
 /* Of the parts of the IPv4 flows, and then of the others'. */
 struct {

@@ -31,7 +31,9 @@
  *    the word that it has accounted for, whatever entry that was in.
  *
  * SETTLING locks an entry while what cannot change in one step is written: the local
- * end of a flow under FULLNAT. It is no live owner, and who finds it gives way.
+ * end of a flow under FULLNAT, and all there is to write in an entry that is not live, which
+ * could be freed, and be another flow's, in between. It is no live owner, and who finds it
+ * gives way.
  */
 #ifndef LBCTL_OWNER_H
 #define LBCTL_OWNER_H

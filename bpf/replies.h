@@ -179,6 +179,11 @@ static __always_inline int expect_replies(struct packet *p, struct backend *back
 	found = owner_in(flow);
 	if (!is_open(found) || (backend->forward == FULLNAT && !is_claimed_by(flow, p)))
 		return 0;
+	if (!is_live(found)) { /* or it may be given to another flow meanwhile: see owner.h */
+		if (become(flow, found, SETTLING) != found)
+			return is_live(owner_in(flow));
+		found = SETTLING;
+	}
 	flow->last_seen = clock();
 	if (!leads_back(flow, p))
 		lead_back(flow, p);

@@ -25,7 +25,7 @@ union tuple {
 	__u64 word[sizeof(struct tuple6) / 8];
 };
 
-_Static_assert(sizeof(struct entry4) == 64 && sizeof(struct entry6) % 64 == 0 && sizeof(struct bin) == 64,
+_Static_assert(sizeof(struct entry4) == 64 && sizeof(struct entry6) % 64 == 0 && sizeof(struct references) == 64,
 	       "lines of the cache");
 
 /* A key where it lies, be it in the packet: its words, of which the last one is apart. */
@@ -64,22 +64,20 @@ static __always_inline int is_key(const __u64 *words, struct wanted key, __u8 si
 	return !(differ | (words[six ? 4 : 1] ^ key.ports));
 }
 
-static __always_inline struct bin *line_at(__u32 n, __u8 six)
+static __always_inline struct references *line_at(__u32 n, __u8 six)
 {
-	return six ? bpf_map_lookup_elem(&bins6, &n) : bpf_map_lookup_elem(&bins, &n);
+	return six ? bpf_map_lookup_elem(&reference_lines6, &n) : bpf_map_lookup_elem(&reference_lines, &n);
 }
 
-static __always_inline struct bin *front_of(__u64 hash, __u8 six) { return line_at(hash & front_mask, six); }
+static __always_inline struct references *front_of(__u64 hash, __u8 six) { return line_at(hash & front_mask, six); }
 
-static __always_inline struct bin *back_of(__u64 hash, __u8 six)
+static __always_inline struct references *back_of(__u64 hash, __u8 six)
 {
-	__u32 lines = front_mask + 1;
-
-	return line_at(lines + (hash & (BACK_LINES * lines - 1)), six);
+	return line_at(front_mask + 1 + (hash & back_mask), six);
 }
 
 static __always_inline __u32 tag_of(__u64 hash) { return hash >> 32 & tag_mask; }
-static __always_inline __u32 reference_in(struct bin *b, __u32 i) { return *(volatile __u32 *)&b->reference[i]; }
+static __always_inline __u32 reference_in(struct references *b, __u32 i) { return *(volatile __u32 *)&b->reference[i]; }
 
 /* Either begins with its key. */
 static __always_inline void *entry_at(__u32 number, __u8 six)
@@ -98,7 +96,7 @@ static __always_inline __u32 *next_in(void *entry, __u8 six)
 }
 
 /* The number of the entry with that key that the line refers to, or 0. */
-static __always_inline __u32 number_in(struct bin *line, __u32 tag, struct wanted key, __u8 six)
+static __always_inline __u32 number_in(struct references *line, __u32 tag, struct wanted key, __u8 six)
 {
 	for (__u32 i = 0; i < REFERENCES; i++) {
 		__u32 reference = reference_in(line, i);
@@ -116,7 +114,7 @@ static __always_inline __u32 number_in(struct bin *line, __u32 tag, struct wante
 
 static __always_inline __u32 find_behind(__u64 hash, struct wanted key, __u8 six)
 {
-	struct bin *back = back_of(hash, six);
+	struct references *back = back_of(hash, six);
 
 	return back ? number_in(back, tag_of(hash), key, six) : 0;
 }
@@ -136,7 +134,7 @@ static __noinline __u32 find_behind6(__u64 hash, const __u64 *addresses, __u64 p
 static __always_inline __u32 find(struct wanted key, __u8 six)
 {
 	__u64 hash = hash_of_key(key, six);
-	struct bin *front = front_of(hash, six);
+	struct references *front = front_of(hash, six);
 	__u32 number;
 
 	if (!front)

@@ -101,13 +101,32 @@ enum memory {
 	FORGOT, /* there is no room */
 };
 
+/* A flow's own entry changes its owner and its local end, or it may be given to another flow meanwhile: see owner.h. */
+static __always_inline enum memory settle(struct flow *flow, __u64 *owner, struct flow *fresh, __u8 six)
+{
+	__u64 found = is_open(*owner) ? become(flow, *owner, SETTLING) : *owner;
+
+	if (found != *owner || !is_open(found)) {
+		*owner = found;
+		return is_live(found) ? TAKEN : FORGOT;
+	}
+	flow->last_seen = fresh->last_seen;
+	copy_joint(flow, fresh);
+	set_peer_address(flow, peer_address_in(fresh, six), six);
+	flow->pport = fresh->pport;
+	flow->untold = fresh->untold;
+	become(flow, SETTLING, fresh->owner);
+	*owner = fresh->owner;
+	return REMEMBERED;
+}
+
 /* A flow's own entry changes its owner: one that is over, or whose backend is. */
-static __always_inline enum memory take_over(struct flow *flow, __u64 *owner, struct flow *fresh)
+static __always_inline enum memory take_over(struct flow *flow, __u64 *owner, struct flow *fresh, __u8 six)
 {
 	__u64 found;
 
-	if (!is_open(*owner))
-		return FORGOT;
+	if (!is_live(*owner))
+		return settle(flow, owner, fresh, six);
 	flow->last_seen = fresh->last_seen; /* first: the sweeper must not find the new owner idle */
 	copy_joint(flow, fresh);
 	found = become(flow, *owner, fresh->owner);
@@ -167,7 +186,7 @@ static __always_inline enum memory remember(struct packet *p, union tuple *key, 
 	if (flow) {
 		if (is_live(*owner) && id_of(*owner) != backend->id)
 			forget_replies(p, *owner, &client);
-		return take_over(flow, owner, &fresh);
+		return take_over(flow, owner, &fresh, p->six);
 	}
 	return begin_at(p, key, owner, &fresh);
 }

@@ -321,17 +321,16 @@ struct entry6 {
  */
 #define REFERENCES 15
 
-struct bin {
+struct references {
 	__u32 version; /* of a front line, see below */
 	__u32 reference[REFERENCES];
 };
 
 /* A version's bits, of which those above change with each reference that is added. */
 #define LOCKED 1           /* a reference is being written */
-#define BEHIND (511U << 1) /* how many references are in its back lines */
+#define BEHIND (511U << 1) /* how many references are in its back lines, of which it has 32 */
 #define ONE_BEHIND 2
 #define VERSION_STEP 1024
-#define BACK_LINES 32 /* times REFERENCES, no more than BEHIND can count */
 
 /*
  * The entries that are free, of one part of a flow table. Parts are equal and follow each
@@ -342,7 +341,7 @@ struct bin {
 struct vacancy {
 	__u64 first; /* changes:32 | index of the first free one, the head of a list, which ends beyond the part:32 */
 	__u64 used;  /* entries that ever were used: they have the lowest indices */
-	__u64 zero[6]; /* no two CPUs' on one line of the cache */
+	__u64 zero[6]; /* no two parts' on one line of the cache */
 };
 
 /*
@@ -478,7 +477,7 @@ struct retirement {
 
 struct about {
 	__u64 layout;   /* a hash of all the types above, as Go sees them */
-	__u8 seed[32];  /* of the hashes in the flow tables */
+	__u64 secrets[10]; /* of the hashes in the flow tables */
 	__u64 revision; /* of the last Snapshot applied whole */
 };
 

@@ -2,8 +2,7 @@
 /*
  * The free entries of a flow table: for each part of it a list, whose head is changed by
  * compare-and-swap, with a count of changes, so that it cannot be mistaken for what it once
- * was. A CPU takes from a part of its own while there is something, so that CPUs seldom
- * meet. The entry freed last is used first. Those never used are at the list's end, in order of
+ * was. CPUs begin with different parts, so they seldom meet. The entry freed last is used first. Those never used are at the list's end, in order of
  * their numbers, which takes no preparation: all zeros is an empty table.
  */
 #ifndef LBCTL_VACANCY_H

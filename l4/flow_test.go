@@ -19,7 +19,7 @@ func (r *rig) flows() map[int]xdpFlow {
 
 func (r *rig) eachFlow(visit func(flowEntry)) {
 	r.Helper()
-	tables, err := r.objects.mapFlows()
+	tables, err := r.objects.flowTables()
 	ok(r, err)
 	defer tables.close()
 	ok(r, tables.each(func(e flowEntry) bool { visit(e); return true }))
@@ -53,19 +53,23 @@ func (r *rig) lose(which func(flowEntry) bool) {
 		}
 	})
 	mask := r.tagMask()
-	for six, bins := range map[bool]*ebpf.Map{false: r.objects.Bins, true: r.objects.Bins6} {
-		all := make([]xdpBin, bins.MaxEntries())
-		ok(r, readArray(bins, all))
-		for i, bin := range all {
-			was := bin
-			for j, reference := range bin.Reference {
-				if lost[six][reference&^mask] {
-					bin.Reference[j] = 0
+	for six, table := range map[bool]*ebpf.Map{false: r.objects.ReferenceLines, true: r.objects.ReferenceLines6} {
+		lines := make([]xdpReferences, table.MaxEntries())
+		ok(r, readArray(table, lines))
+		fronts := len(lines) / (1 + backLines)
+		for i := range lines {
+			for j, reference := range lines[i].Reference {
+				if !lost[six][reference&^mask] {
+					continue
+				}
+				lines[i].Reference[j] = 0
+				if i >= fronts {
+					lines[(i-fronts)%fronts].Version -= oneBehind
 				}
 			}
-			if bin != was {
-				ok(r, bins.Put(uint32(i), bin))
-			}
+		}
+		for i, line := range lines {
+			ok(r, table.Put(uint32(i), line))
 		}
 	}
 }

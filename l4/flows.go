@@ -2,13 +2,13 @@ package l4
 
 import (
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
 	"math/bits"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"unsafe"
 
@@ -23,12 +23,20 @@ const (
 	backLines     = 32
 )
 
+// A front line must be able to count what is in its back lines (BEHIND in bpf/types.h).
+const _ = uint(511 - backLines*len(xdpReferences{}.Reference))
+
+// maxFlows is as many as a reference can number and the sweeper can count, and then some.
+const maxFlows = 1 << 26
+
 // flowTablesVersion is counted up when the same bytes in the flow tables come to mean
 // something else, as with another hash.
 const flowTablesVersion = 1
 
-// flowMaps are of no use without each other.
-var flowMaps = []string{xdpMapFlows, xdpMapFlows6, xdpMapBins, xdpMapBins6, xdpMapVacancies}
+// flowMaps are of no use without each other: entries, what leads to them, and what counts them.
+var flowMaps = []string{
+	xdpMapFlows, xdpMapFlows6, xdpMapReferenceLines, xdpMapReferenceLines6, xdpMapVacancies, xdpMapTemplates, xdpMapBackends, xdpMapLoads,
+}
 
 // sizeFlowTables gives the flow tables room for so many flows each, or for as many as those
 // have that are pinned, and the programs what they must know of it. See bpf/table.h.
@@ -37,16 +45,15 @@ func sizeFlowTables(spec *ebpf.CollectionSpec, flows int, dir string) error {
 	if err != nil {
 		return err
 	}
-	seed := about.Seed
 	if about.Layout == 0 {
-		rand.Read(seed[:]) // never fails
+		about.Secrets = newSecrets()
 	} else if flows, err = pinnedFlows(dir); err != nil {
 		return err
 	}
 	fronts := 1 << bits.Len(uint(flows-1)/flowsPerFront)
 	lines := fronts * (1 + backLines)
 	for name, entries := range map[string]int{
-		xdpMapFlows: flows + 1, xdpMapFlows6: flows + 1, xdpMapBins: lines, xdpMapBins6: lines,
+		xdpMapFlows: flows + 1, xdpMapFlows6: flows + 1, xdpMapReferenceLines: lines, xdpMapReferenceLines6: lines,
 	} {
 		spec.Maps[name].MaxEntries = uint32(entries)
 	}
@@ -54,9 +61,9 @@ func sizeFlowTables(spec *ebpf.CollectionSpec, flows int, dir string) error {
 		spec.Variables[xdpVarFlowEntries].Set(uint32(flows)),
 		spec.Variables[xdpVarPartEntries].Set(partOf(flows, spec.Maps[xdpMapVacancies].MaxEntries)),
 		spec.Variables[xdpVarFrontMask].Set(uint32(fronts-1)),
+		spec.Variables[xdpVarBackMask].Set(uint32(fronts*backLines-1)),
 		spec.Variables[xdpVarTagMask].Set(^uint32(0)<<bits.Len(uint(flows))),
-		spec.Variables[xdpVarSeed].Set(seed),
-		spec.Variables[xdpVarSecrets].Set(secretsOf(seed)))
+		spec.Variables[xdpVarSecrets].Set(about.Secrets))
 }
 
 // partOf is how many entries a part has, of a table for so many flows.
@@ -65,11 +72,12 @@ func partOf(flows int, vacancies uint32) uint32 {
 	return (uint32(flows) + parts - 1) / parts
 }
 
-// secretsOf are the factors of the hash.
-func secretsOf(seed [32]byte) (secrets [10]uint64) {
+// newSecrets are factors for the hash.
+func newSecrets() (secrets [10]uint64) {
 	for i := range secrets {
-		sum := sha256.Sum256(append(seed[:], byte(i)))
-		secrets[i] = binary.NativeEndian.Uint64(sum[:])
+		var b [8]byte
+		rand.Read(b[:]) // never fails
+		secrets[i] = binary.NativeEndian.Uint64(b[:])
 	}
 	return secrets
 }
@@ -94,43 +102,32 @@ func pinnedFlows(dir string) (flows int, err error) {
 	return flows, nil
 }
 
-// flowTables are what Go reads flows by: the tables' own memory.
+// flowTables are what Go reads flows by: handles of its own, and how far each part of the
+// tables has been used.
 type flowTables struct {
-	flows, flows6 []byte
-	entries       uint32 // of a part
+	flows, flows6 *ebpf.Map
 	vacancies     []xdpVacancy
 }
 
-// mapFlows maps the tables, until close.
-func (m *xdpMaps) mapFlows() (*flowTables, error) {
-	t := &flowTables{
-		entries:   partOf(int(m.Flows.MaxEntries())-1, m.Vacancies.MaxEntries()),
-		vacancies: make([]xdpVacancy, m.Vacancies.MaxEntries()),
-	}
+func (m *xdpMaps) flowTables() (*flowTables, error) {
+	t := &flowTables{vacancies: make([]xdpVacancy, m.Vacancies.MaxEntries())}
 	err := readArray(m.Vacancies, t.vacancies)
 	if err == nil {
-		t.flows, err = mapArray(m.Flows)
+		t.flows, err = m.Flows.Clone()
 	}
 	if err == nil {
-		t.flows6, err = mapArray(m.Flows6)
+		t.flows6, err = m.Flows6.Clone()
 	}
 	if err != nil {
 		t.close()
-		return nil, fmt.Errorf("map flow tables: %w", err)
+		return nil, fmt.Errorf("open flow tables: %w", err)
 	}
 	return t, nil
 }
 
-func mapArray(m *ebpf.Map) ([]byte, error) {
-	return unix.Mmap(m.FD(), 0, int(m.MaxEntries())*int(m.ValueSize()), unix.PROT_READ, unix.MAP_SHARED)
-}
-
 func (t *flowTables) close() {
-	for _, memory := range [][]byte{t.flows, t.flows6} {
-		if memory != nil {
-			unix.Munmap(memory)
-		}
-	}
+	t.flows.Close() // of nil, nothing
+	t.flows6.Close()
 }
 
 // flowEntry is one of either flow table, at its number there. IPv4 addresses are mapped.
@@ -145,34 +142,63 @@ type flowEntry struct {
 // What comes or goes meanwhile may be missed, or be half of it one flow and half another.
 func (t *flowTables) each(visit func(flowEntry) bool) error {
 	parts := len(t.vacancies) / 2
-	err := eachUsed(t.flows, t.entries, t.vacancies[:parts], func(n uint32, e *xdpEntry4) bool {
+	err := eachUsed(t.flows, t.vacancies[:parts], func(n uint32, e *xdpEntry4) bool {
 		return e.Flow.Owner == 0 || visit(flowEntry{false, n, e.Key.six(), e.Flow.six()})
 	})
 	if err != nil {
 		return err
 	}
-	return eachUsed(t.flows6, t.entries, t.vacancies[parts:], func(n uint32, e *xdpEntry6) bool {
+	return eachUsed(t.flows6, t.vacancies[parts:], func(n uint32, e *xdpEntry6) bool {
 		return e.Flow.Owner == 0 || visit(flowEntry{true, n, e.Key, e.Flow})
 	})
 }
 
+// window is how many bytes of a table are mapped at a time, so that to list a large one
+// takes no more memory than a small one.
+const window = 1 << 20
+
 // eachUsed visits the entries of one table that ever were used. See bpf/vacancy.h.
-func eachUsed[E xdpEntry4 | xdpEntry6](memory []byte, entries uint32, parts []xdpVacancy, visit func(uint32, *E) bool) error {
-	all := unsafe.Slice((*E)(unsafe.Pointer(unsafe.SliceData(memory))), uintptr(len(memory))/unsafe.Sizeof(*new(E)))
+func eachUsed[E xdpEntry4 | xdpEntry6](table *ebpf.Map, parts []xdpVacancy, visit func(uint32, *E) bool) error {
+	size := int(unsafe.Sizeof(*new(E)))
+	entries := partOf(int(table.MaxEntries())-1, 2*uint32(len(parts)))
 	for part, v := range parts {
-		first := uint32(part)*entries + 1 // none has number 0
-		for n := first; n < first+uint32(v.Used); n++ {
-			if e := all[n]; !visit(n, &e) {
-				return errStop
+		first := part*int(entries) + 1 // none has number 0
+		for end := first + int(v.Used); first < end; {
+			n := min(end-first, window/size)
+			if err := mapped(table, first*size, n*size, func(memory []byte) bool {
+				for i, e := range unsafe.Slice((*E)(unsafe.Pointer(&memory[0])), n) {
+					if !visit(uint32(first+i), &e) {
+						return false
+					}
+				}
+				return true
+			}); err != nil {
+				return err
 			}
+			first += n
 		}
+	}
+	return nil
+}
+
+// mapped lets visit look at the bytes of a map from offset on, where they lie. If that
+// returns false, so is errStop.
+func mapped(m *ebpf.Map, offset, bytes int, visit func([]byte) bool) error {
+	skip := offset % os.Getpagesize()
+	memory, err := unix.Mmap(m.FD(), int64(offset-skip), skip+bytes, unix.PROT_READ, unix.MAP_SHARED)
+	if err != nil {
+		return fmt.Errorf("map flow table: %w", err)
+	}
+	defer unix.Munmap(memory)
+	if !visit(memory[skip:]) {
+		return errStop
 	}
 	return nil
 }
 
 // six is the tuple with mapped addresses.
 func (k xdpTuple4) six() xdpTuple6 {
-	return xdpTuple6{Src: mapped(k.Src), Dst: mapped(k.Dst), Sport: k.Sport, Dport: k.Dport, Proto: k.Proto}
+	return xdpTuple6{Src: mapped4(k.Src), Dst: mapped4(k.Dst), Sport: k.Sport, Dport: k.Dport, Proto: k.Proto}
 }
 
 // six is the flow with mapped addresses. One that it does not have stays 0.
@@ -182,15 +208,15 @@ func (f xdpFlow4) six() xdpFlow {
 		Ifindex: f.Ifindex, Mac: f.Mac, Joint: f.Joint, Shift: f.Shift, Untold: f.Untold,
 	}
 	if f.Vip != 0 {
-		out.Vip = mapped(f.Vip)
+		out.Vip = mapped4(f.Vip)
 	}
 	if f.Peer != 0 {
-		out.Peer = mapped(f.Peer)
+		out.Peer = mapped4(f.Peer)
 	}
 	return out
 }
 
-func mapped(word uint32) xdpAddress { return xdpAddress{Word: [4]uint32{2: mappedWord, 3: word}} }
+func mapped4(word uint32) xdpAddress { return xdpAddress{Word: [4]uint32{2: mappedWord, 3: word}} }
 
 // mappedWord is the third word of ::ffff:a.b.c.d.
 var mappedWord = toAddress(netip.AddrFrom4([4]byte{})).Word[2]

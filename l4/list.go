@@ -86,7 +86,7 @@ func (p *Plane) newLister() (*lister, error) {
 		l.jiffy, err = jiffy()
 	}
 	if err == nil {
-		l.flows, err = p.objects.mapFlows()
+		l.flows, err = p.objects.flowTables()
 	}
 	if err == nil {
 		l.templates, err = p.objects.Templates.Clone()

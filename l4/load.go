@@ -51,7 +51,7 @@ const (
 )
 
 // load makes the objects or takes over what is pinned in dir. A folder that a crash left
-// half filled, or half emptied, is begun anew: nothing was attached yet, or any more.
+// half filled, or half emptied, is begun anew.
 func (o *objects) load(options Options) error {
 	dir := options.PinDir
 	if err := unpinHalf(dir); err != nil {
@@ -83,12 +83,19 @@ func (o *objects) load(options Options) error {
 	return o.checkLayout()
 }
 
-// unpinHalf forgets maps and programs unless all of them were made once. That is known by the
-// layout, which is written last and the first to go (see Flush).
+// unpinHalf forgets maps and programs unless all maps were there once. That is known by the
+// layout, which is written after them and is the first to go when links have gone (see Flush).
 func unpinHalf(dir string) error {
 	about, err := pinnedAbout(dir)
 	if err != nil || about.Layout != 0 {
 		return err
+	}
+	names, err := pins(dir)
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(names, isLinkPin) {
+		return fmt.Errorf("%w (%s is missing, and programs are attached)", ErrIncompatible, xdpMapAboutMaps)
 	}
 	spec, err := loadSpec()
 	if err != nil {
@@ -232,18 +239,18 @@ func (o *objects) checkLayout() error {
 	if err := o.AboutMaps.Lookup(uint32(0), &about); err != nil {
 		return fmt.Errorf("read layout: %w", err)
 	}
-	var seed [32]byte
-	if err := o.spec.Variables[xdpVarSeed].Get(&seed); err != nil {
-		return fmt.Errorf("read seed of the flow tables: %w", err)
+	var secrets [10]uint64
+	if err := o.spec.Variables[xdpVarSecrets].Get(&secrets); err != nil {
+		return fmt.Errorf("read secrets of the flow tables: %w", err)
 	}
 	switch about.Layout {
 	case layout():
-		if about.Seed != seed {
+		if about.Secrets != secrets {
 			return ErrIncompatible // they were made while this was being loaded
 		}
 		return nil
 	case 0: // fresh
-		about.Layout, about.Seed = layout(), seed
+		about.Layout, about.Secrets = layout(), secrets
 		if err := o.AboutMaps.Put(uint32(0), about); err != nil {
 			return fmt.Errorf("write layout: %w", err)
 		}
@@ -270,7 +277,7 @@ func layout() uint64 {
 		xdpFlow4{},
 		xdpEntry4{},
 		xdpEntry6{},
-		xdpBin{},
+		xdpReferences{},
 		xdpVacancy{},
 		xdpLine{},
 		xdpDestination{},

@@ -91,19 +91,19 @@ func (p *Plane) Walk(within time.Duration, visit func(lb.ToldFlow)) error {
 		return fmt.Errorf("walk flows: l4 plane: %w", os.ErrClosed)
 	}
 	teller, err := p.teller()
+	var tables *flowTables
+	if err == nil {
+		tables, err = p.objects.flowTables()
+	}
 	p.mu.Unlock()
 	if err != nil {
 		return err
 	}
+	defer tables.close()
 	ticks, err := jiffies(min(within, maxTimeout))
 	if err != nil {
 		return err
 	}
-	tables, err := p.objects.mapFlows()
-	if err != nil {
-		return err
-	}
-	defer tables.close()
 	err = tables.each(func(e flowEntry) bool {
 		f := e.flow
 		if f.kind() != xdpFlowKindREQUESTS || teller.told>>f.state()&1 == 0 || int32(teller.now-f.LastSeen) > int32(ticks) {

@@ -81,8 +81,11 @@ func Flush(dir string) error {
 		if err := errors.Join(l.Detach(), l.Close()); err != nil {
 			return fmt.Errorf("detach %s: %w", name, err)
 		}
+		if err := os.Remove(filepath.Join(dir, name)); err != nil {
+			return fmt.Errorf("remove pin: %w", err)
+		}
 	}
-	// First what tells that the rest is whole: see unpinHalf.
+	// First what tells that the rest is whole: see unpinHalf. Links have gone by now.
 	for _, name := range append([]string{xdpMapAboutMaps}, names...) {
 		if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
 			return fmt.Errorf("remove pin: %w", err)

@@ -29,7 +29,7 @@ type Options struct {
 	Interfaces []string      // that packets come in by and go out by: "eth0" …
 	Hook       lb.Hook       // where on those interfaces; empty: lb.HookAuto
 	Peers      []Peer        // the other ends of those interfaces that are veths
-	PinDir     string        // a folder on a BPF file system, made if absent
+	PinDir     string        // a folder on a BPF file system, made if absent; nobody else's while the Plane is opened or open
 	Log        *slog.Logger  // nil: slog.Default()
 	MaxFlows   int           // remembered at a time of each family, 0: 1<<20; pinned flow tables keep their size
 	Timeouts   Timeouts      // zero ones are as they are, at first IPVS's
@@ -90,6 +90,9 @@ func Open(o Options) (*Plane, error) {
 	}
 	if o.MaxFlows == 0 {
 		o.MaxFlows = DefaultMaxFlows
+	}
+	if o.MaxFlows < 1 || o.MaxFlows > maxFlows {
+		return nil, fmt.Errorf("open l4 plane: room for %d flows: want 1 to %d", o.MaxFlows, maxFlows)
 	}
 	if err := validatePools(o.LocalAddresses); err != nil {
 		return nil, fmt.Errorf("open l4 plane: %w", err)

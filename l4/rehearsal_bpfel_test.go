@@ -16,7 +16,7 @@ import (
 type rehearsalAbout struct {
 	_        structs.HostLayout
 	Layout   uint64
-	Seed     [32]uint8
+	Secrets  [10]uint64
 	Revision uint64
 }
 
@@ -48,12 +48,6 @@ type rehearsalBackend struct {
 	Given      uint32
 	Weight     int32
 	PastWeight uint32
-}
-
-type rehearsalBin struct {
-	_         structs.HostLayout
-	Version   uint32
-	Reference [15]uint32
 }
 
 type rehearsalClients struct {
@@ -220,6 +214,12 @@ type rehearsalPrefix struct {
 	Addr  rehearsalAddress
 }
 
+type rehearsalReferences struct {
+	_         structs.HostLayout
+	Version   uint32
+	Reference [15]uint32
+}
+
 type rehearsalRetirement struct {
 	_       structs.HostLayout
 	Total   rehearsalCounters
@@ -317,8 +317,6 @@ const (
 	rehearsalMapAddresses          = "addresses"
 	rehearsalMapBackendNames       = "backend_names"
 	rehearsalMapBackends           = "backends"
-	rehearsalMapBins               = "bins"
-	rehearsalMapBins6              = "bins6"
 	rehearsalMapCursors            = "cursors"
 	rehearsalMapDefences           = "defences"
 	rehearsalMapEmptyTable         = "empty_table"
@@ -334,6 +332,8 @@ const (
 	rehearsalMapPortClasses        = "port_classes"
 	rehearsalMapPorts              = "ports"
 	rehearsalMapPrefixes           = "prefixes"
+	rehearsalMapReferenceLines     = "reference_lines"
+	rehearsalMapReferenceLines6    = "reference_lines6"
 	rehearsalMapRetired            = "retired"
 	rehearsalMapSenders            = "senders"
 	rehearsalMapServers            = "servers"
@@ -349,6 +349,7 @@ const (
 	rehearsalMapVacancies          = "vacancies"
 	rehearsalMapVerdicts           = "verdicts"
 	rehearsalProgRehearse          = "rehearse"
+	rehearsalVarBackMask           = "back_mask"
 	rehearsalVarBuild              = "build"
 	rehearsalVarFlowEntries        = "flow_entries"
 	rehearsalVarFlowKinds          = "flow_kinds"
@@ -358,7 +359,6 @@ const (
 	rehearsalVarNextStates         = "next_states"
 	rehearsalVarPartEntries        = "part_entries"
 	rehearsalVarSecrets            = "secrets"
-	rehearsalVarSeed               = "seed"
 	rehearsalVarTagMask            = "tag_mask"
 	rehearsalVarVerdictWords       = "verdict_words"
 )
@@ -412,47 +412,48 @@ type rehearsalProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type rehearsalMapSpecs struct {
-	AboutMaps    *ebpf.MapSpec `ebpf:"about_maps"`
-	Addresses    *ebpf.MapSpec `ebpf:"addresses"`
-	BackendNames *ebpf.MapSpec `ebpf:"backend_names"`
-	Backends     *ebpf.MapSpec `ebpf:"backends"`
-	Bins         *ebpf.MapSpec `ebpf:"bins"`
-	Bins6        *ebpf.MapSpec `ebpf:"bins6"`
-	Cursors      *ebpf.MapSpec `ebpf:"cursors"`
-	Defences     *ebpf.MapSpec `ebpf:"defences"`
-	EmptyTable   *ebpf.MapSpec `ebpf:"empty_table"`
-	Filter       *ebpf.MapSpec `ebpf:"filter"`
-	Flows        *ebpf.MapSpec `ebpf:"flows"`
-	Flows6       *ebpf.MapSpec `ebpf:"flows6"`
-	Loads        *ebpf.MapSpec `ebpf:"loads"`
-	Localities   *ebpf.MapSpec `ebpf:"localities"`
-	LocalityCopy *ebpf.MapSpec `ebpf:"locality_copy"`
-	NewsLost     *ebpf.MapSpec `ebpf:"news_lost"`
-	NewsRing     *ebpf.MapSpec `ebpf:"news_ring"`
-	Persistences *ebpf.MapSpec `ebpf:"persistences"`
-	PortClasses  *ebpf.MapSpec `ebpf:"port_classes"`
-	Ports        *ebpf.MapSpec `ebpf:"ports"`
-	Prefixes     *ebpf.MapSpec `ebpf:"prefixes"`
-	Retired      *ebpf.MapSpec `ebpf:"retired"`
-	Senders      *ebpf.MapSpec `ebpf:"senders"`
-	Servers      *ebpf.MapSpec `ebpf:"servers"`
-	ServiceNames *ebpf.MapSpec `ebpf:"service_names"`
-	Services     *ebpf.MapSpec `ebpf:"services"`
-	Settings     *ebpf.MapSpec `ebpf:"settings"`
-	Shortest     *ebpf.MapSpec `ebpf:"shortest"`
-	Steps        *ebpf.MapSpec `ebpf:"steps"`
-	Tables       *ebpf.MapSpec `ebpf:"tables"`
-	Templates    *ebpf.MapSpec `ebpf:"templates"`
-	Told         *ebpf.MapSpec `ebpf:"told"`
-	Traffic      *ebpf.MapSpec `ebpf:"traffic"`
-	Vacancies    *ebpf.MapSpec `ebpf:"vacancies"`
-	Verdicts     *ebpf.MapSpec `ebpf:"verdicts"`
+	AboutMaps       *ebpf.MapSpec `ebpf:"about_maps"`
+	Addresses       *ebpf.MapSpec `ebpf:"addresses"`
+	BackendNames    *ebpf.MapSpec `ebpf:"backend_names"`
+	Backends        *ebpf.MapSpec `ebpf:"backends"`
+	Cursors         *ebpf.MapSpec `ebpf:"cursors"`
+	Defences        *ebpf.MapSpec `ebpf:"defences"`
+	EmptyTable      *ebpf.MapSpec `ebpf:"empty_table"`
+	Filter          *ebpf.MapSpec `ebpf:"filter"`
+	Flows           *ebpf.MapSpec `ebpf:"flows"`
+	Flows6          *ebpf.MapSpec `ebpf:"flows6"`
+	Loads           *ebpf.MapSpec `ebpf:"loads"`
+	Localities      *ebpf.MapSpec `ebpf:"localities"`
+	LocalityCopy    *ebpf.MapSpec `ebpf:"locality_copy"`
+	NewsLost        *ebpf.MapSpec `ebpf:"news_lost"`
+	NewsRing        *ebpf.MapSpec `ebpf:"news_ring"`
+	Persistences    *ebpf.MapSpec `ebpf:"persistences"`
+	PortClasses     *ebpf.MapSpec `ebpf:"port_classes"`
+	Ports           *ebpf.MapSpec `ebpf:"ports"`
+	Prefixes        *ebpf.MapSpec `ebpf:"prefixes"`
+	ReferenceLines  *ebpf.MapSpec `ebpf:"reference_lines"`
+	ReferenceLines6 *ebpf.MapSpec `ebpf:"reference_lines6"`
+	Retired         *ebpf.MapSpec `ebpf:"retired"`
+	Senders         *ebpf.MapSpec `ebpf:"senders"`
+	Servers         *ebpf.MapSpec `ebpf:"servers"`
+	ServiceNames    *ebpf.MapSpec `ebpf:"service_names"`
+	Services        *ebpf.MapSpec `ebpf:"services"`
+	Settings        *ebpf.MapSpec `ebpf:"settings"`
+	Shortest        *ebpf.MapSpec `ebpf:"shortest"`
+	Steps           *ebpf.MapSpec `ebpf:"steps"`
+	Tables          *ebpf.MapSpec `ebpf:"tables"`
+	Templates       *ebpf.MapSpec `ebpf:"templates"`
+	Told            *ebpf.MapSpec `ebpf:"told"`
+	Traffic         *ebpf.MapSpec `ebpf:"traffic"`
+	Vacancies       *ebpf.MapSpec `ebpf:"vacancies"`
+	Verdicts        *ebpf.MapSpec `ebpf:"verdicts"`
 }
 
 // rehearsalVariableSpecs contains global variables before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type rehearsalVariableSpecs struct {
+	BackMask           *ebpf.VariableSpec `ebpf:"back_mask"`
 	Build              *ebpf.VariableSpec `ebpf:"build"`
 	FlowEntries        *ebpf.VariableSpec `ebpf:"flow_entries"`
 	FlowKinds          *ebpf.VariableSpec `ebpf:"flow_kinds"`
@@ -462,7 +463,6 @@ type rehearsalVariableSpecs struct {
 	NextStates         *ebpf.VariableSpec `ebpf:"next_states"`
 	PartEntries        *ebpf.VariableSpec `ebpf:"part_entries"`
 	Secrets            *ebpf.VariableSpec `ebpf:"secrets"`
-	Seed               *ebpf.VariableSpec `ebpf:"seed"`
 	TagMask            *ebpf.VariableSpec `ebpf:"tag_mask"`
 	VerdictWords       *ebpf.VariableSpec `ebpf:"verdict_words"`
 }
@@ -487,41 +487,41 @@ func (o *rehearsalObjects) Close() error {
 //
 // It can be passed to loadRehearsalObjects or ebpf.CollectionSpec.LoadAndAssign.
 type rehearsalMaps struct {
-	AboutMaps    *ebpf.Map `ebpf:"about_maps"`
-	Addresses    *ebpf.Map `ebpf:"addresses"`
-	BackendNames *ebpf.Map `ebpf:"backend_names"`
-	Backends     *ebpf.Map `ebpf:"backends"`
-	Bins         *ebpf.Map `ebpf:"bins"`
-	Bins6        *ebpf.Map `ebpf:"bins6"`
-	Cursors      *ebpf.Map `ebpf:"cursors"`
-	Defences     *ebpf.Map `ebpf:"defences"`
-	EmptyTable   *ebpf.Map `ebpf:"empty_table"`
-	Filter       *ebpf.Map `ebpf:"filter"`
-	Flows        *ebpf.Map `ebpf:"flows"`
-	Flows6       *ebpf.Map `ebpf:"flows6"`
-	Loads        *ebpf.Map `ebpf:"loads"`
-	Localities   *ebpf.Map `ebpf:"localities"`
-	LocalityCopy *ebpf.Map `ebpf:"locality_copy"`
-	NewsLost     *ebpf.Map `ebpf:"news_lost"`
-	NewsRing     *ebpf.Map `ebpf:"news_ring"`
-	Persistences *ebpf.Map `ebpf:"persistences"`
-	PortClasses  *ebpf.Map `ebpf:"port_classes"`
-	Ports        *ebpf.Map `ebpf:"ports"`
-	Prefixes     *ebpf.Map `ebpf:"prefixes"`
-	Retired      *ebpf.Map `ebpf:"retired"`
-	Senders      *ebpf.Map `ebpf:"senders"`
-	Servers      *ebpf.Map `ebpf:"servers"`
-	ServiceNames *ebpf.Map `ebpf:"service_names"`
-	Services     *ebpf.Map `ebpf:"services"`
-	Settings     *ebpf.Map `ebpf:"settings"`
-	Shortest     *ebpf.Map `ebpf:"shortest"`
-	Steps        *ebpf.Map `ebpf:"steps"`
-	Tables       *ebpf.Map `ebpf:"tables"`
-	Templates    *ebpf.Map `ebpf:"templates"`
-	Told         *ebpf.Map `ebpf:"told"`
-	Traffic      *ebpf.Map `ebpf:"traffic"`
-	Vacancies    *ebpf.Map `ebpf:"vacancies"`
-	Verdicts     *ebpf.Map `ebpf:"verdicts"`
+	AboutMaps       *ebpf.Map `ebpf:"about_maps"`
+	Addresses       *ebpf.Map `ebpf:"addresses"`
+	BackendNames    *ebpf.Map `ebpf:"backend_names"`
+	Backends        *ebpf.Map `ebpf:"backends"`
+	Cursors         *ebpf.Map `ebpf:"cursors"`
+	Defences        *ebpf.Map `ebpf:"defences"`
+	EmptyTable      *ebpf.Map `ebpf:"empty_table"`
+	Filter          *ebpf.Map `ebpf:"filter"`
+	Flows           *ebpf.Map `ebpf:"flows"`
+	Flows6          *ebpf.Map `ebpf:"flows6"`
+	Loads           *ebpf.Map `ebpf:"loads"`
+	Localities      *ebpf.Map `ebpf:"localities"`
+	LocalityCopy    *ebpf.Map `ebpf:"locality_copy"`
+	NewsLost        *ebpf.Map `ebpf:"news_lost"`
+	NewsRing        *ebpf.Map `ebpf:"news_ring"`
+	Persistences    *ebpf.Map `ebpf:"persistences"`
+	PortClasses     *ebpf.Map `ebpf:"port_classes"`
+	Ports           *ebpf.Map `ebpf:"ports"`
+	Prefixes        *ebpf.Map `ebpf:"prefixes"`
+	ReferenceLines  *ebpf.Map `ebpf:"reference_lines"`
+	ReferenceLines6 *ebpf.Map `ebpf:"reference_lines6"`
+	Retired         *ebpf.Map `ebpf:"retired"`
+	Senders         *ebpf.Map `ebpf:"senders"`
+	Servers         *ebpf.Map `ebpf:"servers"`
+	ServiceNames    *ebpf.Map `ebpf:"service_names"`
+	Services        *ebpf.Map `ebpf:"services"`
+	Settings        *ebpf.Map `ebpf:"settings"`
+	Shortest        *ebpf.Map `ebpf:"shortest"`
+	Steps           *ebpf.Map `ebpf:"steps"`
+	Tables          *ebpf.Map `ebpf:"tables"`
+	Templates       *ebpf.Map `ebpf:"templates"`
+	Told            *ebpf.Map `ebpf:"told"`
+	Traffic         *ebpf.Map `ebpf:"traffic"`
+	Vacancies       *ebpf.Map `ebpf:"vacancies"`
+	Verdicts        *ebpf.Map `ebpf:"verdicts"`
 }
 
 func (m *rehearsalMaps) Close() error {
@@ -530,8 +530,6 @@ func (m *rehearsalMaps) Close() error {
 		m.Addresses,
 		m.BackendNames,
 		m.Backends,
-		m.Bins,
-		m.Bins6,
 		m.Cursors,
 		m.Defences,
 		m.EmptyTable,
@@ -547,6 +545,8 @@ func (m *rehearsalMaps) Close() error {
 		m.PortClasses,
 		m.Ports,
 		m.Prefixes,
+		m.ReferenceLines,
+		m.ReferenceLines6,
 		m.Retired,
 		m.Senders,
 		m.Servers,
@@ -568,6 +568,7 @@ func (m *rehearsalMaps) Close() error {
 //
 // It can be passed to loadRehearsalObjects or ebpf.CollectionSpec.LoadAndAssign.
 type rehearsalVariables struct {
+	BackMask           *ebpf.Variable `ebpf:"back_mask"`
 	Build              *ebpf.Variable `ebpf:"build"`
 	FlowEntries        *ebpf.Variable `ebpf:"flow_entries"`
 	FlowKinds          *ebpf.Variable `ebpf:"flow_kinds"`
@@ -577,7 +578,6 @@ type rehearsalVariables struct {
 	NextStates         *ebpf.Variable `ebpf:"next_states"`
 	PartEntries        *ebpf.Variable `ebpf:"part_entries"`
 	Secrets            *ebpf.Variable `ebpf:"secrets"`
-	Seed               *ebpf.Variable `ebpf:"seed"`
 	TagMask            *ebpf.Variable `ebpf:"tag_mask"`
 	VerdictWords       *ebpf.Variable `ebpf:"verdict_words"`
 }

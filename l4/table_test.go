@@ -20,13 +20,19 @@ import (
 const (
 	lockedBit  = 1
 	behindBits = 511 << 1
+	oneBehind  = 2
 )
+
+func (r *rig) secrets() (secrets [10]uint64) {
+	r.Helper()
+	ok(r, r.objects.spec.Variables[xdpVarSecrets].Get(&secrets))
+	return secrets
+}
 
 // hashOf is what the program makes of a key.
 func (r *rig) hashOf(e flowEntry) uint64 {
 	r.Helper()
-	var secrets [10]uint64
-	ok(r, r.objects.spec.Variables[xdpVarSecrets].Get(&secrets))
+	secrets := r.secrets()
 	words := make([]byte, binary.Size(e.tuple))
 	_, err := binary.Encode(words, binary.NativeEndian, e.tuple)
 	ok(r, err)
@@ -54,11 +60,11 @@ func (r *rig) checkTables() error {
 }
 
 func checkTable[E xdpEntry4 | xdpEntry6](r *rig, six bool, entries map[uint32]flowEntry) error {
-	family, table, bins := uint32(0), r.objects.Flows, r.objects.Bins
+	family, table, lines := uint32(0), r.objects.Flows, r.objects.ReferenceLines
 	if six {
-		family, table, bins = 1, r.objects.Flows6, r.objects.Bins6
+		family, table, lines = 1, r.objects.Flows6, r.objects.ReferenceLines6
 	}
-	referred, err := r.checkBins(bins, entries)
+	referred, err := r.checkReferences(lines, entries)
 	if err != nil {
 		return err
 	}
@@ -109,11 +115,11 @@ func nextOf(e any) uint32 {
 	return e.(xdpEntry4).Next
 }
 
-// checkBins returns the numbers of the entries that are referred to.
-func (r *rig) checkBins(bins *ebpf.Map, entries map[uint32]flowEntry) (map[uint32]bool, error) {
+// checkReferences returns the numbers of the entries that are referred to.
+func (r *rig) checkReferences(table *ebpf.Map, entries map[uint32]flowEntry) (map[uint32]bool, error) {
 	mask := r.tagMask()
-	lines := make([]xdpBin, bins.MaxEntries())
-	ok(r, readArray(bins, lines))
+	lines := make([]xdpReferences, table.MaxEntries())
+	ok(r, readArray(table, lines))
 	fronts := len(lines) / (1 + backLines)
 	referred, inBack := map[uint32]bool{}, make([]uint32, fronts)
 	for i, line := range lines {
@@ -158,6 +164,8 @@ func TestFlowsBegunAtOnceAreOne(t *testing.T) {
 	const flows, workers, rounds = 400, 4, 25
 	for _, k := range []kind{{false, lb.TCP}, {true, lb.TCP}} {
 		r := newRig(t)
+		r.options.MaxFlows = 1 << 12 // 25 references to a front line
+		r.empty()
 		r.apply(k.nat(backends(2)...))
 		var syns [][]byte
 		for port := 1; port <= flows; port++ {
@@ -205,7 +213,7 @@ func (r *rig) hammer(packets [][]byte) error {
 // sameLines returns so many clients' ports that lead to the same two lines.
 func (r *rig) sameLines(k kind, want int) (ports []int) {
 	r.Helper()
-	lines := uint64(r.objects.Bins.MaxEntries()) / (1 + backLines) * backLines
+	lines := uint64(r.objects.ReferenceLines.MaxEntries()) / (1 + backLines) * backLines
 	r.send(k.from(1, "SYN").bytes())
 	var first flowEntry
 	r.eachFlow(func(e flowEntry) { first = e })
@@ -223,7 +231,7 @@ func (r *rig) sameLines(k kind, want int) (ports []int) {
 // What finds its front line full goes to its back line. When that is full, too, nothing new
 // is taken, and nothing is lost by that; when flows have left, all is as it was.
 func TestAKeyHasTwoLines(t *testing.T) {
-	const most = 2 * len(xdpBin{}.Reference)
+	const most = 2 * len(xdpReferences{}.Reference)
 	for _, k := range []kind{{false, lb.TCP}, {true, lb.TCP}} {
 		r := newRig(t)
 		r.options.MaxFlows = 1 << 10
@@ -259,26 +267,47 @@ func TestAKeyHasTwoLines(t *testing.T) {
 	}
 }
 
-// Flow tables whose maps are not all of one making are not used: flows would be lost in them.
+// Flow tables whose maps are not all of one making are not used: flows would be lost in
+// them. What nothing is attached to any more is begun anew.
 func TestFlowTablesAreWholeOrNew(t *testing.T) {
 	r := newRig(t)
 	r.apply(snapshot(lb.RoundRobin, backends(2)...))
 	r.send(syn(1))
+	secrets := r.secrets()
 	ok(t, r.Plane.Close())
-	ok(t, os.Remove(filepath.Join(r.options.PinDir, xdpMapBins)))
-	if _, err := Open(r.options); !errors.Is(err, ErrIncompatible) || !strings.Contains(err.Error(), xdpMapBins) {
-		t.Errorf("without bins: %v, want it to be ErrIncompatible and to name them", err)
+	refused := func(without string) {
+		t.Helper()
+		ok(t, os.Remove(filepath.Join(r.options.PinDir, without)))
+		if _, err := Open(r.options); !errors.Is(err, ErrIncompatible) || !strings.Contains(err.Error(), without) {
+			t.Errorf("without %s: %v, want it to be ErrIncompatible and to name that", without, err)
+		}
 	}
-	ok(t, os.Remove(filepath.Join(r.options.PinDir, xdpMapAboutMaps))) // as a Flush does that is killed
+	refused(xdpMapReferenceLines)
+	refused(xdpMapAboutMaps)
+	left := filepath.Join(r.options.PinDir, xdpMapFlows) // by a Flush that is killed
+	flows, err := ebpf.LoadPinnedMap(left, nil)
+	ok(t, err)
+	defer flows.Close()
+	ok(t, Flush(r.options.PinDir))
+	ok(t, os.MkdirAll(r.options.PinDir, 0o700))
+	ok(t, flows.Pin(left))
 	r.options.MaxFlows /= 2
 	r.reopen()
 	ok(t, r.checkTables())
 	if n, size := r.entries(), int(r.objects.Flows.MaxEntries())-1; n != 0 || size != r.options.MaxFlows {
 		t.Errorf("%d flows in tables for %d, want none in new ones for %d", n, size, r.options.MaxFlows)
 	}
+	if r.secrets() == secrets {
+		t.Error("new tables have the secrets of the old ones")
+	}
 	r.apply(snapshot(lb.RoundRobin, backends(2)...))
 	if got := r.send(syn(1)); got.verdict != "NEW_FLOW" {
 		t.Errorf("%s, want NEW_FLOW", got.verdict)
+	}
+	secrets = r.secrets()
+	r.reopen()
+	if got := r.send(syn(1)); got.verdict != "KNOWN_FLOW" || r.secrets() != secrets {
+		t.Errorf("%s after a restart, want KNOWN_FLOW by the same secrets", got.verdict)
 	}
 	ok(t, r.recount())
 }

@@ -16,7 +16,7 @@ import (
 type xdpAbout struct {
 	_        structs.HostLayout
 	Layout   uint64
-	Seed     [32]uint8
+	Secrets  [10]uint64
 	Revision uint64
 }
 
@@ -74,12 +74,6 @@ const (
 	xdpBackendFlagHAS_SERVER_ID xdpBackendFlag = 8
 	xdpBackendFlagTELLS_CLIENT  xdpBackendFlag = 16
 )
-
-type xdpBin struct {
-	_         structs.HostLayout
-	Version   uint32
-	Reference [15]uint32
-}
 
 type xdpClass uint16
 
@@ -305,6 +299,12 @@ type xdpPrefix struct {
 	Addr  xdpAddress
 }
 
+type xdpReferences struct {
+	_         structs.HostLayout
+	Version   uint32
+	Reference [15]uint32
+}
+
 type xdpRetirement struct {
 	_       structs.HostLayout
 	Total   xdpCounters
@@ -431,8 +431,6 @@ const (
 	xdpMapAddresses          = "addresses"
 	xdpMapBackendNames       = "backend_names"
 	xdpMapBackends           = "backends"
-	xdpMapBins               = "bins"
-	xdpMapBins6              = "bins6"
 	xdpMapCursors            = "cursors"
 	xdpMapDefences           = "defences"
 	xdpMapEmptyTable         = "empty_table"
@@ -448,6 +446,8 @@ const (
 	xdpMapPortClasses        = "port_classes"
 	xdpMapPorts              = "ports"
 	xdpMapPrefixes           = "prefixes"
+	xdpMapReferenceLines     = "reference_lines"
+	xdpMapReferenceLines6    = "reference_lines6"
 	xdpMapRetired            = "retired"
 	xdpMapSenders            = "senders"
 	xdpMapServers            = "servers"
@@ -467,6 +467,7 @@ const (
 	xdpProgNow               = "now"
 	xdpProgReconsider        = "reconsider"
 	xdpProgSweep             = "sweep"
+	xdpVarBackMask           = "back_mask"
 	xdpVarBuild              = "build"
 	xdpVarCookieMss4         = "cookie_mss4"
 	xdpVarCookieMss6         = "cookie_mss6"
@@ -479,7 +480,6 @@ const (
 	xdpVarNextStates         = "next_states"
 	xdpVarPartEntries        = "part_entries"
 	xdpVarSecrets            = "secrets"
-	xdpVarSeed               = "seed"
 	xdpVarTagMask            = "tag_mask"
 	xdpVarVerdictWords       = "verdict_words"
 )
@@ -538,46 +538,47 @@ type xdpProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type xdpMapSpecs struct {
-	AboutMaps    *ebpf.MapSpec `ebpf:"about_maps"`
-	Addresses    *ebpf.MapSpec `ebpf:"addresses"`
-	BackendNames *ebpf.MapSpec `ebpf:"backend_names"`
-	Backends     *ebpf.MapSpec `ebpf:"backends"`
-	Bins         *ebpf.MapSpec `ebpf:"bins"`
-	Bins6        *ebpf.MapSpec `ebpf:"bins6"`
-	Cursors      *ebpf.MapSpec `ebpf:"cursors"`
-	Defences     *ebpf.MapSpec `ebpf:"defences"`
-	EmptyTable   *ebpf.MapSpec `ebpf:"empty_table"`
-	Filter       *ebpf.MapSpec `ebpf:"filter"`
-	Flows        *ebpf.MapSpec `ebpf:"flows"`
-	Flows6       *ebpf.MapSpec `ebpf:"flows6"`
-	Loads        *ebpf.MapSpec `ebpf:"loads"`
-	Localities   *ebpf.MapSpec `ebpf:"localities"`
-	LocalityCopy *ebpf.MapSpec `ebpf:"locality_copy"`
-	NewsLost     *ebpf.MapSpec `ebpf:"news_lost"`
-	NewsRing     *ebpf.MapSpec `ebpf:"news_ring"`
-	Persistences *ebpf.MapSpec `ebpf:"persistences"`
-	PortClasses  *ebpf.MapSpec `ebpf:"port_classes"`
-	Ports        *ebpf.MapSpec `ebpf:"ports"`
-	Prefixes     *ebpf.MapSpec `ebpf:"prefixes"`
-	Retired      *ebpf.MapSpec `ebpf:"retired"`
-	Senders      *ebpf.MapSpec `ebpf:"senders"`
-	Servers      *ebpf.MapSpec `ebpf:"servers"`
-	ServiceNames *ebpf.MapSpec `ebpf:"service_names"`
-	Services     *ebpf.MapSpec `ebpf:"services"`
-	Settings     *ebpf.MapSpec `ebpf:"settings"`
-	Shortest     *ebpf.MapSpec `ebpf:"shortest"`
-	Tables       *ebpf.MapSpec `ebpf:"tables"`
-	Templates    *ebpf.MapSpec `ebpf:"templates"`
-	Told         *ebpf.MapSpec `ebpf:"told"`
-	Traffic      *ebpf.MapSpec `ebpf:"traffic"`
-	Vacancies    *ebpf.MapSpec `ebpf:"vacancies"`
-	Verdicts     *ebpf.MapSpec `ebpf:"verdicts"`
+	AboutMaps       *ebpf.MapSpec `ebpf:"about_maps"`
+	Addresses       *ebpf.MapSpec `ebpf:"addresses"`
+	BackendNames    *ebpf.MapSpec `ebpf:"backend_names"`
+	Backends        *ebpf.MapSpec `ebpf:"backends"`
+	Cursors         *ebpf.MapSpec `ebpf:"cursors"`
+	Defences        *ebpf.MapSpec `ebpf:"defences"`
+	EmptyTable      *ebpf.MapSpec `ebpf:"empty_table"`
+	Filter          *ebpf.MapSpec `ebpf:"filter"`
+	Flows           *ebpf.MapSpec `ebpf:"flows"`
+	Flows6          *ebpf.MapSpec `ebpf:"flows6"`
+	Loads           *ebpf.MapSpec `ebpf:"loads"`
+	Localities      *ebpf.MapSpec `ebpf:"localities"`
+	LocalityCopy    *ebpf.MapSpec `ebpf:"locality_copy"`
+	NewsLost        *ebpf.MapSpec `ebpf:"news_lost"`
+	NewsRing        *ebpf.MapSpec `ebpf:"news_ring"`
+	Persistences    *ebpf.MapSpec `ebpf:"persistences"`
+	PortClasses     *ebpf.MapSpec `ebpf:"port_classes"`
+	Ports           *ebpf.MapSpec `ebpf:"ports"`
+	Prefixes        *ebpf.MapSpec `ebpf:"prefixes"`
+	ReferenceLines  *ebpf.MapSpec `ebpf:"reference_lines"`
+	ReferenceLines6 *ebpf.MapSpec `ebpf:"reference_lines6"`
+	Retired         *ebpf.MapSpec `ebpf:"retired"`
+	Senders         *ebpf.MapSpec `ebpf:"senders"`
+	Servers         *ebpf.MapSpec `ebpf:"servers"`
+	ServiceNames    *ebpf.MapSpec `ebpf:"service_names"`
+	Services        *ebpf.MapSpec `ebpf:"services"`
+	Settings        *ebpf.MapSpec `ebpf:"settings"`
+	Shortest        *ebpf.MapSpec `ebpf:"shortest"`
+	Tables          *ebpf.MapSpec `ebpf:"tables"`
+	Templates       *ebpf.MapSpec `ebpf:"templates"`
+	Told            *ebpf.MapSpec `ebpf:"told"`
+	Traffic         *ebpf.MapSpec `ebpf:"traffic"`
+	Vacancies       *ebpf.MapSpec `ebpf:"vacancies"`
+	Verdicts        *ebpf.MapSpec `ebpf:"verdicts"`
 }
 
 // xdpVariableSpecs contains global variables before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type xdpVariableSpecs struct {
+	BackMask           *ebpf.VariableSpec `ebpf:"back_mask"`
 	Build              *ebpf.VariableSpec `ebpf:"build"`
 	CookieMss4         *ebpf.VariableSpec `ebpf:"cookie_mss4"`
 	CookieMss6         *ebpf.VariableSpec `ebpf:"cookie_mss6"`
@@ -590,7 +591,6 @@ type xdpVariableSpecs struct {
 	NextStates         *ebpf.VariableSpec `ebpf:"next_states"`
 	PartEntries        *ebpf.VariableSpec `ebpf:"part_entries"`
 	Secrets            *ebpf.VariableSpec `ebpf:"secrets"`
-	Seed               *ebpf.VariableSpec `ebpf:"seed"`
 	TagMask            *ebpf.VariableSpec `ebpf:"tag_mask"`
 	VerdictWords       *ebpf.VariableSpec `ebpf:"verdict_words"`
 }
@@ -615,40 +615,40 @@ func (o *xdpObjects) Close() error {
 //
 // It can be passed to loadXdpObjects or ebpf.CollectionSpec.LoadAndAssign.
 type xdpMaps struct {
-	AboutMaps    *ebpf.Map `ebpf:"about_maps"`
-	Addresses    *ebpf.Map `ebpf:"addresses"`
-	BackendNames *ebpf.Map `ebpf:"backend_names"`
-	Backends     *ebpf.Map `ebpf:"backends"`
-	Bins         *ebpf.Map `ebpf:"bins"`
-	Bins6        *ebpf.Map `ebpf:"bins6"`
-	Cursors      *ebpf.Map `ebpf:"cursors"`
-	Defences     *ebpf.Map `ebpf:"defences"`
-	EmptyTable   *ebpf.Map `ebpf:"empty_table"`
-	Filter       *ebpf.Map `ebpf:"filter"`
-	Flows        *ebpf.Map `ebpf:"flows"`
-	Flows6       *ebpf.Map `ebpf:"flows6"`
-	Loads        *ebpf.Map `ebpf:"loads"`
-	Localities   *ebpf.Map `ebpf:"localities"`
-	LocalityCopy *ebpf.Map `ebpf:"locality_copy"`
-	NewsLost     *ebpf.Map `ebpf:"news_lost"`
-	NewsRing     *ebpf.Map `ebpf:"news_ring"`
-	Persistences *ebpf.Map `ebpf:"persistences"`
-	PortClasses  *ebpf.Map `ebpf:"port_classes"`
-	Ports        *ebpf.Map `ebpf:"ports"`
-	Prefixes     *ebpf.Map `ebpf:"prefixes"`
-	Retired      *ebpf.Map `ebpf:"retired"`
-	Senders      *ebpf.Map `ebpf:"senders"`
-	Servers      *ebpf.Map `ebpf:"servers"`
-	ServiceNames *ebpf.Map `ebpf:"service_names"`
-	Services     *ebpf.Map `ebpf:"services"`
-	Settings     *ebpf.Map `ebpf:"settings"`
-	Shortest     *ebpf.Map `ebpf:"shortest"`
-	Tables       *ebpf.Map `ebpf:"tables"`
-	Templates    *ebpf.Map `ebpf:"templates"`
-	Told         *ebpf.Map `ebpf:"told"`
-	Traffic      *ebpf.Map `ebpf:"traffic"`
-	Vacancies    *ebpf.Map `ebpf:"vacancies"`
-	Verdicts     *ebpf.Map `ebpf:"verdicts"`
+	AboutMaps       *ebpf.Map `ebpf:"about_maps"`
+	Addresses       *ebpf.Map `ebpf:"addresses"`
+	BackendNames    *ebpf.Map `ebpf:"backend_names"`
+	Backends        *ebpf.Map `ebpf:"backends"`
+	Cursors         *ebpf.Map `ebpf:"cursors"`
+	Defences        *ebpf.Map `ebpf:"defences"`
+	EmptyTable      *ebpf.Map `ebpf:"empty_table"`
+	Filter          *ebpf.Map `ebpf:"filter"`
+	Flows           *ebpf.Map `ebpf:"flows"`
+	Flows6          *ebpf.Map `ebpf:"flows6"`
+	Loads           *ebpf.Map `ebpf:"loads"`
+	Localities      *ebpf.Map `ebpf:"localities"`
+	LocalityCopy    *ebpf.Map `ebpf:"locality_copy"`
+	NewsLost        *ebpf.Map `ebpf:"news_lost"`
+	NewsRing        *ebpf.Map `ebpf:"news_ring"`
+	Persistences    *ebpf.Map `ebpf:"persistences"`
+	PortClasses     *ebpf.Map `ebpf:"port_classes"`
+	Ports           *ebpf.Map `ebpf:"ports"`
+	Prefixes        *ebpf.Map `ebpf:"prefixes"`
+	ReferenceLines  *ebpf.Map `ebpf:"reference_lines"`
+	ReferenceLines6 *ebpf.Map `ebpf:"reference_lines6"`
+	Retired         *ebpf.Map `ebpf:"retired"`
+	Senders         *ebpf.Map `ebpf:"senders"`
+	Servers         *ebpf.Map `ebpf:"servers"`
+	ServiceNames    *ebpf.Map `ebpf:"service_names"`
+	Services        *ebpf.Map `ebpf:"services"`
+	Settings        *ebpf.Map `ebpf:"settings"`
+	Shortest        *ebpf.Map `ebpf:"shortest"`
+	Tables          *ebpf.Map `ebpf:"tables"`
+	Templates       *ebpf.Map `ebpf:"templates"`
+	Told            *ebpf.Map `ebpf:"told"`
+	Traffic         *ebpf.Map `ebpf:"traffic"`
+	Vacancies       *ebpf.Map `ebpf:"vacancies"`
+	Verdicts        *ebpf.Map `ebpf:"verdicts"`
 }
 
 func (m *xdpMaps) Close() error {
@@ -657,8 +657,6 @@ func (m *xdpMaps) Close() error {
 		m.Addresses,
 		m.BackendNames,
 		m.Backends,
-		m.Bins,
-		m.Bins6,
 		m.Cursors,
 		m.Defences,
 		m.EmptyTable,
@@ -674,6 +672,8 @@ func (m *xdpMaps) Close() error {
 		m.PortClasses,
 		m.Ports,
 		m.Prefixes,
+		m.ReferenceLines,
+		m.ReferenceLines6,
 		m.Retired,
 		m.Senders,
 		m.Servers,
@@ -694,6 +694,7 @@ func (m *xdpMaps) Close() error {
 //
 // It can be passed to loadXdpObjects or ebpf.CollectionSpec.LoadAndAssign.
 type xdpVariables struct {
+	BackMask           *ebpf.Variable `ebpf:"back_mask"`
 	Build              *ebpf.Variable `ebpf:"build"`
 	CookieMss4         *ebpf.Variable `ebpf:"cookie_mss4"`
 	CookieMss6         *ebpf.Variable `ebpf:"cookie_mss6"`
@@ -706,7 +707,6 @@ type xdpVariables struct {
 	NextStates         *ebpf.Variable `ebpf:"next_states"`
 	PartEntries        *ebpf.Variable `ebpf:"part_entries"`
 	Secrets            *ebpf.Variable `ebpf:"secrets"`
-	Seed               *ebpf.Variable `ebpf:"seed"`
 	TagMask            *ebpf.Variable `ebpf:"tag_mask"`
 	VerdictWords       *ebpf.Variable `ebpf:"verdict_words"`
 }
