@@ -35,7 +35,7 @@ static __always_inline void furnish(void *entry, union tuple *key, struct flow *
 	for (__u32 i = 1; i < words; i++)
 		((__u64 *)flow)[i] = ((__u64 *)fresh)[i];
 	account(TOMBSTONE, owner);
-	__sync_lock_test_and_set(&flow->owner, owner);
+	*(volatile __u64 *)&flow->owner = owner;
 }
 
 /* What look_for_room() finds, but a place. */
@@ -47,13 +47,18 @@ static __always_inline void furnish(void *entry, union tuple *key, struct flow *
 /* Of place_in(): no place's number. */
 #define KEY_FOUND (REFERENCES + 1)
 
-/* What was there is read before all that follows, and what was written is seen with what is added. */
-static __always_inline __u32 add(__u32 *version, __u32 n)
+/* Read before all that follows. A swap that is none is the cheapest way to say so. */
+static __always_inline __u32 version_of(struct references *front)
 {
-	__u32 before = __sync_fetch_and_add(version, n);
+	return __sync_val_compare_and_swap(&front->version, 0, 0);
+}
+
+/* What was written before is seen with the new version. */
+static __always_inline void add(struct references *front, __u32 n)
+{
+	__u32 before = __sync_fetch_and_add(&front->version, n);
 
 	asm volatile("" : "+r"(before)); /* unless it is used, it orders nothing on some machines */
-	return before;
 }
 
 /*
@@ -89,7 +94,7 @@ static __always_inline __u64 look_for_room(union tuple *key, __u64 hash, __u8 si
 
 	if (!front || !back)
 		return NOWHERE;
-	version = add(&front->version, 0);
+	version = version_of(front);
 	if (version & LOCKED)
 		return IN_USE;
 	place = place_in(front, tag_of(hash), wanted(key, six), six);
@@ -115,7 +120,7 @@ static __always_inline int refer(__u64 hash, __u64 room, __u32 number, __u8 six)
 	if (__sync_val_compare_and_swap(&front->version, version, (version | LOCKED) + behind * ONE_BEHIND) != version)
 		return 0;
 	*(volatile __u32 *)&line->reference[place] = tag_of(hash) | number;
-	add(&front->version, VERSION_STEP - LOCKED);
+	add(front, VERSION_STEP - LOCKED);
 	return 1;
 }
 
@@ -234,7 +239,7 @@ static __always_inline void remove(void *entry, __u32 number, __u8 six)
 	if (!front || !back)
 		return;
 	if (!strike(front, number) && strike(back, number))
-		add(&front->version, -ONE_BEHIND);
+		add(front, -ONE_BEHIND);
 	give(number, six);
 }
 
