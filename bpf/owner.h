@@ -18,7 +18,8 @@
  *
  *  - Between making a tombstone and burying it, the sweeper lets every run of the
  *    program end that began before (Go waits for that between two sweeps; for adopt() by
- *    the lock that it has of Go). So a run that has read a live owner does not see its entry freed under it.
+ *    the lock that it has of Go). So a run that has read a live owner does not see its
+ *    entry freed under it.
  *  - A run that has read TOMBSTONE may. Then its swap from that fails, for the entry was
  *    BURIED before, and whoever has it now put a live owner there. Its own becoming
  *    a tombstone takes another wait.

@@ -252,7 +252,8 @@ enum joint : __u8 {
 };
 
 /*
- * What is remembered of a connection, or of datagrams between the same two ends. Under NAT and FULLNAT there is a second entry for the replies. Each bears what is
+ * What is remembered of a connection, or of datagrams between the same two ends.
+ * Under NAT and FULLNAT there is a second entry for the replies. Each bears what is
  * newest of both, save that last_seen and state may lag by a jiffy.
  *
  * See owner.h for how owner changes. The rest is valid iff the owner is live; it

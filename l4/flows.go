@@ -26,7 +26,7 @@ const (
 // A front line must be able to count what is in its back lines (BEHIND in bpf/types.h).
 const _ = uint(511 - backLines*len(xdpReferences{}.Reference))
 
-// maxFlows is as many as a reference can number and the sweeper can count, and then some.
+// maxFlows leaves a reference five bits for the tag.
 const maxFlows = 1 << 26
 
 // flowTablesVersion is counted up when the same bytes in the flow tables come to mean
