@@ -29,7 +29,7 @@ type processInfo struct {
 	PID int `json:"pid"`
 }
 
-func controlHandler(p *proxy) http.Handler {
+func controlHandler(p *engine) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("PUT "+pathSnapshot, p.putSnapshot)
 	mux.HandleFunc("GET "+pathSnapshot, func(w http.ResponseWriter, _ *http.Request) {
@@ -46,7 +46,7 @@ func controlHandler(p *proxy) http.Handler {
 	return mux
 }
 
-func (p *proxy) putSnapshot(w http.ResponseWriter, r *http.Request) {
+func (p *engine) putSnapshot(w http.ResponseWriter, r *http.Request) {
 	var s lb.Snapshot
 	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxSnapshot)).Decode(&s); err != nil {
 		http.Error(w, "read snapshot: "+err.Error(), http.StatusBadRequest)

@@ -15,18 +15,18 @@ var Defaults = lb.HTTP{
 	ClientIdleTimeout:  60 * time.Second,
 	ConnectTimeout:     1 * time.Second,
 	BackendHeadTimeout: 30 * time.Second,
+	BackendIdleTimeout: 60 * time.Second,
+	TunnelTimeout:      1 * time.Hour,
 	Retries:            2,
 	IdleConns:          1024,
 }
 
 // Limits that no service can change.
 const (
-	maxHeadBytes       = 64 << 10         // of a request's or response's head; net/http allows 4 KiB more for requests
-	maxRetries         = 10               // whatever a service asks for
-	backendIdleTimeout = 30 * time.Second // of a pooled connection nobody uses
-	removalDeadline    = 30 * time.Second // for requests in flight when their VIP is removed
-	stopDeadline       = 10 * time.Second // for requests in flight when the proxy is told to stop
-	stallTimeout       = 2 * time.Minute  // TCP_USER_TIMEOUT: unacknowledged data or a closed window
+	maxRetries      = 10               // whatever a service asks for
+	removalDeadline = 30 * time.Second // for requests in flight when their VIP is removed
+	stopDeadline    = 10 * time.Second // for requests in flight when the proxy is told to stop
+	stallTimeout    = 2 * time.Minute  // TCP_USER_TIMEOUT: unacknowledged data or a closed window
 )
 
 // withDefaults returns h with every zero value replaced.
@@ -35,6 +35,8 @@ func withDefaults(h lb.HTTP) lb.HTTP {
 	h.ClientIdleTimeout = cmp.Or(h.ClientIdleTimeout, Defaults.ClientIdleTimeout)
 	h.ConnectTimeout = cmp.Or(h.ConnectTimeout, Defaults.ConnectTimeout)
 	h.BackendHeadTimeout = cmp.Or(h.BackendHeadTimeout, Defaults.BackendHeadTimeout)
+	h.BackendIdleTimeout = cmp.Or(h.BackendIdleTimeout, Defaults.BackendIdleTimeout)
+	h.TunnelTimeout = cmp.Or(h.TunnelTimeout, Defaults.TunnelTimeout)
 	h.Retries = min(cmp.Or(h.Retries, Defaults.Retries), maxRetries)
 	h.IdleConns = cmp.Or(h.IdleConns, Defaults.IdleConns)
 	return h

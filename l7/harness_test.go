@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"lbctl/internal/lb"
+	"lbctl/internal/loop"
 )
 
 var quiet = slog.New(slog.DiscardHandler)
@@ -39,7 +40,7 @@ func TestMain(m *testing.M) {
 // fails the test if a goroutine or a file descriptor is left.
 type lab struct {
 	*testing.T
-	proxy    *proxy
+	proxy    *engine
 	client   *http.Client
 	config   lb.Snapshot
 	backends []*backend
@@ -57,7 +58,11 @@ type backend struct {
 
 func newLab(t *testing.T) *lab {
 	goroutines, files := runtime.NumGoroutine(), openFiles()
-	l := &lab{T: t, proxy: newProxy(quiet), client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 100}}}
+	e, err := newEngine(quiet, 1, loop.Auto)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &lab{T: t, proxy: e, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 100}}}
 	t.Cleanup(func() {
 		l.client.CloseIdleConnections()
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)

@@ -32,13 +32,13 @@ func TestRequestHeadersAreAProxys(t *testing.T) {
 	s := l.service("web", lb.RoundRobin)
 	l.apply()
 	l.raw(s, "GET /a%2fb//c?x=1;y=%zz HTTP/1.1\r\nHost: shop.example\r\nX-Forwarded-For: 192.0.2.1\r\nX-Forwarded-For: 192.0.2.2\r\n"+
-		"X-Forwarded-Proto: https\r\nVia: 1.0 first\r\nConnection: close, X-Secret\r\nX-Secret: 1\r\nKeep-Alive: 5\r\nUpgrade: websocket\r\n"+
+		"X-Forwarded-Proto: https\r\nVia: 1.0 first\r\nConnection: close, X-Secret, TE\r\nX-Secret: 1\r\nKeep-Alive: 5\r\nUpgrade: websocket\r\n"+
 		"Proxy-Authorization: x\r\nTE: gzip, trailers\r\nX-Kept: yes\r\n\r\n")
 	r := <-got
 	for name, want := range map[string]string{
 		"X-Forwarded-For": "192.0.2.1, 192.0.2.2, 127.0.0.1", "X-Forwarded-Proto": "http", "X-Forwarded-Host": "shop.example",
 		"Via": "1.0 first,1.1 lbctl", "X-Kept": "yes", "Te": "trailers",
-		"X-Secret": "", "Keep-Alive": "", "Upgrade": "", "Connection": "", "Proxy-Authorization": "", "User-Agent": "", "Accept-Encoding": "",
+		"X-Secret": "", "Keep-Alive": "", "Upgrade": "", "Connection": "TE", "Proxy-Authorization": "", "User-Agent": "", "Accept-Encoding": "",
 	} {
 		if v := strings.Join(r.Header[name], ","); v != want {
 			t.Errorf("%s: %q, want %q", name, v, want)
@@ -96,7 +96,7 @@ func TestWhatTheProxyRefusesItself(t *testing.T) {
 		"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n":                                                          200, // the backend's answer
 		"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n":                                                             200,
 		"GET http://other.example/x HTTP/1.1\r\nHost: x\r\n\r\n":                                         200,
-		"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n0\r\n\r\n": 200, // chunked wins, RFC 9112 6.3
+		"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n0\r\n\r\n": 400, // RFC 9112 6.1 allows it, 6.3 calls it an attack
 	} {
 		if got := l.raw(s, request).StatusCode; got != want {
 			t.Errorf("%.60q: %d, want %d", request, got, want)

@@ -8,9 +8,12 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"lbctl/internal/loop"
 )
 
 // lockPatience is how long a new proxy waits for one that has just been killed
@@ -35,7 +38,11 @@ func Run(ctx context.Context, socket string, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	p := newProxy(log)
+	p, err := newEngine(log, runtime.NumCPU(), loop.Auto)
+	if err != nil {
+		ln.Close()
+		return err
+	}
 	control := &http.Server{Handler: controlHandler(p), ReadHeaderTimeout: 5 * time.Second}
 	failed := make(chan error, 1)
 	go func() { failed <- control.Serve(ln) }()

@@ -3,42 +3,22 @@ package l7
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 
-	"lbctl/internal/balance"
 	"lbctl/internal/lb"
+	"lbctl/internal/proxy"
 )
 
-// table is a snapshot made ready to serve. It is immutable; every request reads
-// one.
+// table is a snapshot made ready to serve. It is immutable.
 type table struct {
 	snapshot lb.Snapshot
-	services []*service
-	byVIP    map[netip.AddrPort]*service
+	services []*proxy.Service
+	byVIP    map[netip.AddrPort]*proxy.Service
 }
 
-// service is one L7 service of a table.
-type service struct {
-	lb.Service
-	counters *counters
-	picker   balance.Picker
-	members  []*member
-	byID     map[lb.BackendID]*member
-}
-
-// member is a backend of a service. Its pool and counters are older than the
-// table if the backend is.
-type member struct {
-	lb.Backend
-	counters *counters
-	pool     *pool
-}
-
-// newTable builds the table of a snapshot, taking over from old what stays:
-// counters, pools and, so that no policy starts afresh for nothing, pickers.
-// It touches nothing that old uses.
+// newTable builds the table of a snapshot, taking over from old what stays. It
+// touches nothing that old uses.
 func newTable(s lb.Snapshot, old *table) (*table, error) {
-	t := &table{snapshot: s, byVIP: map[netip.AddrPort]*service{}}
+	t := &table{snapshot: s, byVIP: map[netip.AddrPort]*proxy.Service{}}
 	names := map[string]bool{}
 	for _, conf := range s.Services {
 		if conf.Plane != lb.L7 {
@@ -53,7 +33,8 @@ func newTable(s lb.Snapshot, old *table) (*table, error) {
 		if other := t.byVIP[conf.VIP.Addr]; other != nil {
 			return nil, fmt.Errorf("service %s: address %s is that of service %s", conf.Name, conf.VIP.Addr, other.Name)
 		}
-		svc, err := newService(conf, old.service(conf.Name))
+		conf.HTTP = withDefaults(conf.HTTP)
+		svc, err := proxy.NewService(conf, old.service(conf.Name))
 		if err != nil {
 			return nil, fmt.Errorf("service %s: %w", conf.Name, err)
 		}
@@ -84,54 +65,7 @@ func validate(s lb.Service) error {
 	return nil
 }
 
-func newService(conf lb.Service, old *service) (*service, error) {
-	conf.HTTP = withDefaults(conf.HTTP)
-	s := &service{Service: conf, counters: &counters{}, byID: map[lb.BackendID]*member{}}
-	if old != nil {
-		s.counters = old.counters
-	}
-	for _, b := range conf.Backends {
-		m := newMember(b, conf.HTTP, old.member(b.ID))
-		s.members = append(s.members, m)
-		s.byID[b.ID] = m
-	}
-	if old != nil && old.Policy == conf.Policy && slices.EqualFunc(old.Backends, conf.Backends, samePick) {
-		s.picker = old.picker
-		return s, nil
-	}
-	var err error
-	s.picker, err = balance.New(conf.Policy, conf.Backends, s.inFlight)
-	return s, err
-}
-
-// samePick reports whether two backends are the same to a policy.
-func samePick(a, b lb.Backend) bool {
-	return a.ID == b.ID && a.Addr == b.Addr && a.Weight == b.Weight && a.Eligible() == b.Eligible()
-}
-
-// inFlight is the balance.Load of a service. A picker that outlives its table
-// still finds the counters right, since a backend keeps them.
-func (s *service) inFlight(id lb.BackendID) uint64 {
-	return uint64(max(s.byID[id].counters.active.Load(), 0))
-}
-
-func newMember(b lb.Backend, h lb.HTTP, old *member) *member {
-	m := &member{Backend: b}
-	settings := settingsOf(b, h)
-	switch {
-	case old == nil:
-		m.counters = &counters{}
-	case old.pool.poolSettings == settings:
-		m.counters, m.pool = old.counters, old.pool
-		return m
-	default:
-		m.counters = old.counters
-	}
-	m.pool = newPool(settings, m.counters)
-	return m
-}
-
-func (t *table) service(name string) *service {
+func (t *table) service(name string) *proxy.Service {
 	for _, s := range t.services {
 		if s.Name == name {
 			return s
@@ -140,57 +74,13 @@ func (t *table) service(name string) *service {
 	return nil
 }
 
-func (s *service) member(id lb.BackendID) *member {
-	if s == nil {
-		return nil
-	}
-	return s.byID[id]
-}
-
-// wake readies the pools of eligible backends. It must be called before the
-// table comes into force.
-func (t *table) wake() {
-	for _, s := range t.services {
-		for _, m := range s.members {
-			if m.Eligible() {
-				m.pool.wake()
-			}
-		}
-	}
-}
-
-// settle hushes, after the table has come into force, the pools of backends that
-// take nothing new and those that only old had, and cuts off disabled backends,
-// which keep nothing.
-func (t *table) settle(old *table) {
-	kept := map[*pool]bool{}
-	for _, s := range t.services {
-		for _, m := range s.members {
-			kept[m.pool] = true
-			if !m.Eligible() {
-				m.pool.hush()
-			}
-			if m.Admin == lb.Disabled {
-				m.pool.cut()
-			}
-		}
-	}
-	for _, s := range old.services {
-		for _, m := range s.members {
-			if !kept[m.pool] {
-				m.pool.hush()
-			}
-		}
-	}
-}
-
 // stats reads every counter.
 func (t *table) stats() []lb.ServiceStats {
 	out := make([]lb.ServiceStats, 0, len(t.services))
 	for _, s := range t.services {
-		ss := lb.ServiceStats{Name: s.Name, Counters: s.counters.read(), Backends: make([]lb.BackendStats, 0, len(s.members))}
-		for _, m := range s.members {
-			ss.Backends = append(ss.Backends, lb.BackendStats{ID: m.ID, Name: m.Name, Counters: m.counters.read()})
+		ss := lb.ServiceStats{Name: s.Name, Counters: s.Account.Read(), Backends: make([]lb.BackendStats, 0, len(s.Members))}
+		for _, m := range s.Members {
+			ss.Backends = append(ss.Backends, lb.BackendStats{ID: m.ID, Name: m.Name, Counters: m.Endpoint.Account.Read()})
 		}
 		out = append(out, ss)
 	}

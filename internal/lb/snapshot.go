@@ -41,5 +41,7 @@ type HTTP struct {
 	ConnectTimeout     time.Duration `json:"connect_timeout"`      // connection to a backend made
 	BackendHeadTimeout time.Duration `json:"backend_head_timeout"` // response head received
 	Retries            int           `json:"retries"`              // further backends tried when a connection cannot be made, or ends before the answer to a repeatable request
+	BackendIdleTimeout time.Duration `json:"backend_idle_timeout"` // more of a response body received
+	TunnelTimeout      time.Duration `json:"tunnel_timeout"`       // either side of an upgraded connection has said something
 	IdleConns          int           `json:"idle_conns"`           // kept open to each backend
 }

@@ -1,0 +1,114 @@
+package proxy
+
+// BackendConn is a connection to a backend.
+type BackendConn struct {
+	conn  Conn
+	pool  *pool
+	x     *Exchange // nil while it is kept for another request
+	link  link[BackendConn]
+	used  bool // a request has gone over it before this one
+	ended bool
+}
+
+// connect begins a connection to a member for an exchange.
+func (c *Core) connect(x *Exchange, m *Member) {
+	p := c.poolOf(m.Endpoint)
+	b := &BackendConn{pool: p, x: x}
+	p.all.add(&b.link, b)
+	x.backend = b
+	b.conn = c.driver.Connect(b, p.endpoint.Addr)
+	b.conn.Deadline(x.service.HTTP.ConnectTimeout)
+}
+
+// Connected hears that the connection is made.
+func (b *BackendConn) Connected() {
+	b.pool.endpoint.Account.connections.Add(1)
+	b.x.send()
+}
+
+// Data takes what the backend sent.
+func (b *BackendConn) Data(p []byte) {
+	b.pool.endpoint.Account.bytesOut.Add(uint64(len(p)))
+	if b.x == nil { // nobody asked
+		b.shut(b.conn.Close)
+		return
+	}
+	b.x.heard = true
+	b.x.fromBackend(p)
+}
+
+// EOF hears that the backend sends no more.
+func (b *BackendConn) EOF() {
+	x := b.x
+	if x == nil {
+		b.shut(b.conn.Close)
+		return
+	}
+	x.backendEnded(nil)
+}
+
+// Drained hears that the backend has taken everything.
+func (b *BackendConn) Drained() {
+	if b.x != nil {
+		b.x.backendDrained()
+	}
+}
+
+// Expired hears that the backend was too slow.
+func (b *BackendConn) Expired() {
+	if b.x == nil {
+		b.shut(b.conn.Close)
+		return
+	}
+	b.x.backendExpired()
+}
+
+// Closed hears that the connection has gone, or was never made.
+func (b *BackendConn) Closed(err error) {
+	x := b.x
+	b.shut(gone)
+	if x != nil {
+		x.backendEnded(err)
+	}
+}
+
+func (b *BackendConn) write(p []byte) {
+	b.pool.endpoint.Account.bytesIn.Add(uint64(len(p)))
+	b.conn.Write(p)
+}
+
+func (b *BackendConn) writePieces(pieces [][]byte) {
+	n := 0
+	for _, p := range pieces {
+		n += len(p)
+	}
+	if n > 0 {
+		b.pool.endpoint.Account.bytesIn.Add(uint64(n))
+		b.conn.WriteBuffers(pieces)
+	}
+}
+
+// shut ends the connection, if it has not ended.
+func (b *BackendConn) shut(how func()) {
+	if b.ended {
+		return
+	}
+	b.ended = true
+	b.pool.all.remove(&b.link)
+	b.pool.lose(b)
+	how()
+}
+
+func (c *ClientConn) write(p []byte) {
+	c.front.Service().Account.bytesOut.Add(uint64(len(p)))
+	c.conn.Write(p)
+}
+
+func (c *ClientConn) writePieces(pieces [][]byte) {
+	n := 0
+	for _, p := range pieces {
+		n += len(p)
+	}
+	c.front.Service().Account.bytesOut.Add(uint64(n))
+	c.conn.WriteBuffers(pieces)
+}

@@ -1,0 +1,123 @@
+package proxy
+
+import "lbctl/internal/http1"
+
+const (
+	// maxRemade bounds the request that is kept to be sent a second time.
+	maxRemade = 64 << 10
+	// maxAhead is how much of a body may wait for its receiver before the sender
+	// is told to wait, too. It is what nginx's default of eight buffers holds.
+	maxAhead = 64 << 10
+)
+
+var crlf = []byte("\r\n")
+
+// body takes more of the request's body and returns how much.
+func (x *Exchange) body(b []byte) (used int) {
+	c := x.core
+	c.head, c.pieces = c.head[:0], c.pieces[:0]
+	for used < len(b) && !x.whole {
+		data, n, done, err := x.inBody.Next(b[used:])
+		if err != nil {
+			x.fail(failure{status: err.Status, reason: "the request's body broke off or is malformed", client: true})
+			return len(b)
+		}
+		used += n
+		c.gather(data, x.chunked)
+		if done {
+			x.whole = true
+			if x.chunked {
+				c.finishChunks(x.inBody.Trailers())
+			}
+		}
+	}
+	x.passBody()
+	return used
+}
+
+// passBody sends what was gathered, or keeps it until there is a backend.
+func (x *Exchange) passBody() {
+	if x.whole {
+		x.client.phase = clientWaits
+	}
+	x.client.listenFor(x)
+	switch x.stage {
+	case stageRequest, stageConnects:
+		x.append()
+	case stageWaits, stageRelays:
+		if x.remade {
+			x.append()
+			if len(x.out) > maxRemade {
+				x.remade = false
+			}
+			x.forget()
+		}
+		x.backend.writePieces(x.core.pieces)
+		if x.stage == stageWaits {
+			x.await()
+		}
+	}
+	x.relieve()
+}
+
+func (x *Exchange) append() {
+	for _, p := range x.core.pieces {
+		x.out = append(x.out, p...)
+	}
+}
+
+// relieve makes the client wait for a backend that is slower, and no longer.
+func (x *Exchange) relieve() {
+	waiting := 0
+	switch {
+	case x.whole || x.stage > stageRelays:
+	case x.backend != nil && x.stage >= stageWaits:
+		waiting = x.backend.conn.Pending()
+	default:
+		waiting = len(x.out)
+	}
+	off := waiting > maxAhead || x.clientOff && waiting > 0
+	if off == x.clientOff {
+		return
+	}
+	x.clientOff = off
+	if off {
+		x.client.conn.Pause()
+		x.client.conn.Deadline(0) // it is the backend who is slow
+		if x.backend != nil && x.stage >= stageWaits {
+			x.backend.conn.Deadline(x.service.HTTP.BackendHeadTimeout)
+		}
+	} else {
+		x.client.conn.Resume()
+		x.client.listenFor(x)
+	}
+}
+
+// listenFor bounds how long the client may take to send more of a body.
+func (c *ClientConn) listenFor(x *Exchange) {
+	if x.whole {
+		c.conn.Deadline(0)
+	} else {
+		c.conn.Deadline(x.service.HTTP.ClientIdleTimeout)
+	}
+}
+
+// gather adds a piece of a body to what is to be written.
+func (c *Core) gather(data []byte, chunked bool) {
+	if len(data) == 0 {
+		return
+	}
+	if !chunked {
+		c.pieces = append(c.pieces, data)
+		return
+	}
+	at := len(c.head)
+	c.head = http1.AppendChunkHead(c.head, uint64(len(data)))
+	c.pieces = append(c.pieces, c.head[at:], data, crlf)
+}
+
+func (c *Core) finishChunks(trailers []http1.Field) {
+	at := len(c.head)
+	c.head = http1.AppendLastChunk(c.head, trailers)
+	c.pieces = append(c.pieces, c.head[at:])
+}

@@ -1,0 +1,293 @@
+package proxy
+
+import (
+	"net/netip"
+	"time"
+
+	"lbctl/internal/http1"
+)
+
+// lingerTimeout is how long what a client still sends is read and thrown away
+// after its last answer. Closing at once would reset the connection, and the
+// reset may overtake the answer (RFC 9112, section 9.6).
+const lingerTimeout = 5 * time.Second
+
+// clientPhase says who takes what a client sends.
+type clientPhase uint8
+
+const (
+	clientIdle     clientPhase = iota // nobody yet: between requests
+	clientSends                       // the parser: part of a head is there
+	clientBody                        // the exchange: a request's body
+	clientWaits                       // nobody: for the answer; it may send the next request already
+	clientTunnels                     // the backend
+	clientDiscards                    // nobody any more, see lingerTimeout
+	clientClosed
+)
+
+// ClientConn is a connection that a client made.
+type ClientConn struct {
+	core   *Core
+	conn   Conn
+	front  *Front
+	addr   netip.AddrPort
+	link   link[ClientConn]
+	parser http1.Parser
+	in     []byte // received, not taken yet; nil: nothing
+	x      *Exchange
+
+	phase  clientPhase
+	taking bool // take is on the stack
+	ended  bool // the client sends no more
+	paused bool // too much of in
+	left   int  // pending bytes when the deadline was set
+}
+
+// Accept begins with a connection that a client at addr made to a front.
+func (c *Core) Accept(conn Conn, f *Front, addr netip.AddrPort) *ClientConn {
+	k := &ClientConn{core: c, conn: conn, front: f, addr: netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())}
+	s := f.Service()
+	if s == nil {
+		k.phase = clientClosed
+		conn.Close()
+		return k
+	}
+	c.clients.add(&k.link, k)
+	s.Account.connections.Add(1)
+	conn.Deadline(s.HTTP.ClientHeadTimeout)
+	return k
+}
+
+// Data takes what the client sent.
+func (c *ClientConn) Data(b []byte) {
+	if c.phase == clientClosed {
+		return
+	}
+	c.front.Service().Account.bytesIn.Add(uint64(len(b)))
+	if len(c.in) > 0 {
+		c.keep(b)
+		c.again()
+		return
+	}
+	c.taking = true
+	n := c.take(b)
+	c.taking = false
+	c.keep(b[n:])
+}
+
+// take gives input to whoever takes it and returns how much went.
+func (c *ClientConn) take(b []byte) (n int) {
+	for n < len(b) {
+		switch c.phase {
+		case clientIdle, clientSends:
+			used := c.head(b[n:])
+			if used == 0 {
+				return n
+			}
+			n += used
+		case clientBody:
+			n += c.x.body(b[n:])
+		case clientTunnels:
+			c.x.toBackend(b[n:])
+			return len(b)
+		case clientWaits:
+			c.x.start()
+			if c.phase == clientWaits {
+				return n
+			}
+		case clientDiscards, clientClosed:
+			return len(b)
+		}
+	}
+	if c.x != nil {
+		c.x.start() // the head, and as much of the body as came along, go together
+	}
+	return n
+}
+
+// again takes what was kept.
+func (c *ClientConn) again() {
+	if c.taking {
+		return // whoever takes goes on by itself
+	}
+	c.taking = true
+	n := c.take(c.in)
+	c.taking = false
+	rest := copy(c.in, c.in[n:])
+	c.in = c.in[:rest]
+	if rest == 0 || c.phase == clientClosed {
+		c.core.release(c.in)
+		c.in = nil
+	}
+	c.listen()
+}
+
+// listen lets the client send again.
+func (c *ClientConn) listen() {
+	if c.paused && c.phase != clientWaits && c.phase != clientClosed {
+		c.paused = false
+		c.conn.Resume()
+	}
+}
+
+// keep puts input aside. What a client sends while it waits is bounded.
+func (c *ClientConn) keep(b []byte) {
+	if len(b) == 0 || c.phase >= clientDiscards {
+		return
+	}
+	if c.in == nil {
+		c.in = c.core.buffer()
+	}
+	c.in = append(c.in, b...)
+	if c.phase == clientWaits && !c.paused {
+		c.paused = true
+		c.conn.Pause()
+	}
+}
+
+// head takes a request's head, if it is there whole.
+func (c *ClientConn) head(b []byte) (used int) {
+	s := c.front.Service()
+	n, err := c.parser.Request(b, &c.core.request)
+	switch {
+	case err != nil:
+		c.refuse(err.Status, err.Reason)
+		return len(b)
+	case n == 0:
+		if c.phase == clientIdle {
+			c.phase = clientSends
+			c.conn.Deadline(s.HTTP.ClientHeadTimeout)
+		}
+		return 0
+	}
+	c.x = c.core.exchange()
+	c.x.begin(c, s, &c.core.request)
+	return n
+}
+
+// EOF hears that the client sends no more. One that waits for an answer counts as
+// gone, as in nginx: whether it only closed its half cannot be known.
+func (c *ClientConn) EOF() {
+	c.ended = true
+	switch c.phase {
+	case clientTunnels:
+		c.x.clientEnded()
+	case clientBody, clientWaits:
+		c.x.abandon(c.conn.Close)
+	case clientIdle, clientSends, clientDiscards:
+		c.shut(c.conn.CloseWhenDrained)
+	}
+}
+
+// Drained hears that the client has taken everything.
+func (c *ClientConn) Drained() {
+	if c.x != nil {
+		c.x.clientDrained()
+	}
+}
+
+// Expired hears that the client was too slow.
+func (c *ClientConn) Expired() {
+	switch c.phase {
+	case clientSends:
+		c.refuse(408, "the request's head did not come in time")
+	case clientIdle, clientDiscards:
+		if left := c.conn.Pending(); left > 0 && left != c.left { // it takes its last answer slowly
+			c.left = left
+			c.conn.Deadline(c.front.Service().HTTP.ClientIdleTimeout)
+			return
+		}
+		c.shut(c.conn.Close)
+	case clientBody, clientWaits, clientTunnels:
+		c.x.clientExpired()
+	}
+}
+
+// Closed hears that the client has gone.
+func (c *ClientConn) Closed(error) {
+	if c.x != nil {
+		c.x.abandon(gone)
+		return
+	}
+	c.shut(gone)
+}
+
+// gone is how to end a connection that has ended.
+func gone() {}
+
+// next begins to wait for the next request, which may be there already.
+func (c *ClientConn) next() {
+	c.x, c.phase = nil, clientIdle
+	if c.front.closed.Load() && len(c.in) == 0 {
+		c.shut(c.conn.CloseWhenDrained)
+		return
+	}
+	c.left = c.conn.Pending()
+	c.conn.Deadline(c.front.Service().HTTP.ClientIdleTimeout)
+	if len(c.in) > 0 {
+		c.again()
+	}
+	c.listen()
+}
+
+// last closes the connection after its last answer. all says that everything the
+// client sent was taken, so that closing resets nothing.
+func (c *ClientConn) last(all bool) {
+	c.x = nil
+	if all && len(c.in) == 0 || c.ended {
+		c.shut(c.conn.CloseWhenDrained)
+		return
+	}
+	c.phase = clientDiscards
+	c.conn.Deadline(lingerTimeout)
+	c.conn.Shutdown()
+	c.listen()
+}
+
+// shut ends the connection, if it has not ended.
+func (c *ClientConn) shut(how func()) {
+	if c.phase == clientClosed {
+		return
+	}
+	c.phase, c.x = clientClosed, nil
+	c.core.clients.remove(&c.link)
+	if !c.taking {
+		c.core.release(c.in)
+		c.in = nil
+	}
+	how()
+}
+
+// Drain closes a front's idle client connections; the others end with the answer
+// that they wait for.
+func (c *Core) Drain(f *Front) {
+	c.clients.each(func(k *ClientConn) {
+		if k.front == f && k.phase == clientIdle && len(k.in) == 0 {
+			k.shut(k.conn.CloseWhenDrained)
+		}
+	})
+}
+
+// ClientsOf is how many connections a front has.
+func (c *Core) ClientsOf(f *Front) (n int) {
+	c.clients.each(func(k *ClientConn) {
+		if k.front == f {
+			n++
+		}
+	})
+	return n
+}
+
+// Cut ends a front's client connections, whatever they are doing.
+func (c *Core) Cut(f *Front) {
+	c.clients.each(func(k *ClientConn) {
+		if k.front != f {
+			return
+		}
+		if k.x != nil {
+			k.x.abandon(k.conn.Abort)
+			return
+		}
+		k.shut(k.conn.Abort)
+	})
+}

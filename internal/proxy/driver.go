@@ -1,0 +1,33 @@
+package proxy
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Conn is the socket of a connection, as far as the proxy acts on it. No method
+// calls back. After Close, CloseWhenDrained or Abort no event comes any more.
+type Conn interface {
+	Write(b []byte)           // sends all of it in time; b is the caller's again at return
+	WriteBuffers(bs [][]byte) // the same, of several pieces
+	Pending() int             // bytes that the peer has no room for yet; Drained follows when they are gone
+	Pause()                   // no Data until Resume
+	Resume()
+	Shutdown() // FIN after what is pending
+	Close()    // at once
+	CloseWhenDrained()
+	Abort()                   // RST
+	Deadline(d time.Duration) // Expired after d, unless set again; 0: never
+}
+
+// Driver makes connections and knows the time.
+type Driver interface {
+	// Connect begins to connect to a backend and returns at once; b.Connected or
+	// b.Closed follows, later.
+	Connect(b *BackendConn, addr netip.AddrPort) Conn
+	// Alive reports whether a connection that was kept can be used: nothing has
+	// come, also no FIN.
+	Alive(c Conn) bool
+	// Now is a monotonic clock in nanoseconds that may lag by an event's time.
+	Now() int64
+}

@@ -1,0 +1,170 @@
+package proxy
+
+import (
+	"errors"
+	"os"
+	"syscall"
+)
+
+// errCut is why a connection to a disabled backend ends.
+var errCut = errors.New("the backend was disabled")
+
+// failure is why an attempt came to nothing, and what the client is told.
+type failure struct {
+	status int
+	reason string
+	retry  bool // another backend may be tried
+	client bool // it is the client's own fault
+}
+
+// fail ends the attempt, if there is one, and tries another backend if it may, or
+// answers.
+func (x *Exchange) fail(f failure) {
+	x.drop()
+	if f.retry && x.retries < x.service.HTTP.Retries && x.retry() {
+		return
+	}
+	if x.stage == stageRelays { // the client has part of an answer
+		x.cut()
+		return
+	}
+	if !f.client {
+		x.countError()
+	}
+	x.makeUp(f.status, f.reason)
+}
+
+// retry tries a member that was not tried, by the policy of its own time: what
+// failed this one may have been a configuration that took others away, too.
+func (x *Exchange) retry() bool {
+	if now := x.client.front.Service(); now.Account == x.service.Account {
+		x.service = now
+	}
+	failed := x.member
+	x.tried = append(x.tried, failed.ID)
+	m := x.service.choose(x.key, x.tried)
+	if m == nil {
+		return false
+	}
+	x.retries++
+	x.service.Account.retries.Add(1)
+	failed.Endpoint.Account.retries.Add(1)
+	x.core.release(x.in)
+	x.in = nil
+	x.answer.Reset()
+	x.stage = stageRequest
+	x.try(m)
+	return true
+}
+
+// backendEnded says what it means that the backend's connection ended: with err,
+// or in order if it is nil.
+func (x *Exchange) backendEnded(err error) {
+	switch x.stage {
+	case stageConnects:
+		if errors.Is(err, syscall.ETIMEDOUT) {
+			x.backendExpired()
+			return
+		}
+		x.fail(failure{status: 502, reason: "connect to backend " + x.member.Name + ": " + cause(err), retry: true})
+	case stageWaits:
+		x.died()
+	case stageRelays:
+		if err == nil && x.outBody.EOF() == nil {
+			x.keep = false
+			x.core.head, x.core.pieces = x.core.head[:0], x.core.pieces[:0]
+			if x.chunks {
+				x.core.finishChunks(nil)
+			}
+			x.pass()
+			x.answered(false)
+			return
+		}
+		x.countError()
+		x.cut()
+	case stageTunnels:
+		x.tunnelEnded(err)
+	}
+}
+
+// died says what it means that a connection ended before the head of an answer was
+// whole. The request may be sent twice if its method is idempotent (RFC 9110,
+// section 9.2.2) and all of it is still here: over a new connection to the same
+// backend if this one had been kept and may just have been closed as idle, else
+// to another one.
+func (x *Exchange) died() {
+	twice := x.remade && x.method.Idempotent()
+	if twice && x.backend.used && !x.heard {
+		x.drop()
+		x.attempt(x.member, nil)
+		return
+	}
+	x.fail(failure{status: 502, reason: "the connection to backend " + x.member.Name + " ended before it answered", retry: twice})
+}
+
+// backendExpired says what it means that the backend was too slow.
+func (x *Exchange) backendExpired() {
+	switch x.stage {
+	case stageConnects:
+		x.fail(failure{status: 504, reason: "connect to backend " + x.member.Name + ": timed out", retry: true})
+	case stageWaits:
+		x.fail(failure{status: 504, reason: "backend " + x.member.Name + " did not answer in time"})
+	case stageRelays:
+		x.countError()
+		x.cut()
+	case stageTunnels:
+		x.closeTunnel()
+	}
+}
+
+// clientExpired says what it means that the client was too slow.
+func (x *Exchange) clientExpired() {
+	if x.stage < stageRelays && !x.whole {
+		x.fail(failure{status: 408, reason: "the request's body did not come in time", client: true})
+		return
+	}
+	if left := x.client.conn.Pending(); left > 0 && left != x.client.left { // it takes some
+		x.client.left = left
+		x.client.conn.Deadline(x.service.HTTP.ClientIdleTimeout)
+		return
+	}
+	x.abandon(x.client.conn.Abort)
+}
+
+// clientDrained lets the backend send again.
+func (x *Exchange) clientDrained() {
+	switch x.stage {
+	case stageRelays:
+		x.client.listenFor(x)
+		x.hold()
+	case stageTunnels:
+		if x.backendOff {
+			x.backendOff = false
+			x.backend.conn.Resume()
+		}
+	}
+}
+
+// backendDrained lets the client send again.
+func (x *Exchange) backendDrained() {
+	if x.clientOff && x.stage == stageWaits {
+		x.await()
+	}
+	x.relieve()
+}
+
+// cause is the errno inside err, whose words need no address around them.
+func cause(err error) string {
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		return errno.Error()
+	}
+	var sys *os.SyscallError
+	if errors.As(err, &sys) {
+		return sys.Err.Error()
+	}
+	if err == nil {
+		return "closed"
+	}
+	return err.Error()
+}

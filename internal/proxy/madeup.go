@@ -1,0 +1,38 @@
+package proxy
+
+import (
+	"strconv"
+
+	"lbctl/internal/http1"
+)
+
+// makeUp answers in a backend's place.
+func (x *Exchange) makeUp(status int, reason string) {
+	x.close = x.close || !x.whole // the rest of the request is nobody's
+	c := x.client
+	x.core.head = x.core.appendAnswer(x.core.head[:0], status, reason, x.close, x.method == http1.HEAD)
+	c.write(x.core.head)
+	x.finish()
+}
+
+// refuse answers what is no request, and ends the connection.
+func (c *ClientConn) refuse(status int, reason string) {
+	c.core.head = c.core.appendAnswer(c.core.head[:0], status, reason, true, false)
+	c.write(c.core.head)
+	c.last(false)
+}
+
+func (c *Core) appendAnswer(dst []byte, status int, reason string, last, head bool) []byte {
+	text := http1.ReasonPhrase(status)
+	dst = http1.AppendStatusLine(dst, status)
+	dst = append(c.appendDate(append(dst, "Date: "...)), "\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: "...)
+	dst = strconv.AppendInt(dst, int64(len(text)+len(reason)+3), 10)
+	if last {
+		dst = append(dst, "\r\nConnection: close"...)
+	}
+	dst = append(dst, "\r\n\r\n"...)
+	if !head {
+		dst = append(append(append(append(dst, text...), ": "...), reason...), '\n')
+	}
+	return dst
+}

@@ -1,0 +1,161 @@
+package proxy
+
+import "lbctl/internal/http1"
+
+// maxInterim bounds the interim responses before an answer.
+const maxInterim = 32
+
+// fromBackend takes what the backend sent.
+func (x *Exchange) fromBackend(p []byte) {
+	switch x.stage {
+	case stageWaits:
+		x.answerHead(p)
+	case stageRelays:
+		c := x.core
+		c.head, c.pieces = c.head[:0], c.pieces[:0]
+		x.relay(p)
+	case stageTunnels:
+		x.toClient(p)
+	}
+}
+
+// answerHead takes an answer's head, when it is there whole, and what follows it.
+func (x *Exchange) answerHead(p []byte) {
+	kept := x.in
+	if kept != nil {
+		kept = append(kept, p...)
+		x.in, p = kept, kept
+	}
+	r := &x.core.response
+	for {
+		n, err := x.answer.Response(p, x.method, r)
+		if err != nil || x.interims > maxInterim {
+			x.fail(failure{status: 502, reason: "backend " + x.member.Name + " gave no valid answer"})
+			return
+		}
+		if n == 0 {
+			x.keepHead(p)
+			return
+		}
+		p = p[n:]
+		switch {
+		case r.Status == 101:
+			x.switchProtocols(r, p)
+			return
+		case r.Status < 200:
+			x.interim(r)
+			continue
+		}
+		c := x.core
+		x.in = nil
+		x.respond(r, p)
+		c.release(kept)
+		return
+	}
+}
+
+// keepHead keeps the part of a head that is there.
+func (x *Exchange) keepHead(p []byte) {
+	if x.in == nil {
+		if len(p) == 0 {
+			return
+		}
+		x.in = x.core.buffer()
+	}
+	x.in = append(x.in[:0], p...) // p may be the end of in
+}
+
+// interim passes an interim response on to who can read it.
+func (x *Exchange) interim(r *http1.Response) {
+	x.interims++
+	if !x.old {
+		x.core.head = appendInterim(x.core.head[:0], r)
+		x.client.write(x.core.head)
+	}
+	x.await()
+}
+
+// respond sends the head of the answer on, and what came with it.
+func (x *Exchange) respond(r *http1.Response, p []byte) {
+	c := x.core
+	x.stage = stageRelays
+	c.release(x.out)
+	x.out, x.remade = nil, false
+	x.keep = r.KeepAlive
+	x.outBody.Start(r.Body, r.Length)
+	unknown := r.Body == http1.Chunked || r.Body == http1.UntilClose
+	x.chunks, x.untilEnd = unknown && !x.old, unknown && x.old
+	x.close = x.close || unknown && x.old || !x.whole || x.client.front.closed.Load()
+	c.head = appendResponse(c.head[:0], r, x)
+	c.pieces = append(c.pieces[:0], c.head)
+	x.relay(p)
+}
+
+// relay sends what was gathered and more of the answer's body on.
+func (x *Exchange) relay(p []byte) {
+	c := x.core
+	for len(p) > 0 && !x.outBody.Done() {
+		data, n, _, err := x.outBody.Next(p)
+		if err != nil {
+			x.pass()
+			x.countError()
+			x.cut()
+			return
+		}
+		p = p[n:]
+		c.gather(data, x.chunks)
+	}
+	done := x.outBody.Done()
+	if done && x.chunks {
+		c.finishChunks(x.outBody.Trailers())
+	}
+	x.pass()
+	if done {
+		x.answered(len(p) > 0)
+		return
+	}
+	x.hold()
+}
+
+// pass writes what was gathered to the client.
+func (x *Exchange) pass() {
+	if len(x.core.pieces) > 0 {
+		x.client.writePieces(x.core.pieces)
+	}
+}
+
+// hold makes the backend wait for a client that is slower, and bounds the time
+// that either may take.
+func (x *Exchange) hold() {
+	pending := x.client.conn.Pending()
+	off := pending > maxAhead || x.backendOff && pending > 0
+	if off != x.backendOff {
+		x.backendOff = off
+		if off {
+			x.backend.conn.Pause()
+		} else {
+			x.backend.conn.Resume()
+		}
+	}
+	if off {
+		x.backend.conn.Deadline(0)
+	} else {
+		x.backend.conn.Deadline(x.service.HTTP.BackendIdleTimeout)
+	}
+	if pending > 0 {
+		x.client.conn.Deadline(x.service.HTTP.ClientIdleTimeout)
+	}
+}
+
+// answered ends an exchange whose answer is whole. The backend's connection is kept
+// if both sides said all and nothing more; excess says that the backend said more.
+func (x *Exchange) answered(excess bool) {
+	reusable := x.keep && x.whole && !excess && x.backend.conn.Pending() == 0 && !x.backendOff
+	if !reusable {
+		x.drop()
+	} else {
+		b := x.detach()
+		b.pool.put(b)
+	}
+	x.finish()
+}

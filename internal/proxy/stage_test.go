@@ -1,0 +1,217 @@
+package proxy
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"lbctl/internal/lb"
+)
+
+// socket is a Conn that remembers what was done to it.
+type socket struct {
+	t        testing.TB
+	name     string
+	room     int // that the peer has; less than 0: no end of it
+	out      []byte
+	pending  int
+	paused   bool
+	shut     bool
+	ended    string // how: closed, drained, aborted
+	deadline time.Duration
+	lost     bool // reset by the other end: ending it changes nothing
+}
+
+func (s *socket) Write(b []byte) { s.WriteBuffers([][]byte{b}) }
+
+func (s *socket) WriteBuffers(bs [][]byte) {
+	if s.ended != "" || s.shut {
+		s.t.Fatalf("%s: written to after it ended", s.name)
+	}
+	for _, b := range bs {
+		s.out = append(s.out, b...)
+		s.pending += len(b)
+	}
+	if s.room < 0 {
+		s.pending = 0
+	} else {
+		took := min(s.room, s.pending)
+		s.room, s.pending = s.room-took, s.pending-took
+	}
+}
+
+func (s *socket) Pending() int             { return s.pending }
+func (s *socket) Pause()                   { s.paused = true }
+func (s *socket) Resume()                  { s.paused = false }
+func (s *socket) Shutdown()                { s.shut = true }
+func (s *socket) Close()                   { s.end("closed") }
+func (s *socket) CloseWhenDrained()        { s.end("drained") }
+func (s *socket) Abort()                   { s.end("aborted") }
+func (s *socket) Deadline(d time.Duration) { s.deadline = d }
+func (s *socket) took() string             { o := string(s.out); s.out = nil; return o }
+func (s *socket) end(how string) {
+	if s.ended != "" && !s.lost {
+		s.t.Fatalf("%s: %s after it was %s", s.name, how, s.ended)
+	}
+	s.ended = how
+}
+
+// theatre is a Core with a driver that connects to nothing.
+type theatre struct {
+	testing.TB
+	core    *Core
+	front   Front
+	service *Service
+	clients []*actor
+	dialled []*actor // connections to backends, in order
+	stale   bool     // what Alive denies
+	now     int64
+	room    int // of new connections
+}
+
+// actor is one connection's other end.
+type actor struct {
+	*socket
+	client  *ClientConn
+	backend *BackendConn
+	addr    netip.AddrPort
+
+	connected, over bool // over: it has said EOF
+}
+
+func newTheatre(t testing.TB, backends int, change ...func(*lb.Service)) *theatre {
+	th := &theatre{TB: t, front: Front{VIP: netip.MustParseAddrPort("192.0.2.1:80")}, room: -1}
+	th.core = NewCore(th, 1)
+	v := lb.Service{Name: "web", Plane: lb.L7, Policy: lb.RoundRobin, HTTP: lb.HTTP{
+		ClientHeadTimeout: 1 * time.Second, ClientIdleTimeout: 2 * time.Second, ConnectTimeout: 3 * time.Second,
+		BackendHeadTimeout: 4 * time.Second, BackendIdleTimeout: 5 * time.Second, TunnelTimeout: 6 * time.Second,
+		Retries: 2, IdleConns: 10,
+	}}
+	for i := range backends {
+		v.Backends = append(v.Backends, lb.Backend{
+			ID: lb.BackendID(i + 1), Name: fmt.Sprint("s", i+1), Weight: 1, Health: lb.Up,
+			Addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(i + 1)}), 80),
+		})
+	}
+	for _, c := range change {
+		c(&v)
+	}
+	th.serve(v)
+	return th
+}
+
+func (th *theatre) serve(v lb.Service) {
+	s, err := NewService(v, th.service)
+	if err != nil {
+		th.Fatal(err)
+	}
+	th.core.Wake([]*Service{s})
+	th.service = s
+	th.front.Serve(s)
+	th.core.Settle([]*Service{s})
+}
+
+// Connect implements Driver.
+func (th *theatre) Connect(b *BackendConn, addr netip.AddrPort) Conn {
+	a := &actor{socket: &socket{t: th.TB, name: fmt.Sprint("backend ", len(th.dialled)), room: th.room}, backend: b, addr: addr}
+	th.dialled = append(th.dialled, a)
+	return a.socket
+}
+
+// Alive implements Driver.
+func (th *theatre) Alive(Conn) bool { return !th.stale }
+
+// Now implements Driver.
+func (th *theatre) Now() int64 { return th.now }
+
+func (th *theatre) accept() *actor {
+	a := &actor{socket: &socket{t: th.TB, name: fmt.Sprint("client ", len(th.clients)), room: th.room}}
+	a.client = th.core.Accept(a.socket, &th.front, netip.MustParseAddrPort("198.51.100.7:1234"))
+	th.clients = append(th.clients, a)
+	return a
+}
+
+// says has the actor send what is written in pieces of n bytes, 0: whole.
+func (a *actor) says(text string, n int) {
+	if n <= 0 {
+		n = max(len(text), 1)
+	}
+	for b := []byte(text); len(b) > 0 && a.ended == ""; {
+		// A driver's buffer is another's after the call.
+		piece := bytes.Clone(b[:min(n, len(b))])
+		b = b[len(piece):]
+		if a.client != nil {
+			a.client.Data(piece)
+		} else {
+			a.backend.Data(piece)
+		}
+		clear(piece)
+	}
+}
+
+// takes gives the actor room for n bytes more.
+func (a *actor) takes(n int) {
+	had := a.pending
+	took := min(n, a.pending)
+	a.pending -= took
+	if a.room >= 0 {
+		a.room += n - took
+	}
+	if had > 0 && a.pending == 0 {
+		if a.client != nil {
+			a.client.Drained()
+		} else {
+			a.backend.Drained()
+		}
+	}
+}
+
+// last is the connection to a backend that was made last, connected.
+func (th *theatre) last() *actor {
+	th.Helper()
+	if len(th.dialled) == 0 {
+		th.Fatal("no connection to a backend was made")
+	}
+	return th.dialled[len(th.dialled)-1]
+}
+
+// connected is the last connection, once it is connected.
+func (th *theatre) connected() *actor {
+	th.Helper()
+	a := th.last()
+	a.backend.Connected()
+	return a
+}
+
+// idle fails the test if anything is counted as in flight.
+func (th *theatre) idle() {
+	th.Helper()
+	if n := th.service.Account.InFlight(); n != 0 {
+		th.Errorf("%d requests are in flight", n)
+	}
+	for _, m := range th.service.Members {
+		if n := m.Endpoint.Account.InFlight(); n != 0 {
+			th.Errorf("backend %s has %d in flight", m.Name, n)
+		}
+	}
+}
+
+// status is that of the first answer in text.
+func status(text string) string {
+	if len(text) < 12 {
+		return text
+	}
+	return text[9:12]
+}
+
+// bodyOf is what follows the first head in text.
+func bodyOf(text string) string {
+	_, body, _ := strings.Cut(text, "\r\n\r\n")
+	return body
+}
+
+var errReset = errors.New("connection reset by peer")
