@@ -56,8 +56,12 @@ func (k *facts) transferEncoding(value []byte) *Error {
 		var coding []byte
 		coding, list = NextElement(list)
 		name := coding[:skip(coding, 0, tchar)]
-		if len(name) == 0 || equalFold(name, "chunked") && (len(list) > 0 || len(name) < len(coding)) {
-			return ErrCoding
+		rest := coding[len(name):]
+		switch {
+		case len(name) == 0, len(rest) > 0 && rest[0] != ';' && !isOWS(rest[0]):
+			return ErrCoding // no token
+		case equalFold(name, "chunked") && (len(list) > 0 || len(rest) > 0):
+			return ErrCoding // not last, or with a parameter
 		}
 	}
 	return ErrCodingElse

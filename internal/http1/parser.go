@@ -110,6 +110,9 @@ func (p *Parser) fields(buf []byte, dst []Field, of section) (_ []Field, n int, 
 		f := &dst[len(dst)-1]
 		next, class, err := fieldLine(w, at, f)
 		if next == 0 {
+			if p.count >= limits.Fields {
+				class = 0 // the next byte tells whether there is another field
+			}
 			if err == nil {
 				err = p.wait(w, class, full, ErrHead)
 			}

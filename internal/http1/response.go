@@ -50,6 +50,8 @@ func (p *Parser) statusLine(buf []byte, r *Response) (int, *Error) {
 	}
 	end := skipText(w, i)
 	switch {
+	case i == len(w):
+		return 0, p.wait(w, 0, full, ErrLine)
 	case end == len(w):
 		return 0, p.wait(w, text, full, ErrLine)
 	case w[end] != '\r':
