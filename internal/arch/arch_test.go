@@ -15,6 +15,7 @@ var floors = map[string]int{
 	"lbctl/internal/lb":       0,
 	"lbctl/internal/scenario": 1,
 	"lbctl/internal/balance":  1,
+	"lbctl/internal/http1":    1,
 	"lbctl/internal/ipvsadm":  1,
 	"lbctl/internal/ipvs":     1,
 	"lbctl/internal/netns":    1,
