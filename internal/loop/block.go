@@ -87,17 +87,24 @@ func (p *blocks) consume(q *queue, n int) {
 	q.n -= n
 	for n > 0 {
 		b := q.head
-		if had := b.w - b.r; n < had {
-			b.r += n
-			return
-		} else {
-			n -= had
+		m := min(n, b.w-b.r)
+		b.r += m
+		n -= m
+		if b.r == b.w {
+			p.put(p.pop(q))
 		}
-		if q.head = b.next; q.head == nil {
-			q.tail = nil
-		}
-		p.put(b)
 	}
+}
+
+// pop takes the first block off q.
+func (p *blocks) pop(q *queue) *block {
+	b := q.head
+	q.n -= b.w - b.r
+	if q.head = b.next; q.head == nil {
+		q.tail = nil
+	}
+	b.next = nil
+	return b
 }
 
 func (p *blocks) drop(q *queue) { p.consume(q, q.n) }

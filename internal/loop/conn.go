@@ -23,6 +23,7 @@ const (
 	closing    // CloseWhenDrained was called
 	registered // epoll knows the descriptor
 	queued     // in Loop.visits
+	ended      // io_uring: EOF or errno follows what is in Conn.in
 )
 
 // linger bounds how long CloseWhenDrained waits if no deadline was set.
@@ -35,7 +36,8 @@ type Conn struct {
 
 	l     *Loop
 	h     Handler
-	out   queue
+	out   queue // written, and not taken by the kernel
+	in    queue // io_uring: received, and held back by Pause
 	peer  netip.AddrPort
 	alarm alarm
 	slot  uint32
@@ -43,6 +45,8 @@ type Conn struct {
 	fd    int32
 	flags flags
 	errno uint16
+	busy  busy   // io_uring: operations in flight
+	due   uint32 // io_uring: the iteration in which a send is over as a rule
 }
 
 // SetHandler makes h hear what follows.
@@ -141,7 +145,7 @@ func (c *Conn) Abort() {
 }
 
 // Detach takes the socket out of the loop and returns it, open and non-blocking.
-// What is pending is dropped. With io_uring the kernel may have received for c
+// What the kernel does not take now is dropped. With io_uring the kernel may have received for c
 // already: that comes as Data, also if c is paused, before Detach returns. It
 // returns -1 if c is closed.
 func (c *Conn) Detach() int {
@@ -151,6 +155,9 @@ func (c *Conn) Detach() int {
 	c.l.io.withdraw(c)
 	if c.flags&closed != 0 {
 		return -1 // by its handler, in a last Data
+	}
+	if c.out.n > 0 {
+		c.flush()
 	}
 	fd := c.fd
 	c.fd = -1

@@ -40,6 +40,8 @@ func newEpoll(l *Loop) (*epoll, error) {
 
 func (e *epoll) start() error { return nil }
 
+func (e *epoll) stop() {}
+
 func (e *epoll) close() error { return unix.Close(e.fd) }
 
 func (e *epoll) turn(wait int64) error {
@@ -108,7 +110,7 @@ func (e *epoll) happened(c *Conn, events uint32) {
 			return
 		}
 	} else if c.flags&stuck != 0 && events&unix.EPOLLOUT != 0 {
-		e.unstick(c)
+		c.unstick()
 	}
 	switch {
 	case c.flags&(readable|paused|closed|failed|eof) == readable:
@@ -128,22 +130,6 @@ func (e *epoll) connected(c *Conn, events uint32) bool {
 			return false
 		}
 	}
-	c.flags &^= connecting
-	if c.out.n > 0 {
-		e.unstick(c)
-	} else if c.flags&shut != 0 {
-		e.l.sys.shutdown(c.fd)
-	}
-	if c.flags&(closed|failed) == 0 {
-		c.h.Connected(c)
-	}
+	c.connected()
 	return c.flags&closed == 0
-}
-
-// unstick sends what waits.
-func (e *epoll) unstick(c *Conn) {
-	c.flush()
-	if c.flags&failed == 0 && c.out.n == 0 {
-		c.drained()
-	}
 }

@@ -21,8 +21,3 @@ func (k Kind) String() string {
 	}
 	return "unknown"
 }
-
-// Probe returns what Auto takes on this machine, and why in a sentence.
-func Probe() (Kind, string) {
-	return Epoll, "epoll: io_uring is not built in yet"
-}

@@ -18,7 +18,9 @@ type Listener struct {
 	index  uint32
 	burst  int // epoll: how many to accept in a row
 	accept func(c *Conn, peer netip.AddrPort)
-	armed  bool // the kernel has been asked
+	armed  bool // the kernel is to accept
+	flying bool // io_uring: it has been asked to
+	ending bool // io_uring: and to stop
 	paused bool
 	closed bool
 	rest   *Timer // of a recess

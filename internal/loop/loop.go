@@ -30,6 +30,7 @@ type engine interface {
 	withdraw(c *Conn) // takes the descriptor out of the kernel's hands
 	listen(ln *Listener) error
 	unlisten(ln *Listener)
+	stop() // Run ends: nothing may be left half done
 	close() error
 }
 
@@ -94,8 +95,10 @@ func newEngine(l *Loop) (engine, error) {
 	switch l.kind {
 	case Epoll:
 		return newEpoll(l)
+	case URing:
+		return newURing(l)
 	default:
-		return nil, fmt.Errorf("make loop of kind %d: unknown kind", l.kind)
+		return nil, fmt.Errorf("make loop of kind %d: there is none", l.kind)
 	}
 }
 
@@ -135,6 +138,8 @@ func (l *Loop) Run() error {
 		l.sys.stats.Iterations++
 	}
 	l.mail.read()
+	l.visit()
+	l.io.stop()
 	return nil
 }
 

@@ -25,6 +25,19 @@ func (l *Loop) Connect(addr netip.AddrPort, h Handler) *Conn {
 	return c
 }
 
+// connected goes on when a connect has succeeded.
+func (c *Conn) connected() {
+	c.flags &^= connecting
+	c.h.Connected(c)
+	switch {
+	case c.flags&(closed|failed) != 0:
+	case c.out.n > 0:
+		c.unstick()
+	case c.flags&shut != 0:
+		c.l.sys.shutdown(c.fd)
+	}
+}
+
 // Adopt takes a connected stream socket into the loop, which closes it in the
 // end. If it returns an error the socket is still the caller's.
 func (l *Loop) Adopt(fd int, h Handler) (*Conn, error) {

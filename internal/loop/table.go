@@ -17,7 +17,7 @@ func (l *Loop) take(fd int32, h Handler, peer netip.AddrPort) *Conn {
 		c.alarm.c = c
 		l.conns = append(l.conns, c)
 	}
-	c.fd, c.h, c.peer, c.flags = fd, h, peer, 0
+	c.fd, c.h, c.peer, c.flags, c.busy = fd, h, peer, 0, 0
 	l.sys.stats.Conns++
 	return c
 }

@@ -72,10 +72,14 @@ func (c *Conn) WriteBuffers(bs [][]byte) {
 
 // free reports whether the kernel may be offered bytes right away: it has
 // nothing of c's in hand and has not refused any.
-func (c *Conn) free() bool { return c.flags&(stuck|connecting) == 0 }
+func (c *Conn) free() bool { return c.flags&(stuck|connecting) == 0 && c.busy&sending == 0 }
 
 // offer has the engine send what was queued.
 func (c *Conn) offer() {
+	if c.flags&connecting != 0 {
+		c.flags |= stuck
+		return
+	}
 	if c.free() && c.out.n > c.l.batch {
 		c.flush()
 		return
@@ -102,9 +106,22 @@ func (c *Conn) flush() {
 	}
 }
 
+// unstick sends what waits, now that the kernel may take it.
+func (c *Conn) unstick() {
+	c.flush()
+	if c.flags&failed == 0 && c.out.n == 0 {
+		c.drained()
+	}
+}
+
 // Pending returns how many bytes the kernel has not taken when it was offered
 // them.
-func (c *Conn) Pending() int { return c.out.n }
+func (c *Conn) Pending() int {
+	if c.flags&stuck != 0 || c.overdue() {
+		return c.out.n
+	}
+	return 0
+}
 
 // drained goes on when the kernel has taken all.
 func (c *Conn) drained() {
