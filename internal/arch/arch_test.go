@@ -20,6 +20,7 @@ var floors = map[string]int{
 	"lbctl/internal/ipvs":     1,
 	"lbctl/internal/netns":    1,
 	"lbctl/internal/systemd":  1,
+	"lbctl/internal/loop":     1,
 	"lbctl/l4":                2,
 	"lbctl/l7":                2,
 	"lbctl/healthcheck":       2,

@@ -1,0 +1,98 @@
+package loop
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// recess is how long accepting pauses when descriptors have run out.
+const recess = 100 * time.Millisecond
+
+// Listener accepts connections.
+type Listener struct {
+	l      *Loop
+	fd     int32
+	index  uint32
+	burst  int // epoll: how many to accept in a row
+	accept func(c *Conn, peer netip.AddrPort)
+	armed  bool // the kernel is to accept
+	flying bool // io_uring: it has been asked to
+	ending bool // io_uring: and to stop
+	paused bool
+	closed bool
+	rest   *Timer // of a recess
+}
+
+// Listen accepts connections at fd, a listening socket that stays the caller's.
+// accept must set c's handler or close it. Connections inherit the socket's
+// TCP_NODELAY.
+func (l *Loop) Listen(fd int, accept func(c *Conn, peer netip.AddrPort)) (*Listener, error) {
+	if err := unix.SetNonblock(fd, true); err != nil {
+		return nil, fmt.Errorf("listen at descriptor %d: %w", fd, err)
+	}
+	ln := &Listener{l: l, fd: int32(fd), burst: 1, accept: accept, index: uint32(len(l.listeners))}
+	if err := l.io.listen(ln); err != nil {
+		return nil, fmt.Errorf("listen at descriptor %d: %w", fd, err)
+	}
+	l.listeners = append(l.listeners, ln)
+	return ln, nil
+}
+
+// Pause stops accepting until Resume. With io_uring the kernel may have accepted
+// connections already: they still come. So they do after Close.
+func (ln *Listener) Pause() {
+	ln.paused = true
+	ln.l.io.unlisten(ln)
+}
+
+// Resume goes on accepting.
+func (ln *Listener) Resume() {
+	if ln.paused && !ln.closed {
+		ln.paused = false
+		ln.arm()
+	}
+}
+
+// Close stops accepting for ever. The descriptor stays open.
+func (ln *Listener) Close() {
+	ln.closed = true
+	ln.Pause()
+}
+
+func (ln *Listener) arm() {
+	if ln.paused || ln.rest != nil {
+		return
+	}
+	if ln.l.io.listen(ln) != nil {
+		ln.pauseAWhile()
+	}
+}
+
+// pauseAWhile waits for descriptors to be closed.
+func (ln *Listener) pauseAWhile() {
+	ln.l.sys.stats.AcceptStops++
+	ln.l.io.unlisten(ln)
+	ln.rest = ln.l.After(recess, func() {
+		ln.rest = nil
+		ln.arm()
+	})
+}
+
+// accepted makes a connection of fd.
+func (ln *Listener) accepted(fd int32, peer netip.AddrPort) {
+	l := ln.l
+	l.sys.stats.Accepted++
+	c := l.take(fd, nil, peer)
+	ln.accept(c, peer)
+	if c.flags&closed != 0 {
+		return
+	}
+	if c.h == nil {
+		c.Close()
+		return
+	}
+	l.io.adopt(c, true)
+}

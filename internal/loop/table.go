@@ -1,0 +1,64 @@
+package loop
+
+import (
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+)
+
+// take returns a Conn for a descriptor.
+func (l *Loop) take(fd int32, h Handler, peer netip.AddrPort) *Conn {
+	var c *Conn
+	if n := len(l.free); n > 0 {
+		c = l.free[n-1]
+		l.free = l.free[:n-1]
+	} else {
+		c = &Conn{l: l, slot: uint32(len(l.conns))}
+		c.alarm.c = c
+		l.conns = append(l.conns, c)
+	}
+	c.fd, c.h, c.peer, c.flags, c.busy = fd, h, peer, 0, 0
+	l.sys.stats.Conns++
+	return c
+}
+
+// lookup returns the open connection that an event is for, nil if it has gone.
+func (l *Loop) lookup(slot, gen uint32) *Conn {
+	if c := l.conns[slot]; c.gen == gen {
+		return c
+	}
+	return nil
+}
+
+// release closes c. Handlers up the stack may still hold it, so that it is not
+// free before the iteration's end.
+func (l *Loop) release(c *Conn) {
+	c.flags |= closed
+	c.gen++
+	l.wheel.remove(&c.alarm)
+	c.alarm.due = 0
+	l.sys.stats.Conns--
+	l.io.release(c)
+}
+
+// fail closes c and tells its handler why. The loop calls it, never a method of
+// Conn.
+func (l *Loop) fail(c *Conn, errno unix.Errno) {
+	h := c.h
+	l.release(c)
+	h.Closed(c, errno)
+}
+
+// bury frees what was closed, but for those that are still to be visited.
+func (l *Loop) bury() {
+	kept := l.dead[:0]
+	for _, c := range l.dead {
+		if c.flags&queued != 0 {
+			kept = append(kept, c)
+			continue
+		}
+		c.h, c.User = nil, nil
+		l.free = append(l.free, c)
+	}
+	l.dead = kept
+}

@@ -1,0 +1,164 @@
+package loop
+
+import (
+	"fmt"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// uring is the engine over io_uring(7). A connection's receive stays armed and
+// the kernel picks a buffer when data is there; short writes wait for the end of
+// the iteration; one io_uring_enter then submits all and collects all.
+//
+// What a connection wants from the kernel is found by looking at it, in visit,
+// and not queued: so wishes merge, and the order of a connection's entries
+// follows from its state.
+type uring struct {
+	l       *Loop
+	ring    *ring
+	buffers *buffers
+	addrs   [][unix.SizeofSockaddrInet6]byte // by submission entry
+	asks    []*Listener                      // to be settled
+	scratch []byte
+}
+
+const (
+	ringEntries = 1024
+	batchLimit  = 8 << 10 // above it, a copy costs more than a system call
+	lastScratch = 16 << 10
+)
+
+// token is an entry's user data: what completes, and for whom. The upper half is
+// for withdraw.
+type token uint8
+
+const (
+	tokenNone token = iota
+	tokenMail
+	tokenAccept
+	tokenReceive
+	tokenSend
+	tokenPoll
+	tokenDial
+)
+
+const slotBits = 24
+
+func (t token) of(slot uint32) uint64 { return uint64(t)<<slotBits | uint64(slot) }
+
+func newURing(l *Loop) (*uring, error) {
+	r, err := newRing(ringEntries)
+	if err != nil {
+		return nil, err
+	}
+	b, err := newBuffers(r, l.buffer)
+	if err != nil {
+		r.close()
+		return nil, err
+	}
+	l.batch = batchLimit
+	return &uring{l: l, ring: r, buffers: b, addrs: make([][unix.SizeofSockaddrInet6]byte, len(r.sqes))}, nil
+}
+
+func (u *uring) start() error {
+	if err := u.ring.enable(); err != nil {
+		return err
+	}
+	u.watchMail()
+	return nil
+}
+
+func (u *uring) watchMail() {
+	e := u.entry(opPollAdd, int32(u.l.mail.fd), tokenMail.of(0))
+	e.opFlags, e.len = unix.POLLIN, pollMulti
+}
+
+// entry returns an entry to be filled further. A full ring is submitted first.
+func (u *uring) entry(op uint8, fd int32, data uint64) *sqe {
+	e := u.ring.next()
+	for e == nil {
+		u.submit()
+		e = u.ring.next()
+	}
+	e.op, e.fd, e.data = op, fd, data
+	return e
+}
+
+func (u *uring) submit() unix.Errno {
+	u.l.sys.stats.Syscalls++
+	return u.ring.submit()
+}
+
+func (u *uring) turn(wait int64) error {
+	for _, ln := range u.asks {
+		u.settle(ln)
+	}
+	u.asks = u.asks[:0]
+	u.buffers.show()
+	var errno unix.Errno
+	if wait == 0 || !u.ring.idle() {
+		errno = u.submit()
+	}
+	if wait != 0 && errno == 0 && u.ring.empty() {
+		u.l.sys.stats.Syscalls++
+		u.l.sys.stats.Waits++
+		errno = u.ring.sleep(wait)
+	}
+	switch errno {
+	case 0, unix.EINTR, unix.ETIME, unix.EAGAIN, unix.EBUSY:
+	default:
+		return fmt.Errorf("io_uring_enter: %w", errno)
+	}
+	u.l.tick()
+	u.reap()
+	return nil
+}
+
+// reap handles the completions that are there.
+func (u *uring) reap() {
+	for n := u.ring.ready(); n > 0; n-- {
+		e := *u.ring.at(u.ring.head)
+		u.ring.head++
+		u.l.sys.stats.Events++
+		u.completed(&e)
+	}
+	u.ring.free()
+}
+
+func (u *uring) completed(e *cqe) {
+	slot := uint32(e.data) & (1<<slotBits - 1)
+	switch t := token(uint32(e.data) >> slotBits); t {
+	case tokenMail:
+		if e.flags&cqeMore == 0 {
+			u.watchMail()
+		}
+		u.l.mail.read()
+	case tokenAccept:
+		u.accepted(u.l.listeners[slot], e)
+	case tokenReceive:
+		u.received(u.l.conns[slot], e)
+	case tokenSend:
+		u.sent(u.l.conns[slot], e)
+	case tokenPoll:
+		u.polled(u.l.conns[slot])
+	case tokenDial:
+		u.dialed(u.l.conns[slot], e)
+	}
+}
+
+func (u *uring) stop() { u.submit() }
+
+func (u *uring) close() error {
+	err := u.ring.close()
+	u.buffers.close()
+	for _, c := range u.l.conns {
+		if c.fd >= 0 {
+			u.l.sys.close(c.fd)
+		}
+	}
+	return err
+}
+
+// address returns the address of a byte that outlives the entry it is put in.
+func address(b *byte) uint64 { return uint64(uintptr(unsafe.Pointer(b))) }
