@@ -3,6 +3,7 @@ package scoreboard
 import (
 	"errors"
 	"fmt"
+	"sync"
 )
 
 // ErrFull means that there are more services and backends than cells, those
@@ -10,9 +11,11 @@ import (
 var ErrFull = errors.New("all cells are in use")
 
 // Ledger is the master's side of a board: it says who has which cell, and settles
-// the accounts of the dead. One goroutine uses it.
+// the accounts of the dead. Its methods are safe for concurrent use.
 type Ledger struct {
 	board *Board
+
+	mu    sync.Mutex
 	index map[string]int // also of retired cells, until another gets them
 	cells []entry
 }
@@ -36,6 +39,8 @@ func NewLedger(b *Board) *Ledger {
 // Generations begin at 1 and grow. When one is not to be used after all, retain
 // the former keys again with the next.
 func (l *Ledger) Retain(generation uint64, keys []string) (map[string]int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	cells := make(map[string]int, len(keys))
 	var fresh []string
 	for _, key := range keys {
@@ -106,6 +111,8 @@ func (l *Ledger) assign(cell int, key string) {
 
 // Admit says that a process of that generation is about to start in the slot.
 func (l *Ledger) Admit(child int, generation uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.board.children[child].touched.Store(1)
 	l.board.Adopt(child, generation)
 }
@@ -114,6 +121,8 @@ func (l *Ledger) Admit(child int, generation uint64) {
 // by having waited for it: what it had in flight is taken off the shared words,
 // and its slots are vacant. Its counters stay. Once more does nothing.
 func (l *Ledger) Reclaim(child int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	row := l.board.Row(child)
 	for i := range l.cells {
 		if l.cells[i].key == "" {

@@ -23,6 +23,8 @@ type drift struct {
 // been stopped there all the while, the word will be too high later: then the
 // sum is below the word, which nothing else can cause, and is put right at once.
 func (l *Ledger) Settle() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	for i := range l.cells {
 		e := &l.cells[i]
 		if e.key == "" {

@@ -11,6 +11,8 @@ type Totals struct {
 
 // Totals adds up a cell's rows.
 func (l *Ledger) Totals(cell int) (t Totals) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	for a := range l.accounts(cell) {
 		t.Connections += a.connections.Load()
 		t.Requests += a.requests.Load()
