@@ -27,7 +27,7 @@ func NewListeners() *Listeners {
 
 // Open opens what is missing of so many sockets at each address, all or none. A
 // seat's socket gets its share of connections from then on, so every seat must
-// soon have a child. Port 0 is any free port: see Sockets.
+// soon have a child; where the number of children varies, they share one. Port 0 is any free port: see Sockets.
 func (l *Listeners) Open(addrs []netip.AddrPort, seats int) (err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

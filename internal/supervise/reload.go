@@ -15,10 +15,11 @@ func (s *Supervisor) Reload(ctx context.Context, generation uint64, children int
 	s.reloading.Lock()
 	defer s.reloading.Unlock()
 	s.mu.Lock()
-	if children > 0 && s.freeSlot() < 0 {
+	if err := s.mayStart(generation, children); err != nil {
 		s.mu.Unlock()
-		return fmt.Errorf("start generation %d: %w", generation, ErrNoSlot)
+		return fmt.Errorf("start generation %d: %w", generation, err)
 	}
+	s.newest = generation
 	oldGeneration, oldWanted, stops := s.generation, s.wanted, s.stops
 	s.generation, s.wanted = generation, children
 	s.brake = brake{} // what made the others die may be mended
@@ -44,6 +45,16 @@ func (s *Supervisor) Reload(ctx context.Context, generation uint64, children int
 		s.fill()
 	}
 	return fmt.Errorf("start generation %d: %w", generation, err)
+}
+
+func (s *Supervisor) mayStart(generation uint64, children int) error {
+	switch {
+	case generation <= s.newest:
+		return ErrOldGeneration
+	case children > 0 && s.freeSlot() < 0:
+		return ErrNoSlot
+	}
+	return nil
 }
 
 // isUp reports whether so many children of a new generation serve, or those that

@@ -28,11 +28,15 @@ var commands = map[os.Signal]Command{
 }
 
 // Signals turns this process's signals into commands until ctx ends; then they
-// have their former effects again, and the channel is closed.
+// have their former effects again, and the channel is closed. A process with a
+// terminal gets WINCH whenever the window changes its size, so there it is no
+// command.
 func Signals(ctx context.Context) <-chan Command {
 	got := make(chan os.Signal, 16)
 	for s := range commands {
-		signal.Notify(got, s)
+		if s != unix.SIGWINCH || !hasTerminal() {
+			signal.Notify(got, s)
+		}
 	}
 	out := make(chan Command)
 	go func() {
@@ -52,4 +56,13 @@ func Signals(ctx context.Context) <-chan Command {
 		}
 	}()
 	return out
+}
+
+func hasTerminal() bool {
+	f, err := os.Open("/dev/tty")
+	if err != nil {
+		return false
+	}
+	f.Close()
+	return true
 }

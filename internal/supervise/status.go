@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"time"
 )
 
@@ -83,15 +84,20 @@ func (s *Supervisor) Call(ctx context.Context, slot int, kind string, body, into
 	return c.link.Call(ctx, kind, body, into, files...)
 }
 
-// Broadcast sends a request to all children, those that drain included, one after
-// the other. The error joins those of the children that are still there.
+// Broadcast sends a request to all children at once, those that drain included.
+// The error joins those of the children that are still there.
 func (s *Supervisor) Broadcast(ctx context.Context, kind string, body any) error {
-	var errs []error
-	for _, c := range s.Status().Children {
-		err := s.Call(ctx, c.Slot, kind, body, nil)
-		if err != nil && !errors.Is(err, ErrLinkClosed) && !errors.Is(err, ErrNoChild) {
-			errs = append(errs, fmt.Errorf("child %d: %w", c.Slot, err))
-		}
+	children := s.Status().Children
+	errs := make([]error, len(children))
+	var all sync.WaitGroup
+	for i, c := range children {
+		all.Go(func() {
+			err := s.Call(ctx, c.Slot, kind, body, nil)
+			if err != nil && !errors.Is(err, ErrLinkClosed) && !errors.Is(err, ErrNoChild) {
+				errs[i] = fmt.Errorf("child %d: %w", c.Slot, err)
+			}
+		})
 	}
+	all.Wait()
 	return errors.Join(errs...)
 }

@@ -32,8 +32,9 @@ type Config struct {
 	// one starts as the old one ends.
 	Slots int
 	// Command returns the command that starts a child, not started. Its
-	// ExtraFiles get the numbers from FirstFD on and stay the caller's. It is
-	// called with the supervisor locked.
+	// ExtraFiles get the numbers from FirstFD on and stay the caller's; its
+	// output goes to files or nowhere, because a pipe that a grandchild holds
+	// would hide the child's death. It is called with the supervisor locked.
 	Command  func(Place) (*exec.Cmd, error)
 	Accounts Accounts
 	// Handle answers the children's messages.
@@ -47,6 +48,8 @@ type Config struct {
 var (
 	// ErrNoSlot means that every slot has a process.
 	ErrNoSlot = errors.New("no process slot is free")
+	// ErrOldGeneration means that a generation's number was used before.
+	ErrOldGeneration = errors.New("generation is not newer than the last")
 	// ErrNoChild means that no process is in the slot.
 	ErrNoChild = errors.New("no child is in that slot")
 	// ErrOverruled means that a reload was given up for another command.
@@ -61,6 +64,7 @@ type Supervisor struct {
 	mu         sync.Mutex
 	children   []*child // by slot; nil: free
 	generation uint64   // that is kept at its number; others end
+	newest     uint64   // generation that was ever tried
 	wanted     int      // children of it
 	brake      brake
 	retry      *time.Timer // fills when the brake is off; nil: not set
