@@ -1,0 +1,121 @@
+package scoreboard
+
+import "sync/atomic"
+
+// account is a process slot's part of a cell. Its counters outlive the process:
+// the next one in that slot counts on.
+type account struct {
+	connections, requests, bytesIn, bytesOut, errors, retries atomic.Uint64
+	inFlight, queued                                          held
+}
+
+// held is how many of something a process has. The low half is the number, the
+// high half counts the changes, so that whoever reads all rows twice can tell
+// that none changed in between (see Ledger.Settle).
+type held struct{ word atomic.Uint64 }
+
+const (
+	oneMore = 1<<32 + 1
+	oneLess = 1<<32 - 1
+)
+
+func (h *held) read() (number int64, changes uint64) {
+	v := h.word.Load()
+	return int64(int32(v)), v >> 32
+}
+
+// drop is the heir's: the number becomes 0.
+func (h *held) drop() (number int64) {
+	number, changes := h.read()
+	h.word.Store((changes + 1) << 32)
+	return number
+}
+
+// Row is where a process keeps its part of the accounts. Its threads share it.
+type Row struct {
+	board    *Board
+	accounts []account
+}
+
+// Row returns the row of a process slot.
+func (b *Board) Row(child int) Row {
+	at := child * b.sizes.Cells
+	return Row{b, b.accounts[at : at+b.sizes.Cells]}
+}
+
+// Cell returns this process's hold on a cell. It is a pair of pointers; keep it.
+func (r Row) Cell(i int) Cell { return Cell{&r.accounts[i], &r.board.shared[i]} }
+
+// Cell is a process's hold on the account of a service or a backend. Its methods
+// may be called by all threads of the process.
+type Cell struct {
+	own    *account
+	shared *Shared
+}
+
+// Shared returns what all processes know of the cell.
+func (c Cell) Shared() *Shared { return c.shared }
+
+// Begin puts one in flight and returns how many that makes in all processes.
+//
+// The own part goes first up and last down, so that at every instant the rows
+// together hold at least what the shared word says. A process killed between
+// the two leaves the shared word one too low once Reclaim has taken off what
+// its row says; that is bounded by one per killed thread, and Ledger.Settle
+// repairs it.
+func (c Cell) Begin() int64 {
+	c.own.inFlight.word.Add(oneMore)
+	return c.shared.inFlight.Add(1)
+}
+
+// TryBegin is Begin unless that many are in flight already.
+func (c Cell) TryBegin(limit int64) bool {
+	c.own.inFlight.word.Add(oneMore)
+	for {
+		n := c.shared.inFlight.Load()
+		if n >= limit {
+			c.own.inFlight.word.Add(oneLess)
+			return false
+		}
+		if c.shared.inFlight.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+}
+
+// End takes off what Begin put on.
+func (c Cell) End() {
+	c.shared.inFlight.Add(-1)
+	c.own.inFlight.word.Add(oneLess)
+}
+
+// Enqueue counts one more that waits and returns how many that makes in all
+// processes. It is kept as Begin's is.
+func (c Cell) Enqueue() int64 {
+	c.own.queued.word.Add(oneMore)
+	return c.shared.queued.Add(1)
+}
+
+// Dequeue takes off what Enqueue put on.
+func (c Cell) Dequeue() {
+	c.shared.queued.Add(-1)
+	c.own.queued.word.Add(oneLess)
+}
+
+// AddConnection counts a connection.
+func (c Cell) AddConnection() { c.own.connections.Add(1) }
+
+// AddRequest counts a request.
+func (c Cell) AddRequest() { c.own.requests.Add(1) }
+
+// AddBytes counts bytes received and sent.
+func (c Cell) AddBytes(in, out uint64) {
+	c.own.bytesIn.Add(in)
+	c.own.bytesOut.Add(out)
+}
+
+// AddError counts an error.
+func (c Cell) AddError() { c.own.errors.Add(1) }
+
+// AddRetry counts a retry.
+func (c Cell) AddRetry() { c.own.retries.Add(1) }

@@ -1,0 +1,121 @@
+package scoreboard
+
+import (
+	"os"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Slot is a worker thread's place. Its methods are for its owner, except that the
+// master clears it once the owner is dead. A reader sees each word whole, but
+// not all words of one instant.
+type Slot struct {
+	// stateSince is the State in the low byte, and above it the time of its
+	// beginning, which so is right to 256 ns. In one word they cannot disagree.
+	stateSince  atomic.Int64
+	pid         atomic.Int64
+	generation  atomic.Uint64
+	service     atomic.Int64 // number plus one
+	connections atomic.Int64
+	requests    atomic.Uint64
+	bytesIn     atomic.Uint64
+	bytesOut    atomic.Uint64
+	cpu         atomic.Int64
+	_           [2*line - 9*8]byte
+}
+
+// Slot returns a thread's place. Thread numbers begin at 0 in each process.
+func (b *Board) Slot(child, thread int) *Slot { return &b.slots[child*b.sizes.Threads+thread] }
+
+// Enter takes the slot for a thread of this process, with nothing on its account.
+func (s *Slot) Enter(generation uint64) {
+	s.clear()
+	s.pid.Store(int64(os.Getpid()))
+	s.generation.Store(generation)
+	s.Set(Starting, Now())
+}
+
+// Set says what the worker does since now, which is a value of Now: an event
+// loop reads the clock once per round.
+func (s *Slot) Set(state State, now int64) { s.stateSince.Store(now&^0xff | int64(state)) }
+
+// Serve says which service's request is in hand.
+func (s *Slot) Serve(service int) { s.service.Store(int64(service) + 1) }
+
+// SetGeneration says which configuration the worker uses.
+func (s *Slot) SetGeneration(generation uint64) { s.generation.Store(generation) }
+
+// AddConnections counts the connections that the worker has open.
+func (s *Slot) AddConnections(n int) { s.connections.Add(int64(n)) }
+
+// AddRequest counts a request that is done, and the bytes of clients read and
+// written for it.
+func (s *Slot) AddRequest(in, out uint64) {
+	s.requests.Add(1)
+	s.bytesIn.Add(in)
+	s.bytesOut.Add(out)
+}
+
+// AccountCPU takes down the CPU time of the calling thread, which must be the
+// worker's own. It costs a system call.
+func (s *Slot) AccountCPU() { s.cpu.Store(clock(unix.CLOCK_THREAD_CPUTIME_ID)) }
+
+func (s *Slot) clear() {
+	s.stateSince.Store(0)
+	s.pid.Store(0)
+	s.generation.Store(0)
+	s.service.Store(0)
+	s.connections.Store(0)
+	s.requests.Store(0)
+	s.bytesIn.Store(0)
+	s.bytesOut.Store(0)
+	s.cpu.Store(0)
+}
+
+// Worker is what a slot says, for readers.
+type Worker struct {
+	Child, Thread     int
+	PID               int
+	Generation        uint64
+	State             State
+	Since             int64 // a value of Now, to 256 ns
+	Service           int   // number; -1: none yet
+	Connections       int64 // open
+	Requests          uint64
+	BytesIn, BytesOut uint64
+	CPU               time.Duration
+}
+
+// Workers reads all slots up to the last process slot that was ever used.
+func (b *Board) Workers() []Worker {
+	last := len(b.children)
+	for last > 0 && b.children[last-1].touched.Load() == 0 {
+		last--
+	}
+	workers := make([]Worker, 0, last*b.sizes.Threads)
+	for c := range last {
+		for t := range b.sizes.Threads {
+			w := Worker{State: Vacant, Service: -1}
+			if b.children[c].touched.Load() != 0 {
+				w = b.Slot(c, t).read()
+			}
+			w.Child, w.Thread = c, t
+			workers = append(workers, w)
+		}
+	}
+	return workers
+}
+
+func (s *Slot) read() Worker {
+	w := Worker{State: Vacant, Service: int(s.service.Load()) - 1}
+	if v := s.stateSince.Load(); v != 0 {
+		w.State, w.Since = State(v&0xff), v&^0xff
+	}
+	w.PID, w.Generation = int(s.pid.Load()), s.generation.Load()
+	w.Connections, w.Requests = s.connections.Load(), s.requests.Load()
+	w.BytesIn, w.BytesOut = s.bytesIn.Load(), s.bytesOut.Load()
+	w.CPU = time.Duration(s.cpu.Load())
+	return w
+}

@@ -1,0 +1,30 @@
+package scoreboard
+
+// State is what a worker does, by Apache's letter.
+type State byte
+
+// The states of a worker. Apache's D is a DNS look-up; here it is the other wait
+// before a request can be sent on, that for a connection to a backend.
+const (
+	Vacant     State = '.' // no worker
+	Waiting    State = '_' // for a connection
+	Starting   State = 'S'
+	Reading    State = 'R' // a request
+	Sending    State = 'W' // a reply
+	KeepAlive  State = 'K' // waiting for the next request of a connection
+	Connecting State = 'D' // to a backend
+	Closing    State = 'C' // a connection
+	Logging    State = 'L'
+	Finishing  State = 'G' // what is begun, and then it ends
+	Cleaning   State = 'I' // an idle worker that is one too many
+)
+
+// busy reports whether Apache counts the worker among those that process a
+// request.
+func (s State) busy() bool {
+	switch s {
+	case Vacant, Waiting, Starting, Cleaning:
+		return false
+	}
+	return true
+}

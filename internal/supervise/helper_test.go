@@ -1,0 +1,253 @@
+package supervise
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// The test binary is also the processes under test, by this variable: a role and
+// how it behaves, such as "child" or "child deaf".
+const roleVariable = "LBCTL_SUPERVISE_TEST_ROLE"
+
+func TestMain(m *testing.M) {
+	role, how, _ := strings.Cut(os.Getenv(roleVariable), " ")
+	switch role {
+	case "child":
+		os.Exit(runChild(how))
+	case "master":
+		os.Exit(runMaster(how))
+	}
+	os.Exit(m.Run())
+}
+
+// runChild answers each connection at the socket it has got with its parent's
+// and its own process number.
+func runChild(how string) int {
+	if how == "crash" {
+		return 3
+	}
+	master, err := Attach(func(_ context.Context, m Message) (any, error) { return m.Kind, nil })
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 4
+	}
+	ln, err := net.FileListener(os.NewFile(FirstFD, "listener"))
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 5
+	}
+	var serving sync.WaitGroup
+	serving.Go(func() { acceptAll(ln, &serving) })
+	if how == "deaf" {
+		signal.Ignore(syscall.SIGTERM)
+	}
+	if how != "mute" {
+		_ = master.Ready(context.Background())
+	}
+	if how == "deaf" {
+		select {}
+	}
+	<-master.Drain()
+	ln.Close()
+	serving.Wait()
+	return 0
+}
+
+func acceptAll(ln net.Listener, serving *sync.WaitGroup) {
+	for {
+		c, err := ln.Accept()
+		if err != nil {
+			return
+		}
+		serving.Go(func() {
+			fmt.Fprintf(c, "%d %d\n", os.Getppid(), os.Getpid())
+			c.Close()
+		})
+	}
+}
+
+// runMaster is a master with two children at what it has inherited, or else at a
+// port that it prints.
+func runMaster(how string) int {
+	in, err := Inherit()
+	if err != nil {
+		return 6
+	}
+	switch how {
+	case "crash":
+		return 3
+	case "refuse":
+		_ = in.Refuse(errors.New("no such configuration"))
+		return 3
+	}
+	commands := Signals(context.Background())
+	if len(in.Listeners.Sockets(0)) == 0 {
+		if err := in.Listeners.Open([]netip.AddrPort{loopback}, 1); err != nil {
+			return 7
+		}
+		fmt.Println(in.Listeners.Sockets(0)[0].Addr)
+	}
+	s := New(configOf(in.Listeners, &accounts{}, func(Place) string { return "child" }))
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := s.Reload(ctx, 1, 2); err != nil {
+		return 8
+	}
+	if how == "late" { // serves, but does not say so
+		<-commands
+		return 9
+	}
+	if err := in.Ready(); err != nil {
+		return 10
+	}
+	if <-commands == CommandQuit {
+		s.Quit(ctx)
+	} else {
+		s.Terminate()
+	}
+	return 0
+}
+
+// accounts note who was told of.
+type accounts struct {
+	mu   sync.Mutex
+	live map[int]bool
+	errs []string
+}
+
+func (a *accounts) Admit(slot int, _ uint64) { a.turn(slot, true) }
+func (a *accounts) Reclaim(slot int)         { a.turn(slot, false) }
+func (a *accounts) turn(slot int, alive bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.live == nil {
+		a.live = map[int]bool{}
+	}
+	if a.live[slot] == alive {
+		a.errs = append(a.errs, "slot "+strconv.Itoa(slot)+" was told twice that it lives: "+strconv.FormatBool(alive))
+	}
+	a.live[slot] = alive
+}
+
+func (a *accounts) alive() (n int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, alive := range a.live {
+		if alive {
+			n++
+		}
+	}
+	return n
+}
+
+func self(role string) *exec.Cmd {
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), roleVariable+"="+role, "GORACE=atexit_sleep_ms=0")
+	cmd.Stderr = os.Stderr
+	return cmd
+}
+
+// configOf is of children that do what how says, at the first address.
+func configOf(l *Listeners, a Accounts, how func(Place) string) Config {
+	return Config{
+		Slots: 8,
+		Command: func(p Place) (*exec.Cmd, error) {
+			cmd := self(how(p))
+			cmd.ExtraFiles = []*os.File{l.Sockets(p.Seat)[0].File}
+			return cmd, nil
+		},
+		Accounts:     a,
+		Handle:       func(context.Context, Place, Message) (any, error) { return nil, errors.New("unknown message") },
+		DrainTimeout: 5 * time.Second, Grace: time.Second,
+		Log: slog.New(slog.DiscardHandler),
+	}
+}
+
+// bench is a supervisor under test.
+type bench struct {
+	*Supervisor
+	addr      netip.AddrPort
+	listeners *Listeners
+	accounts  *accounts
+}
+
+// newBench has children that do what how says, generation 1 first. Afterwards it
+// sees to it that nothing is left of them.
+func newBench(t *testing.T, seats int, how ...string) *bench {
+	t.Helper()
+	open := openFiles(t)
+	l := NewListeners()
+	if err := l.Open([]netip.AddrPort{loopback}, seats); err != nil {
+		t.Fatal(err)
+	}
+	b := &bench{addr: l.Sockets(0)[0].Addr, listeners: l, accounts: &accounts{}}
+	config := configOf(l, b.accounts, func(p Place) string { return how[p.Generation-1] })
+	command := config.Command
+	config.Command = func(p Place) (*exec.Cmd, error) {
+		cmd, err := command(p)
+		if err == nil {
+			cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+		}
+		return cmd, err
+	}
+	b.Supervisor = New(config)
+	t.Cleanup(func() {
+		b.Terminate()
+		l.Close()
+		if n := b.accounts.alive(); n != 0 || len(b.accounts.errs) != 0 {
+			t.Errorf("%d accounts are not settled; %q", n, b.accounts.errs)
+		}
+		eventually(t, "no file is left open", func() bool { return openFiles(t) <= open })
+		if pid, err := syscall.Wait4(-1, nil, syscall.WNOHANG, nil); !errors.Is(err, syscall.ECHILD) {
+			t.Errorf("a child is left: %d, %v", pid, err)
+		}
+	})
+	return b
+}
+
+func (b *bench) reload(t *testing.T, generation uint64, n int) {
+	t.Helper()
+	if err := b.Reload(deadline(t, 10*time.Second), generation, n); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// serving returns the living children that serve, by seat.
+func (b *bench) serving() map[int]Child {
+	serving := map[int]Child{}
+	for _, c := range b.Status().Children {
+		if c.State == Serving {
+			serving[c.Seat] = c
+		}
+	}
+	return serving
+}
+
+func eventually(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); !is(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("never: %s", what)
+		}
+	}
+}
+
+func kill(t *testing.T, pid int) {
+	t.Helper()
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+}

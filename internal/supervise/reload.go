@@ -1,0 +1,83 @@
+package supervise
+
+import (
+	"context"
+	"fmt"
+)
+
+// Reload starts so many children of a new generation beside those that run, and
+// once all of them have said that they are ready tells the others to finish. The
+// first reload starts the first children. If one of the new ones dies before
+// that, or ctx ends, the new ones are told to finish instead, the old generation
+// goes on, and the error says why. Until then nobody replaces an old child that
+// dies. Generations begin at 1 and grow; none is used twice.
+func (s *Supervisor) Reload(ctx context.Context, generation uint64, children int) error {
+	s.reloading.Lock()
+	defer s.reloading.Unlock()
+	s.mu.Lock()
+	if err := s.mayStart(generation, children); err != nil {
+		s.mu.Unlock()
+		return fmt.Errorf("start generation %d: %w", generation, err)
+	}
+	s.newest = generation
+	oldGeneration, oldWanted, stops := s.generation, s.wanted, s.stops
+	s.generation, s.wanted = generation, children
+	s.brake = brake{} // what made the others die may be mended
+	s.fill()
+	first := s.wanted - s.missing() // the others have no slot yet
+	s.mu.Unlock()
+
+	err := s.await(ctx, func() (bool, error) {
+		if s.stops != stops {
+			return false, ErrOverruled
+		}
+		return s.isUp(generation, first)
+	})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err == nil {
+		s.drainAll(func(c *child) bool { return c.Generation != generation })
+		return nil
+	}
+	if s.stops == stops {
+		s.generation, s.wanted = oldGeneration, oldWanted
+		s.drainAll(func(c *child) bool { return c.Generation == generation })
+		s.fill()
+	}
+	return fmt.Errorf("start generation %d: %w", generation, err)
+}
+
+func (s *Supervisor) mayStart(generation uint64, children int) error {
+	switch {
+	case generation <= s.newest:
+		return ErrOldGeneration
+	case children > 0 && s.freeSlot() < 0:
+		return ErrNoSlot
+	}
+	return nil
+}
+
+// isUp reports whether so many children of a new generation serve, or those that
+// are wanted now, or why they never will.
+func (s *Supervisor) isUp(generation uint64, children int) (bool, error) {
+	for _, d := range s.deaths {
+		if d.Generation == generation && !d.Asked {
+			return false, fmt.Errorf("child %d died: %s", d.Slot, d.Reason)
+		}
+	}
+	serving := 0
+	for _, c := range s.children {
+		if s.current(c) && c.state == Serving {
+			serving++
+		}
+	}
+	return serving >= min(children, s.wanted), nil
+}
+
+func (s *Supervisor) drainAll(which func(*child) bool) {
+	for _, c := range s.children {
+		if c != nil && which(c) {
+			s.drain(c)
+		}
+	}
+}

@@ -1,0 +1,103 @@
+package supervise
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+)
+
+// keptDeaths is how many are remembered.
+const keptDeaths = 64
+
+// Death says how a child ended.
+type Death struct {
+	Place
+	PID    int // 0: it could not be started
+	Lived  time.Duration
+	Reason string // "exit status 1", "signal: killed"
+	Asked  bool   // it was told to
+	At     time.Time
+}
+
+// bury puts a death down.
+func (s *Supervisor) bury(d Death) {
+	d.At = time.Now()
+	args := []any{"slot", d.Slot, "generation", d.Generation, "pid", d.PID, "lived", d.Lived.Round(time.Millisecond), "reason", d.Reason}
+	if d.Asked {
+		s.config.Log.Info("child ended", args...)
+	} else {
+		s.config.Log.Warn("child died", args...)
+		s.brake.died(d.Lived, d.At)
+		s.unasked++
+	}
+	if len(s.deaths) == keptDeaths {
+		s.deaths = append(s.deaths[:0], s.deaths[1:]...)
+	}
+	s.deaths = append(s.deaths, d)
+	s.announce()
+}
+
+// Child is a living child, for status.
+type Child struct {
+	Place
+	PID   int
+	State ChildState
+	Born  time.Time
+}
+
+// Status is what a supervisor does.
+type Status struct {
+	Generation uint64
+	Wanted     int
+	Children   []Child // by slot
+	Died       uint64  // children that nobody told to end
+	Deaths     []Death // the last ones, asked for or not, oldest first
+}
+
+// Status returns it.
+func (s *Supervisor) Status() Status {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := Status{Generation: s.generation, Wanted: s.wanted, Died: s.unasked, Deaths: append([]Death(nil), s.deaths...)}
+	for _, c := range s.children {
+		if c != nil {
+			st.Children = append(st.Children, Child{c.Place, c.cmd.Process.Pid, c.state, c.born})
+		}
+	}
+	return st
+}
+
+// Call sends a request to the child in a slot: see Link.Call.
+func (s *Supervisor) Call(ctx context.Context, slot int, kind string, body, into any, files ...*os.File) error {
+	s.mu.Lock()
+	var c *child
+	if slot >= 0 && slot < len(s.children) {
+		c = s.children[slot]
+	}
+	s.mu.Unlock()
+	if c == nil {
+		return fmt.Errorf("call %s of child %d: %w", kind, slot, ErrNoChild)
+	}
+	return c.link.Call(ctx, kind, body, into, files...)
+}
+
+// Broadcast sends a request to all children at once, those that drain included.
+// The error joins those of the children that are still there.
+func (s *Supervisor) Broadcast(ctx context.Context, kind string, body any) error {
+	children := s.Status().Children
+	errs := make([]error, len(children))
+	var all sync.WaitGroup
+	for i, c := range children {
+		all.Go(func() {
+			err := s.Call(ctx, c.Slot, kind, body, nil)
+			if err != nil && !errors.Is(err, ErrLinkClosed) && !errors.Is(err, ErrNoChild) {
+				errs[i] = fmt.Errorf("child %d: %w", c.Slot, err)
+			}
+		})
+	}
+	all.Wait()
+	return errors.Join(errs...)
+}

@@ -1,0 +1,197 @@
+package supervise
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os/exec"
+	"sync"
+	"time"
+)
+
+// Place is what a child is started for.
+type Place struct {
+	Slot       int    // of the process; no two living children have the same
+	Seat       int    // among those of its generation: 0 and up; a successor gets the same
+	Generation uint64 // of the configuration
+}
+
+// Accounts hear of the processes in the slots. Their methods are called with the
+// supervisor locked, so they may not call it.
+type Accounts interface {
+	// Admit says that a child is about to start.
+	Admit(slot int, generation uint64)
+	// Reclaim says that it is dead, or did not start.
+	Reclaim(slot int)
+}
+
+// Config is a Supervisor's, fixed.
+type Config struct {
+	// Slots is the most children there can be. Replacing a generation without
+	// a pause takes twice as many as are wanted; with fewer, the rest of the new
+	// one starts as the old one ends.
+	Slots int
+	// Command returns the command that starts a child, not started. Its
+	// ExtraFiles get the numbers from FirstFD on and stay the caller's; its
+	// output goes to files or nowhere, because a pipe that a grandchild holds
+	// would hide the child's death. It is called with the supervisor locked.
+	Command  func(Place) (*exec.Cmd, error)
+	Accounts Accounts
+	// Handle answers the children's messages.
+	Handle func(context.Context, Place, Message) (any, error)
+	// DrainTimeout is how long a child may take to finish what it has begun
+	// before it gets TERM, and Grace how long until KILL then.
+	DrainTimeout, Grace time.Duration
+	Log                 *slog.Logger
+}
+
+var (
+	// ErrNoSlot means that every slot has a process.
+	ErrNoSlot = errors.New("no process slot is free")
+	// ErrOldGeneration means that a generation's number was used before.
+	ErrOldGeneration = errors.New("generation is not newer than the last")
+	// ErrNoChild means that no process is in the slot.
+	ErrNoChild = errors.New("no child is in that slot")
+	// ErrOverruled means that a reload was given up for another command.
+	ErrOverruled = errors.New("another command came in between")
+)
+
+// Supervisor keeps children running. Its methods are safe for concurrent use.
+type Supervisor struct {
+	config    Config
+	reloading sync.Mutex // held by one Reload at a time
+
+	mu         sync.Mutex
+	children   []*child // by slot; nil: free
+	generation uint64   // that is kept at its number; others end
+	newest     uint64   // generation that was ever tried
+	wanted     int      // children of it
+	brake      brake
+	retry      *time.Timer // fills when the brake is off; nil: not set
+	deaths     []Death
+	unasked    uint64        // deaths
+	stops      uint64        // of all children, asked for
+	changed    chan struct{} // closed at the next change of children or what is wanted
+}
+
+// New returns a supervisor without children: see Reload.
+func New(c Config) *Supervisor {
+	return &Supervisor{config: c, children: make([]*child, c.Slots), changed: make(chan struct{})}
+}
+
+// Spawn raises the number of children that is kept.
+func (s *Supervisor) Spawn(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.wanted += n
+	s.fill()
+}
+
+// Retire lowers that number by the child in a slot, which finishes and ends.
+func (s *Supervisor) Retire(slot int) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if slot < 0 || slot >= len(s.children) || s.children[slot] == nil {
+		return ErrNoChild
+	}
+	if c := s.children[slot]; c.state != Draining {
+		if c.Generation == s.generation {
+			s.wanted--
+		}
+		s.drain(c)
+	}
+	return nil
+}
+
+// fill starts the children that are missing, as far as slots and the brake allow.
+// What it cannot start now it starts when a slot or the brake gets free.
+func (s *Supervisor) fill() {
+	for s.missing() > 0 {
+		slot := s.freeSlot()
+		if slot < 0 {
+			return
+		}
+		if wait := s.brake.wait(time.Now()); wait > 0 {
+			s.refillAfter(wait)
+			return
+		}
+		s.start(Place{slot, s.freeSeat(), s.generation})
+	}
+}
+
+func (s *Supervisor) refillAfter(wait time.Duration) {
+	if s.retry != nil {
+		return
+	}
+	s.config.Log.Warn("children die as they start", "next start in", wait.Round(time.Millisecond))
+	s.retry = time.AfterFunc(wait, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.retry = nil
+		s.fill()
+	})
+}
+
+func (s *Supervisor) missing() int {
+	n := s.wanted
+	for _, c := range s.children {
+		if s.current(c) {
+			n--
+		}
+	}
+	return n
+}
+
+// current reports whether a child is one of those that are kept.
+func (s *Supervisor) current(c *child) bool {
+	return c != nil && c.Generation == s.generation && c.state != Draining
+}
+
+func (s *Supervisor) freeSlot() int {
+	for slot, c := range s.children {
+		if c == nil {
+			return slot
+		}
+	}
+	return -1
+}
+
+// freeSeat is the first that no child that is kept has.
+func (s *Supervisor) freeSeat() int {
+	taken := make([]bool, len(s.children)+1)
+	for _, c := range s.children {
+		if s.current(c) {
+			taken[c.Seat] = true
+		}
+	}
+	seat := 0
+	for taken[seat] {
+		seat++
+	}
+	return seat
+}
+
+// announce wakes those who wait for a change.
+func (s *Supervisor) announce() {
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+// await returns nil as soon as done, which is called with the supervisor locked,
+// does.
+func (s *Supervisor) await(ctx context.Context, done func() (bool, error)) error {
+	for {
+		s.mu.Lock()
+		ok, err := done()
+		changed := s.changed
+		s.mu.Unlock()
+		if ok || err != nil {
+			return err
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}

@@ -1,0 +1,165 @@
+package supervise
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+)
+
+// forSeats runs a test with one shared socket, and with one for each of two seats.
+func forSeats(t *testing.T, test func(t *testing.T, seats int)) {
+	for seats, name := range map[int]string{1: "shared socket", 2: "a socket per seat"} {
+		t.Run(name, func(t *testing.T) { test(t, seats) })
+	}
+}
+
+func TestWhatDiedIsRestartedAtItsSeat(t *testing.T) {
+	forSeats(t, func(t *testing.T, seats int) {
+		b := newBench(t, seats, "child")
+		b.reload(t, 1, 2)
+		before := b.serving()
+		client := dialInALoop(b.addr)
+		const kills = 3
+		for range kills {
+			victim := b.serving()[1]
+			kill(t, victim.PID)
+			eventually(t, "a successor serves", func() bool {
+				now, ok := b.serving()[1]
+				return ok && now.PID != victim.PID
+			})
+			time.Sleep(20 * time.Millisecond)
+		}
+		client.end(t, kills*2)
+		if now := b.serving(); now[0] != before[0] {
+			t.Errorf("the other child is %+v, was %+v", now[0], before[0])
+		}
+		st := b.Status()
+		if st.Died != kills || len(st.Deaths) != kills || st.Deaths[0].Reason != "signal: killed" || st.Deaths[0].PID != before[1].PID || st.Deaths[0].Asked {
+			t.Errorf("status = %+v", st)
+		}
+	})
+}
+
+func TestACrashLoopIsBraked(t *testing.T) {
+	b := newBench(t, 1, "child", "child crash")
+	b.reload(t, 1, 1)
+	b.mu.Lock()
+	b.generation = 2 // as if the children had begun to crash long after their reload
+	b.mu.Unlock()
+	begin := time.Now()
+	b.Spawn(0)
+	eventually(t, "five deaths", func() bool { return b.Status().Died >= freeDeaths })
+	time.Sleep(500 * time.Millisecond)
+	if died := b.Status().Died; died != freeDeaths {
+		t.Errorf("%d deaths, want a wait after %d", died, freeDeaths)
+	}
+	eventually(t, "a sixth death", func() bool { return b.Status().Died > freeDeaths })
+	if after := time.Since(begin); after < time.Second {
+		t.Errorf("the sixth death came after %s, want a second's wait", after)
+	}
+	if d := b.Status().Deaths[0]; d.Reason != "exit status 3" || d.Generation != 2 {
+		t.Errorf("death = %+v", d)
+	}
+}
+
+func TestReloadServesEveryConnection(t *testing.T) {
+	forSeats(t, func(t *testing.T, seats int) {
+		b := newBench(t, seats, "child", "child", "child")
+		b.reload(t, 1, 2)
+		client := dialInALoop(b.addr)
+		for generation := uint64(2); generation <= 3; generation++ {
+			b.reload(t, generation, 2)
+			eventually(t, "the old ones have ended", func() bool { return len(b.Status().Children) == 2 })
+			for seat, c := range b.serving() {
+				if c.Generation != generation {
+					t.Errorf("seat %d has %+v", seat, c)
+				}
+			}
+		}
+		client.end(t, 0)
+		for _, d := range b.Status().Deaths {
+			if !d.Asked || d.Reason != "exit status 0" {
+				t.Errorf("death = %+v, want exit status 0", d)
+			}
+		}
+	})
+}
+
+func TestAReloadThatFailsChangesNothing(t *testing.T) {
+	b := newBench(t, 1, "child", "child crash", "child mute")
+	b.reload(t, 1, 2)
+	before := b.serving()
+	client := dialInALoop(b.addr)
+	err := b.Reload(deadline(t, 10*time.Second), 2, 2)
+	if err == nil || !strings.Contains(err.Error(), "died: exit status 3") {
+		t.Errorf("reload to what crashes = %v", err)
+	}
+	err = b.Reload(deadline(t, 300*time.Millisecond), 3, 2)
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("reload to what is never ready = %v", err)
+	}
+	eventually(t, "the new ones have ended", func() bool { return len(b.Status().Children) == 2 })
+	client.end(t, 0)
+	if now := b.serving(); now[0] != before[0] || now[1] != before[1] || b.Status().Generation != 1 {
+		t.Errorf("children = %+v, were %+v", now, before)
+	}
+}
+
+func TestWithFewSlotsTheRestFollows(t *testing.T) {
+	b := newBench(t, 1, "child", "child")
+	b.reload(t, 1, 6)
+	client := dialInALoop(b.addr)
+	b.reload(t, 2, 6)
+	eventually(t, "six new ones serve", func() bool {
+		n := 0
+		for _, c := range b.serving() {
+			if c.Generation == 2 {
+				n++
+			}
+		}
+		return n == 6
+	})
+	client.end(t, 0)
+}
+
+func TestSpawnAndRetire(t *testing.T) {
+	b := newBench(t, 1, "child")
+	b.reload(t, 1, 1)
+	b.Spawn(2)
+	eventually(t, "three serve", func() bool { return len(b.serving()) == 3 })
+	if err := b.Retire(1); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "two are left", func() bool { return len(b.Status().Children) == 2 })
+	if st := b.Status(); st.Wanted != 2 || st.Children[1].Slot != 2 {
+		t.Errorf("status = %+v", st)
+	}
+	if err := b.Reload(deadline(t, time.Second), 1, 1); !errors.Is(err, ErrOldGeneration) {
+		t.Errorf("reload to the same generation = %v, want ErrOldGeneration", err)
+	}
+	if err := b.Retire(1); !errors.Is(err, ErrNoChild) {
+		t.Errorf("retire nobody = %v, want ErrNoChild", err)
+	}
+	b.Spawn(20)
+	eventually(t, "every slot has a child", func() bool { return len(b.serving()) == 8 })
+	if err := b.Reload(deadline(t, time.Second), 2, 1); !errors.Is(err, ErrNoSlot) {
+		t.Errorf("reload without a slot = %v, want ErrNoSlot", err)
+	}
+}
+
+func TestMessages(t *testing.T) {
+	b := newBench(t, 1, "child")
+	b.reload(t, 1, 2)
+	var got string
+	if err := b.Call(deadline(t, 5*time.Second), 1, "reopen", nil, &got); err != nil || got != "reopen" {
+		t.Errorf("call = %q, %v", got, err)
+	}
+	if err := b.Broadcast(deadline(t, 5*time.Second), "reopen", nil); err != nil {
+		t.Errorf("broadcast = %v", err)
+	}
+	if err := b.Call(deadline(t, 5*time.Second), 7, "reopen", nil, nil); !errors.Is(err, ErrNoChild) {
+		t.Errorf("call nobody = %v, want ErrNoChild", err)
+	}
+}

@@ -1,0 +1,66 @@
+package supervise
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"time"
+)
+
+// readyFD is the new master's descriptor to say that it is ready.
+const readyFD = 3
+
+// lastWords is how long a new master that has given up may take to end.
+const lastWords = time.Second
+
+// Upgrade starts a new master, which serves at the same sockets beside this one,
+// and returns nil when it has said that it is ready: this one is to finish then.
+// If it dies, refuses or is not ready before ctx ends, it is killed, its children
+// finish, and this master goes on as if nothing had happened; the error says why.
+// Cmd is the new binary, not started, without ExtraFiles.
+func Upgrade(ctx context.Context, cmd *exec.Cmd, l *Listeners) error {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return fmt.Errorf("upgrade to %s: %w", cmd.Path, err)
+	}
+	defer r.Close()
+	list, files := l.handDown(readyFD + 1)
+	if list != "" {
+		list = "," + list
+	}
+	cmd.ExtraFiles = append([]*os.File{w}, files...)
+	cmd.Env = append(cmd.Environ(), fmt.Sprintf("%s=ready=%d%s", inheritVariable, readyFD, list))
+	err = cmd.Start()
+	w.Close()
+	if err != nil {
+		return fmt.Errorf("upgrade to %s: %w", cmd.Path, err)
+	}
+	ended := make(chan struct{})
+	go func() { // reaps it, be it in years
+		_ = cmd.Wait()
+		close(ended)
+	}()
+	stop := context.AfterFunc(ctx, func() { _ = r.SetReadDeadline(time.Unix(1, 0)) })
+	err = hear(r)
+	stop()
+	if err == nil {
+		return nil
+	}
+	select {
+	case <-ended: // by itself, which is more telling
+	case <-ctx.Done():
+	case <-time.After(lastWords):
+	}
+	_ = cmd.Process.Kill()
+	<-ended
+	switch {
+	case ctx.Err() != nil:
+		err = fmt.Errorf("it was not ready in time: %w", ctx.Err())
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		err = fmt.Errorf("it died: %s", cmd.ProcessState)
+	}
+	return fmt.Errorf("upgrade to %s: %w", cmd.Path, err)
+}
