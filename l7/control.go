@@ -29,11 +29,11 @@ type processInfo struct {
 	PID int `json:"pid"`
 }
 
-func controlHandler(p *engine) http.Handler {
+func controlHandler(p *master) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("PUT "+pathSnapshot, p.putSnapshot)
 	mux.HandleFunc("GET "+pathSnapshot, func(w http.ResponseWriter, _ *http.Request) {
-		writeJSON(w, p.table.Load().snapshot)
+		writeJSON(w, p.current.Load().Snapshot)
 	})
 	mux.HandleFunc("GET "+pathStats, func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, p.stats())
@@ -46,7 +46,7 @@ func controlHandler(p *engine) http.Handler {
 	return mux
 }
 
-func (p *engine) putSnapshot(w http.ResponseWriter, r *http.Request) {
+func (p *master) putSnapshot(w http.ResponseWriter, r *http.Request) {
 	var s lb.Snapshot
 	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxSnapshot)).Decode(&s); err != nil {
 		http.Error(w, "read snapshot: "+err.Error(), http.StatusBadRequest)

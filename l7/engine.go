@@ -7,76 +7,73 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/netip"
+	"os"
+	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
-	"golang.org/x/sys/unix"
-
-	"lbctl/internal/lb"
 	"lbctl/internal/loop"
 	"lbctl/internal/proxy"
+	"lbctl/internal/scoreboard"
 )
 
-// errStopping is what Apply says while the proxy finishes its last requests.
-var errStopping = errors.New("the proxy is stopping")
-
-// engine is the data plane of one process: its event loops and the addresses that
-// they listen at.
+// engine is the data plane of one worker process: an event loop, and the
+// addresses that it listens at.
 type engine struct {
-	log     *slog.Logger
-	loops   []*looper
-	table   atomic.Pointer[table]
-	applied atomic.Uint64 // revision of the last snapshot in force whole
+	log   *slog.Logger
+	board *scoreboard.Board
+	slot  int
+	row   scoreboard.Row
+	loop  *looper
 
-	mu       sync.Mutex // serializes apply and stop
+	mu       sync.Mutex // serializes configure and stop
+	table    *table
+	old      []*table // that were in force before and that a request may still go by
 	fronts   map[netip.AddrPort]*front
 	stopping bool
 	closing  sync.WaitGroup // removed fronts with requests in flight
 }
 
-// front is a VIP with its listening socket, which every loop accepts from.
+// front is a VIP with its listening socket.
 type front struct {
 	proxy.Front
-	fd        int
-	listeners []*loop.Listener // by loop
+	socket   *os.File
+	listener *loop.Listener
 }
 
-func newEngine(log *slog.Logger, loops int, kind loop.Kind) (*engine, error) {
-	e := &engine{log: log, fronts: map[netip.AddrPort]*front{}}
-	e.table.Store(&table{byVIP: map[netip.AddrPort]*proxy.Service{}})
-	for range loops {
-		w, err := newLooper(kind, rand.Uint64())
-		if err != nil {
-			e.halt()
-			return nil, fmt.Errorf("make event loop: %w", err)
-		}
-		e.loops = append(e.loops, w)
+func newEngine(log *slog.Logger, board *scoreboard.Board, slot int, kind loop.Kind) (*engine, error) {
+	e := &engine{log: log, board: board, slot: slot, row: board.Row(slot), table: &table{}, fronts: map[netip.AddrPort]*front{}}
+	var err error
+	if e.loop, err = newLooper(kind, rand.Uint64()); err != nil {
+		return nil, fmt.Errorf("make event loop: %w", err)
 	}
 	return e, nil
 }
 
-// apply brings a snapshot into force, whole or not at all: whatever can fail is
-// done before the first request sees any of it.
-func (e *engine) apply(s lb.Snapshot) error {
+// configure brings a configuration into force. It takes the sockets that it needs
+// out of those given. The master has made sure that nothing can fail, so an error
+// means that the two are not of one mind, and ends this process.
+func (e *engine) configure(c *configuration, sockets map[netip.AddrPort]*os.File) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.stopping {
 		return errStopping
 	}
-	next, err := newTable(s, e.table.Load())
+	next, err := newTable(c.Snapshot, e.table, func(key string) proxy.Account { return proxy.Account{Cell: e.row.Cell(c.Cells[key])} })
 	if err != nil {
 		return err
 	}
-	opened, err := e.open(next)
+	next.generation = c.Generation
+	opened, err := e.fresh(next, sockets)
 	if err != nil {
 		return err
 	}
 	// First, so that no request finds a pool that closes its connection.
-	e.onLoops(func(_ int, w *looper) { w.core.Wake(next.services) })
-	e.table.Store(next)
-	for vip, f := range opened {
-		e.fronts[vip] = f
+	e.loop.do(func() { e.loop.core.Wake(next.services) })
+	e.old = append(e.old, e.table)
+	e.table = next
+	for _, f := range opened {
+		e.fronts[f.VIP] = f
 	}
 	for vip, f := range e.fronts {
 		if svc := next.byVIP[vip]; svc != nil {
@@ -85,43 +82,37 @@ func (e *engine) apply(s lb.Snapshot) error {
 			e.remove(f)
 		}
 	}
-	e.onLoops(func(_ int, w *looper) { w.core.Settle(next.services) })
-	e.accept(opened)
-	e.applied.Store(s.Revision)
-	e.log.Info("snapshot applied", "revision", s.Revision, "services", len(next.services))
-	return nil
+	e.loop.do(func() { e.loop.core.Settle(next.services) })
+	e.retire()
+	return e.accept(opened)
 }
 
-// open makes the sockets of the addresses that are new in t: all or none.
-func (e *engine) open(t *table) (map[netip.AddrPort]*front, error) {
-	opened := map[netip.AddrPort]*front{}
-	for _, s := range t.services {
-		vip := s.VIP.Addr
+// fresh makes fronts of the addresses that are new.
+func (e *engine) fresh(t *table, sockets map[netip.AddrPort]*os.File) (opened []*front, err error) {
+	for vip := range t.byVIP {
 		if e.fronts[vip] != nil {
 			continue
 		}
-		fd, err := listen(vip)
-		if err != nil {
-			for _, f := range opened {
-				unix.Close(f.fd)
-			}
-			return nil, fmt.Errorf("service %s: listen on %s: %w", s.Name, vip, err)
+		socket := sockets[vip]
+		if socket == nil {
+			return nil, fmt.Errorf("no socket for %s", vip)
 		}
-		opened[vip] = &front{Front: proxy.Front{VIP: vip}, fd: fd, listeners: make([]*loop.Listener, len(e.loops))}
+		opened = append(opened, &front{Front: proxy.Front{VIP: vip}, socket: socket})
+		delete(sockets, vip)
 	}
 	return opened, nil
 }
 
 // accept begins to take clients.
-func (e *engine) accept(opened map[netip.AddrPort]*front) {
-	e.onLoops(func(i int, w *looper) {
+func (e *engine) accept(opened []*front) (err error) {
+	e.loop.do(func() {
 		for _, f := range opened {
-			var err error
-			if f.listeners[i], err = w.listen(f); err != nil {
-				e.log.Error("accept", "vip", f.VIP, "error", err)
-			}
+			var one error
+			f.listener, one = e.loop.listen(f)
+			err = errors.Join(err, one)
 		}
 	})
+	return err
 }
 
 // remove takes a front out of service. Its requests in flight finish behind the
@@ -136,24 +127,24 @@ func (e *engine) remove(f *front) {
 	})
 }
 
-// leave stops accepting. The address is free when it returns.
+// leave stops accepting. As far as this process goes the address is free when it
+// returns.
 func (e *engine) leave(f *front) {
 	f.Close()
-	e.onLoops(func(i int, w *looper) {
-		if f.listeners[i] != nil {
-			f.listeners[i].Close()
+	e.loop.do(func() {
+		if f.listener != nil {
+			f.listener.Close()
 		}
-		w.core.Drain(&f.Front)
+		e.loop.core.Drain(&f.Front)
 	})
-	unix.Close(f.fd)
+	f.socket.Close()
 }
 
 // drain waits until a front has no clients any more, or cuts them off when ctx ends.
 func (e *engine) drain(ctx context.Context, f *front) {
-	for ctx.Err() == nil {
-		left := atomic.Int64{}
-		e.onLoops(func(_ int, w *looper) { left.Add(int64(w.core.ClientsOf(&f.Front))) })
-		if left.Load() == 0 {
+	for left := 1; ctx.Err() == nil; {
+		e.loop.do(func() { left = e.loop.core.ClientsOf(&f.Front) })
+		if left == 0 {
 			return
 		}
 		select {
@@ -161,18 +152,21 @@ func (e *engine) drain(ctx context.Context, f *front) {
 		case <-ctx.Done():
 		}
 	}
-	e.onLoops(func(_ int, w *looper) { w.core.Cut(&f.Front) })
+	e.loop.do(func() { e.loop.core.Cut(&f.Front) })
 }
 
-// onLoops has every loop run f, and waits until all have.
-func (e *engine) onLoops(f func(i int, w *looper)) {
-	for i, w := range e.loops {
-		w.do(func() { f(i, w) })
+// retire tells the master which configurations no request goes by any more.
+func (e *engine) retire() {
+	e.old = slices.DeleteFunc(e.old, func(t *table) bool { return !t.inUse() })
+	oldest := e.table.generation
+	for _, t := range e.old {
+		oldest = min(oldest, t.generation)
 	}
+	e.board.Adopt(e.slot, oldest)
 }
 
-// stop refuses further snapshots, stops listening, and returns when every
-// request in flight is answered or ctx has ended.
+// stop listens no more, and returns when every request in flight is answered or
+// ctx has ended.
 func (e *engine) stop(ctx context.Context) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -183,7 +177,6 @@ func (e *engine) stop(ctx context.Context) {
 	for _, f := range e.fronts {
 		e.drain(ctx, f)
 	}
-	clear(e.fronts)
 	finished := make(chan struct{})
 	go func() {
 		e.closing.Wait()
@@ -193,20 +186,7 @@ func (e *engine) stop(ctx context.Context) {
 	case <-finished:
 	case <-ctx.Done():
 	}
-	e.halt()
-}
-
-// halt ends the loops.
-func (e *engine) halt() {
-	for _, w := range e.loops {
-		if err := w.stop(); err != nil {
-			e.log.Error("event loop", "error", err)
-		}
+	if err := e.loop.stop(); err != nil {
+		e.log.Error("event loop", "error", err)
 	}
-}
-
-func (e *engine) stats() lb.Stats {
-	// The revision first: a table that comes meanwhile may be newer, never older.
-	revision := e.applied.Load()
-	return lb.Stats{Revision: revision, Services: e.table.Load().stats()}
 }

@@ -11,36 +11,69 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"strconv"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"lbctl/internal/lb"
 	"lbctl/internal/loop"
+	"lbctl/internal/scoreboard"
+	"lbctl/internal/supervise"
 )
 
 var quiet = slog.New(slog.DiscardHandler)
 
+// inProcess is the one worker of a lab: an engine in the test's process.
+type inProcess struct {
+	testing.TB
+	engine *engine
+}
+
+// configure implements workers.
+func (w inProcess) configure(c *configuration, fresh []supervise.Socket) {
+	sockets := map[netip.AddrPort]*os.File{}
+	for _, s := range fresh {
+		fd, err := unix.FcntlInt(s.File.Fd(), unix.F_DUPFD_CLOEXEC, 3)
+		if err != nil {
+			w.Error(err)
+		}
+		sockets[s.Addr] = os.NewFile(uintptr(fd), "listener")
+	}
+	if err := w.engine.configure(c, sockets); err != nil {
+		w.Error(err)
+	}
+}
+
 // TestMain is the lbctl binary as far as Plane is concerned.
 func TestMain(m *testing.M) {
-	if len(os.Args) == 4 && os.Args[1] == "l7-proxy" && os.Args[2] == "--socket" {
-		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
-		defer stop()
-		if err := Run(ctx, os.Args[3], slog.Default()); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
+	run := func(context.Context) error { os.Exit(m.Run()); return nil }
+	if len(os.Args) == 4 {
+		switch os.Args[1] {
+		case "l7-proxy":
+			run = func(ctx context.Context) error { return Run(ctx, os.Args[3], slog.Default()) }
+		case "l7-worker":
+			slot, _ := strconv.Atoi(os.Args[3])
+			run = func(ctx context.Context) error { return Work(ctx, slot, slog.Default()) }
 		}
-		return
 	}
-	os.Exit(m.Run())
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 }
 
 // lab is a proxy in this process with its backends and a client. Its cleanup
 // fails the test if a goroutine or a file descriptor is left.
 type lab struct {
 	*testing.T
-	proxy    *engine
+	proxy    *master
+	engine   *engine
 	client   *http.Client
 	config   lb.Snapshot
 	backends []*backend
@@ -58,16 +91,26 @@ type backend struct {
 
 func newLab(t *testing.T) *lab {
 	goroutines, files := runtime.NumGoroutine(), openFiles()
-	e, err := newEngine(quiet, 1, loop.Auto)
+	board, err := scoreboard.Create(scoreboard.Sizes{Children: 1, Threads: 1, Cells: 100})
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &lab{T: t, proxy: e, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 100}}}
+	e, err := newEngine(quiet, board, 0, loop.Auto)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := newMaster(quiet, board)
+	m.workers = inProcess{t, e}
+	m.ledger.Admit(0, 1)
+	l := &lab{T: t, proxy: m, engine: e, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 100}}}
 	t.Cleanup(func() {
 		l.client.CloseIdleConnections()
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 		defer cancel()
-		l.proxy.stop(ctx)
+		m.stop()
+		e.stop(ctx)
+		m.listeners.Close()
+		board.Close()
 		for _, b := range l.backends {
 			b.server.Close()
 		}

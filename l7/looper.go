@@ -57,7 +57,7 @@ func (w *looper) stop() error {
 
 // listen accepts a front's clients.
 func (w *looper) listen(f *front) (*loop.Listener, error) {
-	return w.loop.Listen(f.fd, func(c *loop.Conn, peer netip.AddrPort) {
+	return w.loop.Listen(int(f.socket.Fd()), func(c *loop.Conn, peer netip.AddrPort) {
 		c.SetHandler(clientSide{w.core.Accept(c, &f.Front, peer)})
 	})
 }

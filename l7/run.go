@@ -13,7 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"lbctl/internal/loop"
+	"lbctl/internal/scoreboard"
 )
 
 // lockPatience is how long a new proxy waits for one that has just been killed
@@ -23,11 +23,15 @@ const lockPatience = 500 * time.Millisecond
 // ErrRunning means that another proxy process serves the socket.
 var ErrRunning = errors.New("another proxy serves this socket")
 
-// Run is the proxy process: it serves the control endpoint on a unix socket (mode
-// 0600) and forwards what the snapshots sent there say, until ctx ends; then it
-// answers the requests in flight, ten seconds long at most. It returns ErrRunning
-// if another process has the socket, which a lock on SOCKET.lock ensures: the
-// kernel drops the lock when its holder dies, whatever it dies of.
+// maxCells is how many services and backends can be counted.
+const maxCells = 16 << 10
+
+// Run is the proxy's master process: it serves the control endpoint on a unix
+// socket (mode 0600) and has worker processes forward what the snapshots sent
+// there say, until ctx ends; then they answer the requests in flight, ten seconds
+// long at most. It returns ErrRunning if another process has the socket, which a
+// lock on SOCKET.lock ensures: the kernel drops the lock when its holder dies,
+// whatever it dies of.
 func Run(ctx context.Context, socket string, log *slog.Logger) error {
 	unlock, err := lockSocket(socket)
 	if err != nil {
@@ -38,15 +42,25 @@ func Run(ctx context.Context, socket string, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	p, err := newEngine(log, runtime.NumCPU(), loop.Auto)
+	defer ln.Close()
+	n := runtime.NumCPU()
+	slots := 2*n + 2 // two generations
+	board, err := scoreboard.Create(scoreboard.Sizes{Children: slots, Threads: 1, Cells: maxCells})
 	if err != nil {
-		ln.Close()
 		return err
 	}
-	control := &http.Server{Handler: controlHandler(p), ReadHeaderTimeout: 5 * time.Second}
+	defer board.Close()
+	m := newMaster(log, board)
+	p := newProcesses(m, slots)
+	m.workers = p
+	if err := p.Reload(ctx, 1, n); err != nil {
+		p.Terminate()
+		return err
+	}
+	control := &http.Server{Handler: controlHandler(m), ReadHeaderTimeout: 5 * time.Second}
 	failed := make(chan error, 1)
 	go func() { failed <- control.Serve(ln) }()
-	log.Info("proxy runs", "socket", socket, "pid", os.Getpid())
+	log.Info("proxy runs", "socket", socket, "pid", os.Getpid(), "workers", n)
 	select {
 	case <-ctx.Done():
 		err = nil
@@ -55,7 +69,8 @@ func Run(ctx context.Context, socket string, log *slog.Logger) error {
 	}
 	deadline, cancel := context.WithTimeout(context.Background(), stopDeadline)
 	defer cancel()
-	p.stop(deadline)
+	m.stop()
+	p.Quit(deadline)
 	control.Close() // last, so that whoever watches finds the lock free soon after
 	log.Info("proxy stopped", "socket", socket)
 	return err

@@ -3,6 +3,7 @@ package l7
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"lbctl/internal/lb"
 	"lbctl/internal/proxy"
@@ -10,15 +11,15 @@ import (
 
 // table is a snapshot made ready to serve. It is immutable.
 type table struct {
-	snapshot lb.Snapshot
-	services []*proxy.Service
-	byVIP    map[netip.AddrPort]*proxy.Service
+	generation uint64 // of the configuration
+	services   []*proxy.Service
+	byVIP      map[netip.AddrPort]*proxy.Service
 }
 
-// newTable builds the table of a snapshot, taking over from old what stays. It
-// touches nothing that old uses.
-func newTable(s lb.Snapshot, old *table) (*table, error) {
-	t := &table{snapshot: s, byVIP: map[netip.AddrPort]*proxy.Service{}}
+// newTable builds the table of a snapshot, taking over from old, which may be nil,
+// what stays. It touches nothing that old uses.
+func newTable(s lb.Snapshot, old *table, accounts proxy.Accounts) (*table, error) {
+	t := &table{byVIP: map[netip.AddrPort]*proxy.Service{}}
 	names := map[string]bool{}
 	for _, conf := range s.Services {
 		if conf.Plane != lb.L7 {
@@ -34,7 +35,7 @@ func newTable(s lb.Snapshot, old *table) (*table, error) {
 			return nil, fmt.Errorf("service %s: address %s is that of service %s", conf.Name, conf.VIP.Addr, other.Name)
 		}
 		conf.HTTP = withDefaults(conf.HTTP)
-		svc, err := proxy.NewService(conf, old.service(conf.Name))
+		svc, err := proxy.NewService(conf, old.service(conf.Name), accounts)
 		if err != nil {
 			return nil, fmt.Errorf("service %s: %w", conf.Name, err)
 		}
@@ -66,6 +67,9 @@ func validate(s lb.Service) error {
 }
 
 func (t *table) service(name string) *proxy.Service {
+	if t == nil {
+		return nil
+	}
 	for _, s := range t.services {
 		if s.Name == name {
 			return s
@@ -74,15 +78,7 @@ func (t *table) service(name string) *proxy.Service {
 	return nil
 }
 
-// stats reads every counter.
-func (t *table) stats() []lb.ServiceStats {
-	out := make([]lb.ServiceStats, 0, len(t.services))
-	for _, s := range t.services {
-		ss := lb.ServiceStats{Name: s.Name, Counters: s.Account.Read(), Backends: make([]lb.BackendStats, 0, len(s.Members))}
-		for _, m := range s.Members {
-			ss.Backends = append(ss.Backends, lb.BackendStats{ID: m.ID, Name: m.Name, Counters: m.Endpoint.Account.Read()})
-		}
-		out = append(out, ss)
-	}
-	return out
+// inUse reports whether a request goes by the table still, which has been replaced.
+func (t *table) inUse() bool {
+	return slices.ContainsFunc(t.services, (*proxy.Service).InUse)
 }

@@ -95,7 +95,7 @@ func (s *shell) commands() []*cli.Command {
 		s.bench(), s.compare(), s.report(),
 		s.ipvsadm(), s.l4(),
 		s.completion(), s.version(),
-		s.daemon(), s.proxy(), s.server(), s.load(),
+		s.daemon(), s.proxy(), s.proxyWorker(), s.server(), s.load(),
 	}
 	for _, v := range verbs {
 		v.OnUsageError = usageError

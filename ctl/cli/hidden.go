@@ -40,6 +40,16 @@ func (s *shell) proxy() *cli.Command {
 	}
 }
 
+func (s *shell) proxyWorker() *cli.Command {
+	return &cli.Command{
+		Name: "l7-worker", Hidden: true, Usage: "a worker of the L7 plane's process",
+		Flags: []cli.Flag{&cli.IntFlag{Name: "slot", Required: true}},
+		Action: func(c *cli.Context) error {
+			return l7.Work(c.Context, c.Int("slot"), s.logger())
+		},
+	}
+}
+
 func (s *shell) server() *cli.Command {
 	return &cli.Command{
 		Name: "server", Hidden: true, Usage: "a lab's web server",

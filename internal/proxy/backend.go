@@ -22,13 +22,13 @@ func (c *Core) connect(x *Exchange, m *Member) {
 
 // Connected hears that the connection is made.
 func (b *BackendConn) Connected() {
-	b.pool.endpoint.Account.connections.Add(1)
+	b.pool.endpoint.Account.AddConnection()
 	b.x.send()
 }
 
 // Data takes what the backend sent.
 func (b *BackendConn) Data(p []byte) {
-	b.pool.endpoint.Account.bytesOut.Add(uint64(len(p)))
+	b.pool.endpoint.Account.AddBytesOut(len(p))
 	if b.x == nil { // nobody asked
 		b.shut(b.conn.Close)
 		return
@@ -73,7 +73,7 @@ func (b *BackendConn) Closed(err error) {
 }
 
 func (b *BackendConn) write(p []byte) {
-	b.pool.endpoint.Account.bytesIn.Add(uint64(len(p)))
+	b.pool.endpoint.Account.AddBytesIn(len(p))
 	b.conn.Write(p)
 }
 
@@ -83,7 +83,7 @@ func (b *BackendConn) writePieces(pieces [][]byte) {
 		n += len(p)
 	}
 	if n > 0 {
-		b.pool.endpoint.Account.bytesIn.Add(uint64(n))
+		b.pool.endpoint.Account.AddBytesIn(n)
 		b.conn.WriteBuffers(pieces)
 	}
 }
@@ -100,7 +100,7 @@ func (b *BackendConn) shut(how func()) {
 }
 
 func (c *ClientConn) write(p []byte) {
-	c.front.Service().Account.bytesOut.Add(uint64(len(p)))
+	c.front.Service().Account.AddBytesOut(len(p))
 	c.conn.Write(p)
 }
 
@@ -109,6 +109,6 @@ func (c *ClientConn) writePieces(pieces [][]byte) {
 	for _, p := range pieces {
 		n += len(p)
 	}
-	c.front.Service().Account.bytesOut.Add(uint64(n))
+	c.front.Service().Account.AddBytesOut(n)
 	c.conn.WriteBuffers(pieces)
 }

@@ -53,7 +53,7 @@ func (c *Core) Accept(conn Conn, f *Front, addr netip.AddrPort) *ClientConn {
 		return k
 	}
 	c.clients.add(&k.link, k)
-	s.Account.connections.Add(1)
+	s.Account.AddConnection()
 	conn.Deadline(s.HTTP.ClientHeadTimeout)
 	return k
 }
@@ -63,7 +63,7 @@ func (c *ClientConn) Data(b []byte) {
 	if c.phase == clientClosed {
 		return
 	}
-	c.front.Service().Account.bytesIn.Add(uint64(len(b)))
+	c.front.Service().Account.AddBytesIn(len(b))
 	if len(c.in) > 0 {
 		c.keep(b)
 		c.again()

@@ -69,6 +69,7 @@ func (x *Exchange) begin(c *ClientConn, s *Service, r *http1.Request) {
 	x.began = x.core.driver.Now()
 	x.key = balance.Key{Src: c.addr.Addr(), SrcPort: c.addr.Port()}
 	s.Account.begin()
+	s.refs.Add(1)
 	c.phase = clientWaits
 	if !x.whole {
 		c.phase = clientBody
@@ -192,20 +193,21 @@ func (x *Exchange) detach() *BackendConn {
 	b := x.backend
 	if b != nil {
 		b.x, x.backend = nil, nil
-		x.member.Endpoint.Account.end()
+		x.member.Endpoint.Account.End()
 	}
 	return b
 }
 
 func (x *Exchange) over() {
 	x.stage = stageOver
-	x.service.Account.end()
+	x.service.Account.End()
+	x.service.refs.Add(-1)
 	x.core.recycle(x)
 }
 
 func (x *Exchange) countError() {
-	x.service.Account.errors.Add(1)
+	x.service.Account.AddError()
 	if x.member != nil {
-		x.member.Endpoint.Account.errors.Add(1)
+		x.member.Endpoint.Account.AddError()
 	}
 }

@@ -161,7 +161,7 @@ func TestAConnectionThatWasKeptMayBeStale(t *testing.T) {
 		t.Errorf("a POST went over a connection that had ended")
 	}
 	th.connected().says(hello, 0)
-	if r := th.service.Account.Read().Retries; r != 0 || status(k.took()) != "200" {
+	if r := th.count().Retries; r != 0 || status(k.took()) != "200" {
 		t.Errorf("%d retries", r)
 	}
 	th.idle()
@@ -300,7 +300,7 @@ func TestWhoGoesTakesTheOtherAlong(t *testing.T) {
 			s := th.connected()
 			s.says(answer, 0)
 			leave(k)
-			if s.ended == "" || len(th.dialled) != 1 || th.service.Account.Read().Errors != 0 || th.core.Clients() != 0 {
+			if s.ended == "" || len(th.dialled) != 1 || th.count().Errors != 0 || th.core.Clients() != 0 {
 				t.Errorf("%s after %q: the backend goes on, or is blamed", name, answer)
 			}
 			th.idle()
@@ -316,7 +316,7 @@ func TestWhoGoesTakesTheOtherAlong(t *testing.T) {
 		s := th.connected()
 		s.says(answer, 0)
 		s.backend.EOF()
-		if k.ended != want || strings.HasSuffix(k.took(), "0\r\n\r\n") || th.service.Account.Read().Errors != 1 {
+		if k.ended != want || strings.HasSuffix(k.took(), "0\r\n\r\n") || th.count().Errors != 1 {
 			t.Errorf("%q: the client's connection: %q", answer, k.ended)
 		}
 		th.idle()

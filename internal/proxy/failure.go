@@ -37,7 +37,9 @@ func (x *Exchange) fail(f failure) {
 // retry tries a member that was not tried, by the policy of its own time: what
 // failed this one may have been a configuration that took others away, too.
 func (x *Exchange) retry() bool {
-	if now := x.client.front.Service(); now.Account == x.service.Account {
+	if now := x.client.front.Service(); now != x.service && now.Account == x.service.Account {
+		now.refs.Add(1)
+		x.service.refs.Add(-1)
 		x.service = now
 	}
 	failed := x.member
@@ -47,8 +49,8 @@ func (x *Exchange) retry() bool {
 		return false
 	}
 	x.retries++
-	x.service.Account.retries.Add(1)
-	failed.Endpoint.Account.retries.Add(1)
+	x.service.Account.AddRetry()
+	failed.Endpoint.Account.AddRetry()
 	x.core.release(x.in)
 	x.in = nil
 	x.answer.Reset()

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"sync/atomic"
@@ -30,11 +31,22 @@ func (f *Front) Close() { f.closed.Store(true) }
 // Service is an L7 service made ready. It is immutable.
 type Service struct {
 	lb.Service
-	Account *Account
+	Account Account
 	Picker  balance.Picker
 	Members []*Member
 	byID    map[lb.BackendID]*Member
+	refs    atomic.Int64 // exchanges that go by it
 }
+
+// ServiceKey and BackendKey name accounts.
+func ServiceKey(service string) string { return service }
+
+// BackendKey names the account of a backend.
+func BackendKey(service string, id lb.BackendID) string { return fmt.Sprintf("%s\x00%d", service, id) }
+
+// InUse reports whether an exchange goes by this service still. It must not be
+// asked before the service has been replaced.
+func (s *Service) InUse() bool { return s.refs.Load() != 0 }
 
 // Member is a backend of a service.
 type Member struct {
@@ -47,7 +59,7 @@ type Member struct {
 // connections that are open.
 type Endpoint struct {
 	Settings
-	Account *Account
+	Account Account
 }
 
 // Settings make an Endpoint what it is.
@@ -57,15 +69,13 @@ type Settings struct {
 }
 
 // NewService makes a service out of its configuration, in which every default is
-// filled in, and takes from old, which may be nil, what stays: accounts,
-// endpoints and, so that no policy starts afresh for nothing, the picker.
-func NewService(conf lb.Service, old *Service) (*Service, error) {
-	s := &Service{Service: conf, Account: &Account{}, byID: map[lb.BackendID]*Member{}}
-	if old != nil {
-		s.Account = old.Account
-	}
+// filled in, and takes from old, which may be nil, what stays: endpoints and, so
+// that no policy starts afresh for nothing, the picker.
+func NewService(conf lb.Service, old *Service, accounts Accounts) (*Service, error) {
+	s := &Service{Service: conf, Account: accounts(ServiceKey(conf.Name)), byID: map[lb.BackendID]*Member{}}
 	for _, b := range conf.Backends {
-		m := &Member{Backend: b, Endpoint: endpoint(b, conf.HTTP, old.Member(b.ID))}
+		account := accounts(BackendKey(conf.Name, b.ID))
+		m := &Member{Backend: b, Endpoint: endpoint(b, conf.HTTP, account, old.Member(b.ID))}
 		s.Members, s.byID[b.ID] = append(s.Members, m), m
 	}
 	if old != nil && old.Policy == conf.Policy && slices.EqualFunc(old.Backends, conf.Backends, samePick) {
@@ -85,15 +95,11 @@ func (s *Service) Member(id lb.BackendID) *Member {
 	return s.byID[id]
 }
 
-func endpoint(b lb.Backend, h lb.HTTP, old *Member) *Endpoint {
-	e := &Endpoint{Settings: Settings{Addr: b.Addr, Idle: h.IdleConns}, Account: &Account{}}
-	if old == nil {
-		return e
-	}
-	if old.Endpoint.Settings == e.Settings {
+func endpoint(b lb.Backend, h lb.HTTP, account Account, old *Member) *Endpoint {
+	e := &Endpoint{Settings: Settings{Addr: b.Addr, Idle: h.IdleConns}, Account: account}
+	if old != nil && *old.Endpoint == *e {
 		return old.Endpoint
 	}
-	e.Account = old.Endpoint.Account
 	return e
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"lbctl/internal/lb"
+	"lbctl/internal/scoreboard"
 )
 
 // socket is a Conn that remembers what was done to it.
@@ -64,6 +65,9 @@ func (s *socket) end(how string) {
 type theatre struct {
 	testing.TB
 	core    *Core
+	board   *scoreboard.Board
+	ledger  *scoreboard.Ledger
+	cells   map[string]int
 	front   Front
 	service *Service
 	clients []*actor
@@ -86,6 +90,13 @@ type actor struct {
 func newTheatre(t testing.TB, backends int, change ...func(*lb.Service)) *theatre {
 	th := &theatre{TB: t, front: Front{VIP: netip.MustParseAddrPort("192.0.2.1:80")}, room: -1}
 	th.core = NewCore(th, 1)
+	var err error
+	if th.board, err = scoreboard.Create(scoreboard.Sizes{Children: 1, Threads: 1, Cells: 10}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { th.board.Close() })
+	th.ledger = scoreboard.NewLedger(th.board)
+	th.ledger.Admit(0, 1)
 	v := lb.Service{Name: "web", Plane: lb.L7, Policy: lb.RoundRobin, HTTP: lb.HTTP{
 		ClientHeadTimeout: 1 * time.Second, ClientIdleTimeout: 2 * time.Second, ConnectTimeout: 3 * time.Second,
 		BackendHeadTimeout: 4 * time.Second, BackendIdleTimeout: 5 * time.Second, TunnelTimeout: 6 * time.Second,
@@ -105,7 +116,15 @@ func newTheatre(t testing.TB, backends int, change ...func(*lb.Service)) *theatr
 }
 
 func (th *theatre) serve(v lb.Service) {
-	s, err := NewService(v, th.service)
+	keys := []string{ServiceKey(v.Name)}
+	for _, b := range v.Backends {
+		keys = append(keys, BackendKey(v.Name, b.ID))
+	}
+	var err error
+	if th.cells, err = th.ledger.Retain(1, keys); err != nil {
+		th.Fatal(err)
+	}
+	s, err := NewService(v, th.service, func(key string) Account { return Account{th.board.Row(0).Cell(th.cells[key])} })
 	if err != nil {
 		th.Fatal(err)
 	}
@@ -114,6 +133,9 @@ func (th *theatre) serve(v lb.Service) {
 	th.front.Serve(s)
 	th.core.Settle([]*Service{s})
 }
+
+// count reads the service's account.
+func (th *theatre) count() scoreboard.Totals { return th.ledger.Totals(th.cells[ServiceKey("web")]) }
 
 // Connect implements Driver.
 func (th *theatre) Connect(b *BackendConn, addr netip.AddrPort) Conn {

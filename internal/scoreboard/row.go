@@ -108,11 +108,11 @@ func (c Cell) AddConnection() { c.own.connections.Add(1) }
 // AddRequest counts a request.
 func (c Cell) AddRequest() { c.own.requests.Add(1) }
 
-// AddBytes counts bytes received and sent.
-func (c Cell) AddBytes(in, out uint64) {
-	c.own.bytesIn.Add(in)
-	c.own.bytesOut.Add(out)
-}
+// AddBytesIn counts bytes towards the backend.
+func (c Cell) AddBytesIn(n int) { c.own.bytesIn.Add(uint64(n)) }
+
+// AddBytesOut counts bytes towards the client.
+func (c Cell) AddBytesOut(n int) { c.own.bytesOut.Add(uint64(n)) }
 
 // AddError counts an error.
 func (c Cell) AddError() { c.own.errors.Add(1) }

@@ -16,7 +16,8 @@ func TestThreadsOfSeveralChildrenShareOneNumber(t *testing.T) {
 				for range 1000 {
 					c.Begin()
 					c.AddRequest()
-					c.AddBytes(1, 2)
+					c.AddBytesIn(1)
+					c.AddBytesOut(2)
 					c.Enqueue()
 					c.Dequeue()
 					c.End()

@@ -1,0 +1,142 @@
+package l7
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"syscall"
+
+	"lbctl/internal/lb"
+	"lbctl/internal/proxy"
+	"lbctl/internal/scoreboard"
+	"lbctl/internal/supervise"
+)
+
+// errStopping is what Apply says while the proxy finishes its last requests.
+var errStopping = errors.New("the proxy is stopping")
+
+// workers are the processes that forward.
+type workers interface {
+	// configure brings a configuration into force in all of them, and returns when
+	// it is. fresh are the sockets that the one before did not need. A worker that
+	// cannot is replaced.
+	configure(c *configuration, fresh []supervise.Socket)
+}
+
+// master has the desired state of the plane, the listening sockets and the
+// accounts. It forwards nothing itself.
+type master struct {
+	log       *slog.Logger
+	board     *scoreboard.Board
+	ledger    *scoreboard.Ledger
+	listeners *supervise.Listeners
+	workers   workers
+
+	mu         sync.Mutex // serializes apply and stop
+	current    atomic.Pointer[configuration]
+	generation atomic.Uint64 // of the configuration that was begun last
+	stopping   bool
+}
+
+func newMaster(log *slog.Logger, board *scoreboard.Board) *master {
+	m := &master{log: log, board: board, ledger: scoreboard.NewLedger(board), listeners: supervise.NewListeners()}
+	m.current.Store(&configuration{Generation: 1})
+	m.generation.Store(1)
+	return m
+}
+
+// apply brings a snapshot into force, whole or not at all: whatever can fail is
+// done before the first request sees any of it.
+func (m *master) apply(s lb.Snapshot) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.stopping {
+		return errStopping
+	}
+	noAccounts := func(string) proxy.Account { return proxy.Account{} }
+	if _, err := newTable(s, nil, noAccounts); err != nil {
+		return err
+	}
+	old := m.current.Load()
+	fresh, err := m.open(s, old)
+	if err != nil {
+		return err
+	}
+	next := &configuration{Generation: m.generation.Add(1), Snapshot: s}
+	if next.Cells, err = m.ledger.Retain(next.Generation, keys(s)); err != nil {
+		m.listeners.Retain(addresses(old.Snapshot), 1)
+		return err
+	}
+	m.workers.configure(next, fresh)
+	m.listeners.Retain(addresses(s), 1)
+	m.current.Store(next)
+	m.log.Info("snapshot applied", "revision", s.Revision, "services", len(addresses(s)))
+	return nil
+}
+
+// open makes the sockets of the addresses that are new in s: all or none.
+func (m *master) open(s lb.Snapshot, old *configuration) (fresh []supervise.Socket, err error) {
+	had := addresses(old.Snapshot)
+	var added []netip.AddrPort
+	for _, v := range s.Services {
+		if v.Plane != lb.L7 || slices.Contains(had, v.VIP.Addr) {
+			continue
+		}
+		if err := m.listeners.Open([]netip.AddrPort{v.VIP.Addr}, 1); err != nil {
+			m.listeners.Retain(had, 1)
+			return nil, fmt.Errorf("service %s: listen on %s: %w", v.Name, v.VIP.Addr, cause(err))
+		}
+		added = append(added, v.VIP.Addr)
+	}
+	for _, socket := range m.listeners.Sockets(0) {
+		if slices.Contains(added, socket.Addr) {
+			fresh = append(fresh, socket)
+		}
+	}
+	return fresh, nil
+}
+
+// stop refuses further snapshots.
+func (m *master) stop() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.stopping = true
+}
+
+// stats adds up what all workers have counted, also those that have died.
+func (m *master) stats() lb.Stats {
+	c := m.current.Load()
+	st := lb.Stats{Revision: c.Snapshot.Revision}
+	for _, v := range c.Snapshot.Services {
+		if v.Plane != lb.L7 {
+			continue
+		}
+		ss := lb.ServiceStats{Name: v.Name, Counters: m.counters(c, proxy.ServiceKey(v.Name)), Backends: make([]lb.BackendStats, 0, len(v.Backends))}
+		for _, b := range v.Backends {
+			ss.Backends = append(ss.Backends, lb.BackendStats{ID: b.ID, Name: b.Name, Counters: m.counters(c, proxy.BackendKey(v.Name, b.ID))})
+		}
+		st.Services = append(st.Services, ss)
+	}
+	return st
+}
+
+func (m *master) counters(c *configuration, key string) lb.Counters {
+	t := m.ledger.Totals(c.Cells[key])
+	return lb.Counters{
+		Connections: t.Connections, Requests: t.Requests, BytesIn: t.BytesIn, BytesOut: t.BytesOut,
+		Errors: t.Errors, Retries: t.Retries, Active: uint64(t.InFlight),
+	}
+}
+
+// cause is the errno inside err, whose words need no address around them.
+func cause(err error) error {
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		return errno
+	}
+	return err
+}

@@ -1,0 +1,130 @@
+package l7
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"lbctl/internal/supervise"
+)
+
+// callTimeout is how long a worker may take to answer its master.
+const callTimeout = 10 * time.Second
+
+// processes are the workers as processes of their own, under supervision.
+type processes struct {
+	*supervise.Supervisor
+	master *master
+
+	mu sync.Mutex
+	up map[int]bool // process slots whose worker has said hello
+}
+
+// newProcesses supervises workers for m. slots is the most there can be.
+func newProcesses(m *master, slots int) *processes {
+	p := &processes{master: m, up: map[int]bool{}}
+	p.Supervisor = supervise.New(supervise.Config{
+		Slots: slots, Command: p.command, Accounts: p, Handle: p.handle,
+		DrainTimeout: stopDeadline, Grace: time.Second, Log: m.log,
+	})
+	return p
+}
+
+// command starts this same binary: a worker must be of its master's version also
+// if the file has been replaced.
+func (p *processes) command(at supervise.Place) (*exec.Cmd, error) {
+	cmd := exec.Command("/proc/self/exe", "l7-worker", "--slot", strconv.Itoa(at.Slot))
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	cmd.ExtraFiles = []*os.File{p.master.board.File()}
+	// A loop is one thread; the other is for the collector and the master's messages.
+	cmd.Env = append(os.Environ(), "GOMAXPROCS=2")
+	return cmd, nil
+}
+
+// Admit implements supervise.Accounts.
+func (p *processes) Admit(slot int, _ uint64) {
+	p.master.ledger.Admit(slot, p.master.current.Load().Generation)
+}
+
+// Reclaim implements supervise.Accounts.
+func (p *processes) Reclaim(slot int) {
+	p.mu.Lock()
+	delete(p.up, slot)
+	p.mu.Unlock()
+	p.master.ledger.Reclaim(slot)
+}
+
+func (p *processes) handle(_ context.Context, at supervise.Place, m supervise.Message) (any, error) {
+	if m.Kind != kindHello {
+		return nil, fmt.Errorf("message %q: unknown kind", m.Kind)
+	}
+	go p.welcome(at.Slot)
+	return nil, nil
+}
+
+// welcome gives a new worker what is in force. Whatever is applied next, it gets
+// with all others.
+func (p *processes) welcome(slot int) {
+	p.master.mu.Lock()
+	defer p.master.mu.Unlock()
+	p.mu.Lock()
+	p.up[slot] = true
+	p.mu.Unlock()
+	if err := p.tell(slot, p.master.current.Load(), p.master.listeners.Sockets(0)); err != nil {
+		p.replace(slot, err)
+	}
+}
+
+// configure implements workers.
+func (p *processes) configure(c *configuration, fresh []supervise.Socket) {
+	var all sync.WaitGroup
+	for _, child := range p.Status().Children {
+		p.mu.Lock()
+		up := p.up[child.Slot]
+		p.mu.Unlock()
+		if !up || child.State == supervise.Draining {
+			continue
+		}
+		all.Go(func() {
+			if err := p.tell(child.Slot, c, fresh); err != nil {
+				p.replace(child.Slot, err)
+			}
+		})
+	}
+	all.Wait()
+}
+
+// tell brings a configuration into force in one worker.
+func (p *processes) tell(slot int, c *configuration, fresh []supervise.Socket) error {
+	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
+	defer cancel()
+	for len(fresh) > 0 {
+		some := fresh[:min(len(fresh), maxSockets)]
+		fresh = fresh[len(some):]
+		addrs, files := make([]netip.AddrPort, 0, len(some)), make([]*os.File, 0, len(some))
+		for _, s := range some {
+			addrs, files = append(addrs, s.Addr), append(files, s.File)
+		}
+		if err := p.Call(ctx, slot, kindSockets, addrs, nil, files...); err != nil {
+			return err
+		}
+	}
+	return p.Call(ctx, slot, kindConfigure, c, nil)
+}
+
+// replace ends a worker that does not do as it is told. Another one takes its
+// place, and gets the configuration afresh.
+func (p *processes) replace(slot int, why error) {
+	p.master.log.Error("worker has not taken its configuration", "slot", slot, "error", why)
+	for _, child := range p.Status().Children {
+		if child.Slot == slot {
+			_ = syscall.Kill(child.PID, syscall.SIGKILL)
+		}
+	}
+}

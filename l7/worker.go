@@ -1,0 +1,86 @@
+package l7
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"sync"
+
+	"lbctl/internal/loop"
+	"lbctl/internal/scoreboard"
+	"lbctl/internal/supervise"
+)
+
+// Work is a worker process: it forwards by the configurations that its master
+// sends it, until the master tells it to finish, or is gone, or ctx ends. slot is
+// its place in the scoreboard, which it has inherited.
+func Work(ctx context.Context, slot int, log *slog.Logger) error {
+	board, err := scoreboard.Open(os.NewFile(supervise.FirstFD, "scoreboard"))
+	if err != nil {
+		return err
+	}
+	e, err := newEngine(log, board, slot, loop.Auto)
+	if err != nil {
+		return err
+	}
+	w := &worker{engine: e, sockets: map[netip.AddrPort]*os.File{}}
+	w.configured.Add(1)
+	m, err := supervise.Attach(w.handle)
+	if err != nil {
+		return err
+	}
+	if err := m.Call(ctx, kindHello, nil, nil); err != nil {
+		return fmt.Errorf("say hello to the master: %w", err)
+	}
+	go func() {
+		w.configured.Wait()
+		_ = m.Ready(ctx) // if the master is gone, Drain says so
+	}()
+	select {
+	case <-m.Drain():
+	case <-ctx.Done():
+	}
+	deadline, cancel := context.WithTimeout(ctx, stopDeadline)
+	defer cancel()
+	e.stop(deadline)
+	return nil
+}
+
+// worker is the side of a worker process that its master talks to.
+type worker struct {
+	engine     *engine
+	configured sync.WaitGroup // until the first configuration is in force
+	once       sync.Once
+
+	mu      sync.Mutex
+	sockets map[netip.AddrPort]*os.File // that the next configuration will need
+}
+
+func (w *worker) handle(_ context.Context, m supervise.Message) (any, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch m.Kind {
+	case kindSockets:
+		var addrs []netip.AddrPort
+		if err := m.Into(&addrs); err != nil || len(addrs) != len(m.Files) {
+			return nil, fmt.Errorf("take %d sockets for %d addresses: %w", len(m.Files), len(addrs), err)
+		}
+		for i, addr := range addrs {
+			w.sockets[addr] = m.Files[i]
+		}
+		return nil, nil
+	case kindConfigure:
+		var c configuration
+		if err := m.Into(&c); err != nil {
+			return nil, err
+		}
+		err := w.engine.configure(&c, w.sockets)
+		if err == nil {
+			w.once.Do(w.configured.Done)
+		}
+		return nil, err
+	}
+	return nil, fmt.Errorf("message %q: unknown kind", m.Kind)
+}
