@@ -62,9 +62,8 @@ func checkRequest(t *testing.T, r *Request) {
 		out = AppendField(out, f.Name, f.Value)
 	}
 	out = append(out, "\r\n"...)
-	var p Parser
-	var again Request
-	if n, err := p.Request(out, &again); n != len(out) || err != nil || fmt.Sprintf("%q", []any{again}) != fmt.Sprintf("%q", []any{*r}) {
+	p, again := usedRequest()
+	if n, err := p.Request(out, again); n != len(out) || err != nil || fmt.Sprintf("%q", []any{*again}) != fmt.Sprintf("%q", []any{*r}) {
 		t.Errorf("%+v\nwritten as %q: %v\n%+v", r, out, err, again)
 	}
 }
@@ -113,9 +112,8 @@ func checkResponse(t *testing.T, to Method, r *Response) {
 		out = AppendField(out, f.Name, f.Value)
 	}
 	out = append(out, "\r\n"...)
-	var p Parser
-	var again Response
-	if n, err := p.Response(out, to, &again); n != len(out) || err != nil || fmt.Sprintf("%q", []any{again}) != fmt.Sprintf("%q", []any{*r}) {
+	p, again := usedResponse()
+	if n, err := p.Response(out, to, again); n != len(out) || err != nil || fmt.Sprintf("%q", []any{*again}) != fmt.Sprintf("%q", []any{*r}) {
 		t.Errorf("%+v\nwritten as %q: %v\n%+v", r, out, err, again)
 	}
 }
