@@ -24,6 +24,10 @@ func (p *Parser) response(buf []byte, to Method, r *Response) (n int, err *Error
 	if r.Fields, n, err = p.fields(buf, r.Fields, ofResponse); n == 0 {
 		return 0, err
 	}
+	if p.again {
+		p.Reset()
+		return p.response(buf, to, r)
+	}
 	if err = p.facts.response(to, r); err != nil {
 		return 0, err
 	}
