@@ -20,6 +20,10 @@
 //     is not known, a port is at most 65535.
 //   - Connection may not name Content-Length or Host: a recipient that removes
 //     what it names would change framing or routing. It has at most 64 options.
+//     What else it names is Hop and may be dropped; a proxy adds its own fields after it
+//     has dropped the client's.
+//   - Chunk extensions follow the grammar, whitespace before ';' and around '='
+//     included, none before CRLF; 256 bytes a chunk and 16 KiB a body at most.
 //   - CONNECT has no body (RFC 9110 9.3.6): framing fields with it are errors.
 //   - A response 1xx or 204 may say "Content-Length: 0", which is no news, but
 //     nothing else about framing (RFC 9110 8.6, RFC 9112 6.1).

@@ -19,7 +19,7 @@ func (f Framing) String() string {
 
 // contentLength reads RFC 9110 8.6. A repeated field or a list is an error, also
 // if all values are the same: the RFC lets one choose, and smugglers rely on those
-// who choose differently.
+// who choose differently. Lengths are below 2^63, the last eight left out.
 func (k *facts) contentLength(value []byte) *Error {
 	if k.is&hasLength != 0 {
 		return ErrLengths

@@ -3,7 +3,7 @@ package http1
 // Limits bound what a head may be. All three must be positive.
 type Limits struct {
 	Line   int // request or status line without CRLF, bytes; beyond: 414
-	Head   int // whole head with its empty line, or trailer section; bytes; beyond: 431
+	Head   int // whole head or trailer section with the empty line that ends it, bytes; beyond: 431
 	Fields int // field lines of a head or trailer section; beyond: 431
 }
 

@@ -3,7 +3,8 @@ package http1
 // A Parser reads heads that come in pieces. buf always begins where the head
 // begins, and each call may have more of it, at another address if need be. The
 // parser remembers how far it looked, so a head that comes byte by byte costs
-// linear time. The result n is the head's length, 0 if it is not there whole; the
+// linear time; one that came in pieces is read a second time when it is whole, for
+// slices of earlier calls may be of another buffer. The result n is the head's length, 0 if it is not there whole; the
 // same bytes have the same result however they were cut. Errors are reported as
 // soon as the bytes that make them certain are there, but for those that depend on
 // a whole line or head.
@@ -36,10 +37,6 @@ func (p *Parser) Request(buf []byte, r *Request) (n int, err *Error) {
 		return 0, nil
 	}
 	n, err = p.request(buf, r)
-	if n > 0 && p.again { // the earlier calls' slices may be of another buffer
-		p.Reset()
-		n, err = p.request(buf, r)
-	}
 	return p.left(n, err)
 }
 
@@ -50,10 +47,6 @@ func (p *Parser) Response(buf []byte, to Method, r *Response) (n int, err *Error
 		return 0, nil
 	}
 	n, err = p.response(buf, to, r)
-	if n > 0 && p.again {
-		p.Reset()
-		n, err = p.response(buf, to, r)
-	}
 	n, err = p.left(n, err)
 	return n, err.ForResponse()
 }

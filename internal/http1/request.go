@@ -33,6 +33,10 @@ func (p *Parser) request(buf []byte, r *Request) (n int, err *Error) {
 	if r.Fields, n, err = p.fields(buf, r.Fields, ofRequest); n == 0 {
 		return 0, err
 	}
+	if p.again {
+		p.Reset()
+		return p.request(buf, r)
+	}
 	if err = p.facts.request(r); err != nil {
 		return 0, err
 	}

@@ -21,20 +21,10 @@ func (p *Parser) requestLine(buf []byte, r *Request) (int, *Error) {
 	full := p.empty + min(limits.Line+2, limits.Head)
 	w := buf[:min(len(buf), full)]
 
-	i := skip(w, p.empty, tchar)
-	r.MethodName = w[p.empty:i:i]
-	switch {
-	case len(r.MethodName) > maxMethod:
-		return 0, ErrMethodLong
-	case i == len(w):
-		if i == full {
-			return 0, ErrLine
-		}
-		return 0, p.wait(w, tchar, min(full, p.empty+maxMethod+1), nil)
-	case w[i] != ' ' || i == p.empty:
-		return 0, ErrMethod
+	i, err := p.method(w, full, r)
+	if i == 0 || err != nil {
+		return 0, err
 	}
-	r.Method = LookupMethod(r.MethodName)
 
 	begin, has := i+1, uint8(0)
 	for i++; i < len(w); i++ {
@@ -55,15 +45,33 @@ func (p *Parser) requestLine(buf []byte, r *Request) (int, *Error) {
 	rest := w[i+1:]
 	if len(rest) >= 10 && binary.LittleEndian.Uint64(rest) == http11 && rest[8] == '\r' && rest[9] == '\n' {
 		r.Minor = 1
-	} else if whole, err := version(rest, "HTTP/d.d\r\n"); !whole {
-		if err == nil {
-			err = p.wait(w, 0, full, ErrLine)
-		}
+	} else if whole, err := version(rest, "HTTP/d.d\r\n"); err != nil {
 		return 0, err
+	} else if !whole {
+		return 0, p.wait(w, 0, full, ErrLine)
 	} else {
 		r.Minor = min(rest[7]-'0', 1)
 	}
 	return i + 11, r.target(has)
+}
+
+// method reads the method from w, which has no more than the line may have, and
+// returns where the space after it is, 0 if it is not there.
+func (p *Parser) method(w []byte, full int, r *Request) (int, *Error) {
+	i := skip(w, p.empty, tchar)
+	r.MethodName = w[p.empty:i:i]
+	switch {
+	case len(r.MethodName) > maxMethod:
+		return 0, ErrMethodLong
+	case i == full:
+		return 0, ErrLine
+	case i == len(w):
+		return 0, p.wait(w, tchar, min(full, p.empty+maxMethod+1), nil)
+	case w[i] != ' ' || i == p.empty:
+		return 0, ErrMethod
+	}
+	r.Method = LookupMethod(r.MethodName)
+	return i, nil
 }
 
 // version compares b with a pattern in which d is a digit, and tells whether

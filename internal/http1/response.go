@@ -24,6 +24,10 @@ func (p *Parser) response(buf []byte, to Method, r *Response) (n int, err *Error
 	if r.Fields, n, err = p.fields(buf, r.Fields, ofResponse); n == 0 {
 		return 0, err
 	}
+	if p.again {
+		p.Reset()
+		return p.response(buf, to, r)
+	}
 	if err = p.facts.response(to, r); err != nil {
 		return 0, err
 	}
@@ -36,11 +40,10 @@ func (p *Parser) statusLine(buf []byte, r *Response) (int, *Error) {
 	limits := orDefault(p.Limits)
 	full := min(limits.Line+2, limits.Head)
 	w := buf[:min(len(buf), full)]
-	if whole, err := version(w, "HTTP/d.d ddd"); !whole {
-		if err == nil {
-			err = p.wait(w, 0, full, ErrLine)
-		}
+	if whole, err := version(w, "HTTP/d.d ddd"); err != nil {
 		return 0, err
+	} else if !whole {
+		return 0, p.wait(w, 0, full, ErrLine)
 	}
 	r.Minor = min(w[7]-'0', 1)
 	r.Status = int(w[9]-'0')*100 + int(w[10]-'0')*10 + int(w[11]-'0')
