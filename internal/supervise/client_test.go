@@ -12,10 +12,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// client dials in a loop until it is told to stop.
+// client dials in loops until it is told to stop.
 type client struct {
-	stop    chan struct{}
-	done    sync.WaitGroup
+	stop chan struct{}
+	done sync.WaitGroup
+
+	mu      sync.Mutex
 	masters map[int]int // answers by master
 	served  int
 	resets  int   // accepted by a process that was killed
@@ -24,22 +26,25 @@ type client struct {
 
 func dialInALoop(addr netip.AddrPort) *client {
 	c := &client{stop: make(chan struct{}), masters: map[int]int{}}
-	c.done.Go(func() {
-		for {
-			select {
-			case <-c.stop:
-				return
-			default:
-				c.once(addr)
-				time.Sleep(200 * time.Microsecond)
+	for range 3 {
+		c.done.Go(func() {
+			for {
+				select {
+				case <-c.stop:
+					return
+				default:
+					c.once(addr)
+				}
 			}
-		}
-	})
+		})
+	}
 	return c
 }
 
 func (c *client) once(addr netip.AddrPort) {
 	master, _, err := ask(addr)
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	switch {
 	case err == nil:
 		c.served++

@@ -23,15 +23,16 @@ func TestWhatDiedIsRestartedAtItsSeat(t *testing.T) {
 		client := dialInALoop(b.addr)
 		const kills = 3
 		for range kills {
-			victim := b.serving()[1]
+			victim, begin := b.serving()[1], time.Now()
 			kill(t, victim.PID)
 			eventually(t, "a successor serves", func() bool {
 				now, ok := b.serving()[1]
 				return ok && now.PID != victim.PID
 			})
+			t.Logf("a successor serves after %s", time.Since(begin).Round(time.Millisecond))
 			time.Sleep(20 * time.Millisecond)
 		}
-		client.end(t, kills*2)
+		client.end(t, kills*3)
 		if now := b.serving(); now[0] != before[0] {
 			t.Errorf("the other child is %+v, was %+v", now[0], before[0])
 		}

@@ -1,0 +1,71 @@
+package supervise
+
+import "time"
+
+// fill starts the children that are missing, as far as slots and the brake allow.
+// What it cannot start now it starts when a slot or the brake gets free.
+func (s *Supervisor) fill() {
+	for s.missing() > 0 {
+		slot := s.freeSlot()
+		if slot < 0 {
+			return
+		}
+		if wait := s.brake.wait(time.Now()); wait > 0 {
+			s.refillAfter(wait)
+			return
+		}
+		s.start(Place{slot, s.freeSeat(), s.generation})
+	}
+}
+
+func (s *Supervisor) refillAfter(wait time.Duration) {
+	if s.retry != nil {
+		return
+	}
+	s.config.Log.Warn("children die as they start", "next start in", wait.Round(time.Millisecond))
+	s.retry = time.AfterFunc(wait, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.retry = nil
+		s.fill()
+	})
+}
+
+func (s *Supervisor) missing() int {
+	n := s.wanted
+	for _, c := range s.children {
+		if s.current(c) {
+			n--
+		}
+	}
+	return n
+}
+
+// current reports whether a child is one of those that are kept.
+func (s *Supervisor) current(c *child) bool {
+	return c != nil && c.Generation == s.generation && c.state != Draining
+}
+
+func (s *Supervisor) freeSlot() int {
+	for slot, c := range s.children {
+		if c == nil {
+			return slot
+		}
+	}
+	return -1
+}
+
+// freeSeat is the first that no child that is kept has.
+func (s *Supervisor) freeSeat() int {
+	taken := make([]bool, len(s.children)+1)
+	for _, c := range s.children {
+		if s.current(c) {
+			taken[c.Seat] = true
+		}
+	}
+	seat := 0
+	for taken[seat] {
+		seat++
+	}
+	return seat
+}
