@@ -2,7 +2,6 @@ package l7
 
 import (
 	"net/http"
-	"slices"
 
 	"lbctl/internal/balance"
 	"lbctl/internal/lb"
@@ -88,26 +87,15 @@ func (s *service) send(f *frontend, out *http.Request, key balance.Key) (*http.R
 	}
 }
 
-// choose picks a member that was not tried: the policy's choice or, where the
-// policy insists on one that was, the next eligible in service order.
+// choose picks a member that was not tried.
 func (s *service) choose(key balance.Key, tried []lb.BackendID) *member {
-	for range len(tried) + 1 {
-		id, ok := s.picker.Pick(key)
-		if !ok {
-			return nil
-		}
-		if !slices.Contains(tried, id) {
-			return s.byID[id]
-		}
+	id, ok := s.picker.Pick(key, tried)
+	if !ok {
+		return nil
 	}
-	last := slices.IndexFunc(s.members, func(m *member) bool { return m.ID == tried[len(tried)-1] })
-	for i := range s.members {
-		m := s.members[(last+1+i)%len(s.members)]
-		if m.Eligible() && !slices.Contains(tried, m.ID) {
-			return m
-		}
-	}
-	return nil
+	m := s.byID[id]
+	m.counters.active.Add(-1) // the pool's begin counts the request, too
+	return m
 }
 
 // answer makes up the answer to a request that no backend answered.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 
 	"lbctl/internal/balance"
 	"lbctl/internal/lb"
@@ -21,7 +22,8 @@ type table struct {
 type service struct {
 	lb.Service
 	counters *counters
-	picker   balance.Picker
+	turn     *atomic.Uint64 // of the picker, as old as the service
+	picker   *balance.Picker
 	members  []*member
 	byID     map[lb.BackendID]*member
 }
@@ -35,7 +37,7 @@ type member struct {
 }
 
 // newTable builds the table of a snapshot, taking over from old what stays:
-// counters, pools and, so that no policy starts afresh for nothing, pickers.
+// counters, pools, the turn and, for making a table takes a while, pickers.
 // It touches nothing that old uses.
 func newTable(s lb.Snapshot, old *table) (*table, error) {
 	t := &table{snapshot: s, byVIP: map[netip.AddrPort]*service{}}
@@ -86,33 +88,33 @@ func validate(s lb.Service) error {
 
 func newService(conf lb.Service, old *service) (*service, error) {
 	conf.HTTP = withDefaults(conf.HTTP)
-	s := &service{Service: conf, counters: &counters{}, byID: map[lb.BackendID]*member{}}
+	s := &service{Service: conf, counters: &counters{}, turn: new(atomic.Uint64), byID: map[lb.BackendID]*member{}}
 	if old != nil {
-		s.counters = old.counters
+		s.counters, s.turn = old.counters, old.turn
 	}
 	for _, b := range conf.Backends {
 		m := newMember(b, conf.HTTP, old.member(b.ID))
 		s.members = append(s.members, m)
 		s.byID[b.ID] = m
 	}
-	if old != nil && old.Policy == conf.Policy && slices.EqualFunc(old.Backends, conf.Backends, samePick) {
+	if old != nil && old.Policy == conf.Policy && old.HTTP == conf.HTTP && slices.EqualFunc(old.Backends, conf.Backends, samePick) {
 		s.picker = old.picker
 		return s, nil
 	}
 	var err error
-	s.picker, err = balance.New(conf.Policy, conf.Backends, s.inFlight)
+	s.picker, err = balance.New(conf, balance.State{Turn: s.turn, Active: &s.counters.active, Member: s.words})
 	return s, err
 }
 
-// samePick reports whether two backends are the same to a policy.
+// samePick reports whether two backends are the same to a picker.
 func samePick(a, b lb.Backend) bool {
-	return a.ID == b.ID && a.Addr == b.Addr && a.Weight == b.Weight && a.Eligible() == b.Eligible()
+	a.Name = b.Name
+	return a == b
 }
 
-// inFlight is the balance.Load of a service. A picker that outlives its table
-// still finds the counters right, since a backend keeps them.
-func (s *service) inFlight(id lb.BackendID) uint64 {
-	return uint64(max(s.byID[id].counters.active.Load(), 0))
+// words are the balance.State of a backend, as old as its counters.
+func (s *service) words(id lb.BackendID) balance.Member {
+	return balance.Member{InFlight: &s.byID[id].counters.active}
 }
 
 func newMember(b lb.Backend, h lb.HTTP, old *member) *member {

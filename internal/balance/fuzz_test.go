@@ -34,7 +34,7 @@ func FuzzTable(f *testing.F) {
 		}
 		checkShares(t, backends, 251)
 		for _, p := range allPolicies {
-			if id, ok := mustNew(t, p, backends, idle).Pick(client(len(weights))); ok != (len(may) > 0) || ok && !may[id] {
+			if id, ok := mustNew(t, service(p, backends), new(words)).Pick(client(len(weights)), nil); ok != (len(may) > 0) || ok && !may[id] {
 				t.Errorf("%s of %v: picked %d, %v", p, backends, id, ok)
 			}
 		}
@@ -50,7 +50,7 @@ func checkTable(t *testing.T, p lb.Policy, backends []lb.Backend, may map[lb.Bac
 		}
 		return
 	}
-	if hashes := p == lb.SourceHash || p == lb.Maglev; len(table) > size || hashes && len(table) != size {
+	if hashes := p == lb.SourceHash || p == lb.Maglev || p == lb.KeyHash; len(table) > size || hashes && len(table) != size {
 		t.Errorf("%s: %d slots", p, len(table))
 	}
 	slots := count(table)

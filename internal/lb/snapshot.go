@@ -42,4 +42,9 @@ type HTTP struct {
 	BackendHeadTimeout time.Duration `json:"backend_head_timeout"` // response head received
 	Retries            int           `json:"retries"`              // further backends tried when a connection cannot be made, or ends before the answer to a repeatable request
 	IdleConns          int           `json:"idle_conns"`           // kept open to each backend
+
+	SlowStart   time.Duration `json:"slow_start,omitempty"`  // a backend that comes up grows to its weight over this time; 0: at once
+	Hash        HashKey       `json:"hash,omitzero"`         // of policy hash
+	Outlier     Outlier       `json:"outlier,omitzero"`      // zero: off
+	RetryBudget RetryBudget   `json:"retry_budget,omitzero"` // zero: unlimited
 }
