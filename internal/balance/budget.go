@@ -54,7 +54,7 @@ func (b Budget) spend(now int64, cost int64) bool {
 func stepBudget(rule lb.RetryBudget, word uint64, now, cost int64) (next uint64, ok bool) {
 	tick := uint32(now / 1e6)
 	passed := int64(tick - uint32(word))
-	if passed > math.MaxInt32 { // another process's clock was read later
+	if passed > 1<<32-1<<16 { // a minute ahead: another process's clock was read later
 		passed, tick = 0, uint32(word)
 	}
 	passed = min(passed, fadeTime)

@@ -148,9 +148,9 @@ func client(i int) Key {
 	return Key{
 		Src:     netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}),
 		SrcPort: uint16(1024 + i*7%60000),
-		Hash:    HashBytes(fmt.Sprint("key ", i)),
+		Hash:    mix(uint64(i) ^ 1<<40),
 		Now:     1000 * second,
-		Random:  mix(uint64(i) + golden),
+		Random:  mix(uint64(i) ^ 1<<50),
 	}
 }
 
