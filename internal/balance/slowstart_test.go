@@ -13,8 +13,13 @@ func TestRampGrowsFromATenth(t *testing.T) {
 		now, since int64
 		want       float64
 	}{
-		{at, at, 0.1}, {at + second, at, 0.19}, {at + 5*second, at, 0.55}, {at + 10*second, at, 1},
-		{at + 99*second, at, 1}, {at, 0, 1}, {at - second, at, 0.1},
+		{at, at, 0.1},
+		{at + second, at, 0.19},
+		{at + 5*second, at, 0.55},
+		{at + 10*second, at, 1},
+		{at + 99*second, at, 1},
+		{at, 0, 1},
+		{at - second, at, 0.1},
 	} {
 		got := float64(Ramp(c.now, c.since, 10*time.Second)) / fullRamp
 		if got < c.want-0.002 || got > c.want+0.002 {
