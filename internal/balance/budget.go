@@ -8,13 +8,13 @@ import (
 )
 
 // A Budget limits the retries of a service, so that they cannot multiply the load
-// of backends that fail for being overloaded. Finagle:
-// finagle-core/src/main/scala/com/twitter/finagle/service/RetryBudget.scala; Envoy: retry_budget.
+// of backends that fail for being overloaded. Finagle: service/RetryBudget.scala in
+// finagle-core; Envoy: retry_budget.
 //
 // It is a token bucket in one word, which processes may share. Each request brings
 // its share of a retry and each second some more; what is not spent fades with a
-// time constant of ten seconds (Finagle's ttl), so a quiet night does not
-// pay for a storm in the morning. At the beginning it holds ten seconds' worth of PerSecond.
+// time constant of ten seconds (Finagle's ttl), so a quiet night does not pay for
+// a storm in the morning. At the beginning it holds ten seconds of PerSecond.
 type Budget struct {
 	rule lb.RetryBudget
 	word *atomic.Uint64 // thousandths of retries, and below them the time in ms, modulo 2^32

@@ -5,8 +5,7 @@ import (
 	"time"
 )
 
-// Peak EWMA. Finagle: finagle-core/src/main/scala/com/twitter/finagle/loadbalancer/PeakEwma.scala
-// over its P2C.
+// Peak EWMA. Finagle: loadbalancer/PeakEwma.scala in finagle-core, over its P2C.
 //
 // Of two backends drawn as by p2c the one with the lower cost is chosen:
 // latency × (in flight + 1) / weight. The latency is a moving average that decays

@@ -11,7 +11,7 @@ import (
 // If the backend of a key is not open, the hash is hashed again, as by the
 // kernel's sh-fallback: the keys of that backend spread over the others by
 // weight, each always to the same one, and come back; no other key moves. After
-// mostDraws one is drawn, by the hash, among the open ones alone.
+// mostDraws of these one is drawn, by the hash, among the open ones alone.
 type hashed struct {
 	policy lb.Policy
 	places []place

@@ -6,8 +6,8 @@ package balance
 //
 // Two different backends are drawn by weight, the one with fewer in flight per
 // weight is chosen, among equals the first drawn: an idle service shares as
-// random does, and of two backends it is wlc. It takes the same few steps for any number of backends, unless
-// one has nearly all the weight or most are not open.
+// random does, and of two backends it is wlc. The steps are as few for any number
+// of backends, unless one has nearly all the weight or most are not open.
 //
 // As with lc the place is taken only if the comparison still holds.
 type twoChoices struct {

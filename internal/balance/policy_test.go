@@ -218,3 +218,44 @@ func BenchmarkPick(b *testing.B) {
 		}
 	}
 }
+
+// Three of four backends are ejected, then all.
+func BenchmarkPickAround(b *testing.B) {
+	for _, p := range allPolicies {
+		for name, stay := range map[string]int{"quarter": 4, "none": 1000} {
+			b.Run(string(p)+"/"+name, func(b *testing.B) {
+				var w words
+				for id := range w.members {
+					if id%stay != 1 {
+						w.members[id].ejectedUntil.Store(1e6 * second)
+					}
+				}
+				w.members[1].ejectedUntil.Store(1e6 * second)
+				picker := mustNew(b, service(p, equals(256)), &w)
+				k := client(1)
+				for b.Loop() {
+					k.Random, k.Hash = mix(k.Random+golden), mix(k.Hash+golden)
+					id, _ := picker.Pick(k, nil)
+					w.members[id].inFlight.Add(-1)
+				}
+			})
+		}
+	}
+}
+
+func BenchmarkPickByAllCPUs(b *testing.B) {
+	for _, p := range allPolicies {
+		b.Run(string(p), func(b *testing.B) {
+			var w words
+			picker := mustNew(b, service(p, equals(16)), &w)
+			b.RunParallel(func(pb *testing.PB) {
+				k := client(1)
+				for pb.Next() {
+					k.Random, k.Hash = mix(k.Random+golden), mix(k.Hash+golden)
+					id, _ := picker.Pick(k, nil)
+					w.members[id].inFlight.Add(-1)
+				}
+			})
+		})
+	}
+}

@@ -5,12 +5,12 @@ import "time"
 // Slow start. Envoy: "Slow start mode" of its load balancers, which begins with
 // 10 % of the weight, too (min_weight_percent); nginx and HAProxy begin at 0.
 //
-// rr, wrr and random take a backend that is drawn only with the probability of
-// its ramp, and otherwise draw anew: the others keep their proportions, no table
-// is made anew, and no weight is rounded. lc, wlc, p2c and ewma also divide by the
-// weight times the ramp. The hash policies and first ignore slow start, as
-// nginx's hash and ip_hash and HAProxy's map-based hashes do: moving keys back in small parts would
-// miss more caches than it spares load.
+// rr, wrr and random take a backend whose turn it is only with the probability of
+// its ramp, and otherwise go on to the next: the others keep their proportions,
+// no table is made anew, and no weight is rounded. lc, wlc, p2c and ewma do so
+// where they begin, and divide by the weight times the ramp. The hash policies
+// and first ignore slow start, as nginx's hash and ip_hash and HAProxy's map-based
+// hashes do: keys that come back little by little would miss their caches twice.
 
 // fullRamp is the whole weight.
 const fullRamp = 1 << 10

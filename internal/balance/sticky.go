@@ -16,9 +16,9 @@ import (
 // immutable, needs no state, and reading and appending allocate nothing.
 //
 // A value is the base64url of a MAC and the backend's name. The MAC is HMAC-SHA-256
-// (RFC 2104), of which the first 128 bits are used (RFC 4868, 2.1.1), of the names
-// of the service and the backend: a value is good for one service, survives
-// restarts and changes of ID, address and weight, and does not hide the backend's name.
+// (RFC 2104) of the names of the service and the backend, cut to its first 128 bits
+// (RFC 4868, 2.1.1): a value is good for one service, and survives restarts and
+// changes of ID, address and weight. It does not hide the backend's name.
 type Sticky struct {
 	values map[lb.BackendID]string
 	tokens map[string]token // by name
