@@ -82,6 +82,37 @@ func TestOneOfSeveralWinsAnEjectionAndTheShareIsKept(t *testing.T) {
 	}
 }
 
+func TestTwoAnswersAtOnceAreBothCountedAndEjectOne(t *testing.T) {
+	for name, c := range map[string]struct {
+		before int // failures of the first two
+		second lb.BackendID
+	}{
+		"fourth and fifth of one":        {3, 1},
+		"fifth and sixth of one":         {4, 1},
+		"the fifths of two out of three": {4, 2},
+	} {
+		for range 2000 {
+			var w words
+			var told atomic.Int64
+			e := mustEject(t, service(lb.RoundRobin, equals(3)), &w)
+			for range c.before {
+				e.Report(1, true, second)
+				e.Report(2, true, second)
+			}
+			together(2, func(worker int) {
+				id := []lb.BackendID{1, c.second}[worker]
+				if _, out := e.Report(id, true, second); out {
+					told.Add(1)
+				}
+			})
+			wantEjected(t, &w, 3, 1, told.Load())
+			if t.Failed() {
+				t.Fatal(name)
+			}
+		}
+	}
+}
+
 func TestBackupsAreCountedApart(t *testing.T) {
 	var w words
 	backends := equals(4)

@@ -1,6 +1,7 @@
 package balance
 
 import (
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -11,14 +12,16 @@ import (
 // together runs work in goroutines that begin at once.
 func together(n int, work func(worker int)) {
 	var done sync.WaitGroup
-	start := make(chan struct{})
+	var here atomic.Int64
 	for i := range n {
 		done.Go(func() {
-			<-start
+			here.Add(1)
+			for here.Load() < int64(n) { // a channel would wake one after the other
+				runtime.Gosched()
+			}
 			work(i)
 		})
 	}
-	close(start)
 	done.Wait()
 }
 
@@ -63,6 +66,36 @@ func TestLeastConnIsExactOverPickersThatShareTheLoad(t *testing.T) {
 		for i, want := range want {
 			if n := w.members[i+1].inFlight.Load(); n != want {
 				t.Errorf("%s: backend %d has %d in flight, want %d", p, i+1, n, want)
+			}
+		}
+	}
+}
+
+// Who does not look again before a place is taken goes where the other went.
+func TestTwoRequestsAtOnceGoToTwoIdleBackends(t *testing.T) {
+	for _, policy := range []lb.Policy{lb.LeastConn, lb.WeightedLeastConn, lb.PowerOfTwo} {
+		for round := range 2000 {
+			var w words
+			p := mustNew(t, service(policy, equals(2)), &w)
+			together(2, func(worker int) { p.Pick(client(2*round+worker), nil) })
+			if n := w.members[1].inFlight.Load(); n != 1 {
+				t.Fatalf("%s: %d of 2 requests went to the first", policy, n)
+			}
+		}
+	}
+}
+
+func TestTheLastPlaceIsTakenOnce(t *testing.T) {
+	backends := equals(1)
+	backends[0].MaxConn = 1
+	for _, policy := range allPolicies {
+		var w words
+		p := mustNew(t, service(policy, backends), &w)
+		for range 1000 {
+			w.set(0)
+			together(2, func(worker int) { p.Pick(client(worker), nil) })
+			if n := w.members[1].inFlight.Load(); n != 1 {
+				t.Fatalf("%s: taken %d times", policy, n)
 			}
 		}
 	}
