@@ -49,7 +49,7 @@ func Run(ctx context.Context, socket string, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	defer board.Close()
+	// It stays mapped: whoever asks for counters may still read it, and this process ends.
 	m := newMaster(log, board)
 	p := newProcesses(m, slots)
 	m.workers = p
@@ -57,6 +57,7 @@ func Run(ctx context.Context, socket string, log *slog.Logger) error {
 		p.Terminate()
 		return err
 	}
+	go m.settle(ctx)
 	control := &http.Server{Handler: controlHandler(m), ReadHeaderTimeout: 5 * time.Second}
 	failed := make(chan error, 1)
 	go func() { failed <- control.Serve(ln) }()
