@@ -47,10 +47,11 @@ const (
 )
 
 // newBuffers registers buffers of about total bytes with r.
-func newBuffers(r *ring, total int) (*buffers, error) {
-	b, err := registerBuffersOf(r, total, largeBuffer, piecemeal)
-	if err == nil {
-		return b, nil
+func newBuffers(r *ring, total int, whole bool) (*buffers, error) {
+	if !whole {
+		if b, err := registerBuffersOf(r, total, largeBuffer, piecemeal); err == nil {
+			return b, nil
+		}
 	}
 	return registerBuffersOf(r, total, smallBuffer, 0)
 }
