@@ -12,7 +12,7 @@ import (
 // Options are what a Loop is made from. The zero value is usable.
 type Options struct {
 	Kind   Kind
-	Buffer int // bytes of the read scratch (epoll; default 256 KiB) or of the provided buffers together (io_uring; 1 MiB)
+	Buffer int // bytes of the read scratch (epoll; default 256 KiB) or of the provided buffers together (io_uring; 1 MiB, and four times as much before Linux 6.12)
 
 	whole bool // io_uring: fill no buffer piece by piece, as before Linux 6.12
 }
