@@ -25,7 +25,7 @@ type desk struct {
 // visitor is a client between two threads.
 type visitor struct {
 	fd    int
-	front *front
+	front *proxy.Front
 	addr  netip.AddrPort
 	said  []byte
 }
@@ -36,6 +36,17 @@ func newDesk() (*desk, error) {
 		return nil, fmt.Errorf("make eventfd: %w", err)
 	}
 	return &desk{fd: fd}, nil
+}
+
+// close closes the desk and whoever still waits at it.
+func (d *desk) close() {
+	if d == nil {
+		return
+	}
+	unix.Close(d.fd)
+	for _, v := range d.queue {
+		unix.Close(v.fd)
+	}
 }
 
 func (d *desk) put(v visitor) {
@@ -57,7 +68,7 @@ func (d *desk) get() (v visitor, ok bool) {
 }
 
 // waiting is how many clients of a front wait for a thread.
-func (d *desk) waiting(f *front) (n int) {
+func (d *desk) waiting(f *proxy.Front) (n int) {
 	if d == nil {
 		return 0
 	}
@@ -79,7 +90,7 @@ func (t *thread) take() {
 	}
 	s := t.add(v.fd)
 	t.client = s
-	k := t.core.Resume(s, &v.front.Front, v.addr)
+	k := t.core.Resume(s, v.front, v.addr)
 	s.side = k
 	k.Data(v.said)
 }
@@ -109,7 +120,7 @@ func newListener(d *desk) (*listener, error) {
 		return nil, err
 	}
 	l := &listener{w, d}
-	w.handler = func(k *proxy.ClientConn, f *front) loop.Handler { return waiting{l, k, f} }
+	w.handler = func(k *proxy.ClientConn) loop.Handler { return waiting{l, k} }
 	d.listener = l
 	return l, nil
 }
@@ -123,15 +134,14 @@ func (l *listener) keep(fd int, k *proxy.ClientConn) {
 			unix.Close(fd)
 			return
 		}
-		c.SetHandler(waiting{l, l.core.Resume(c, front, addr), l.fronts[front]})
+		c.SetHandler(waiting{l, l.core.Resume(c, front, addr)})
 	})
 }
 
 // waiting is a client that waits at the listener thread.
 type waiting struct {
-	l     *listener
-	k     *proxy.ClientConn
-	front *front
+	l *listener
+	k *proxy.ClientConn
 }
 
 // Connected implements loop.Handler.
@@ -141,7 +151,7 @@ func (waiting) Connected(*loop.Conn) {}
 func (w waiting) Data(c *loop.Conn, b []byte) {
 	said := append([]byte(nil), b...)
 	if fd := c.Detach(); fd >= 0 && w.k.Leave() {
-		w.l.desk.put(visitor{fd, w.front, w.k.Addr(), said})
+		w.l.desk.put(visitor{fd, w.k.Front(), w.k.Addr(), said})
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -62,6 +63,24 @@ func (s Shape) WithDefaults() Shape {
 	}
 	s.Start = min(s.Start, s.Processes)
 	return s
+}
+
+// flags are those of `lbctl l7-proxy` that say so, for what is not zero.
+func (s Shape) flags() (flags []string) {
+	if s.Model != "" {
+		flags = append(flags, "--model", string(s.Model))
+	}
+	for _, f := range []struct {
+		name string
+		n    int
+	}{
+		{"--threads", s.Threads}, {"--start", s.Start}, {"--min-spare", s.MinSpare}, {"--max-spare", s.MaxSpare}, {"--processes", s.Processes},
+	} {
+		if f.n != 0 {
+			flags = append(flags, f.name, strconv.Itoa(f.n))
+		}
+	}
+	return flags
 }
 
 // Check reports what of a shape, in which every number is filled in, cannot be.

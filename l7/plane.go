@@ -15,6 +15,7 @@ import (
 type Options struct {
 	Socket  string                // of the control endpoint; at most 107 bytes, in a folder that only root may enter
 	LogFile string                // takes the process's standard output and error
+	Shape   Shape                 // of a process that is started; one that runs keeps its own
 	Self    string                // the lbctl binary, run as `lbctl l7-proxy --socket SOCKET`
 	Start   func(*exec.Cmd) error // starts it inside the balancer's namespace; nil: here
 	Log     *slog.Logger          // nil: slog.Default

@@ -21,14 +21,15 @@ const callTimeout = 10 * time.Second
 type processes struct {
 	*supervise.Supervisor
 	master *master
+	shape  Shape
 
 	mu sync.Mutex
 	up map[int]bool // process slots whose worker has said hello
 }
 
 // newProcesses supervises workers for m. slots is the most there can be.
-func newProcesses(m *master, slots int) *processes {
-	p := &processes{master: m, up: map[int]bool{}}
+func newProcesses(m *master, shape Shape, slots int) *processes {
+	p := &processes{master: m, shape: shape, up: map[int]bool{}}
 	p.Supervisor = supervise.New(supervise.Config{
 		Slots: slots, Command: p.command, Accounts: p, Handle: p.handle,
 		DrainTimeout: stopDeadline, Grace: time.Second, Log: m.log,
@@ -39,11 +40,12 @@ func newProcesses(m *master, slots int) *processes {
 // command starts this same binary: a worker must be of its master's version also
 // if the file has been replaced.
 func (p *processes) command(at supervise.Place) (*exec.Cmd, error) {
-	cmd := exec.Command("/proc/self/exe", "l7-worker", "--slot", strconv.Itoa(at.Slot))
+	cmd := exec.Command("/proc/self/exe", "l7-worker", "--slot", strconv.Itoa(at.Slot), "--model", string(p.shape.Model), "--threads", strconv.Itoa(p.shape.Threads))
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.ExtraFiles = []*os.File{p.master.board.File()}
-	// A loop is one thread; the other is for the collector and the master's messages.
-	cmd.Env = append(os.Environ(), "GOMAXPROCS=2")
+	if p.shape.Threads == 1 { // the other is for the collector and the master's messages
+		cmd.Env = append(os.Environ(), "GOMAXPROCS=2")
+	}
 	return cmd, nil
 }
 

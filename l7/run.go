@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"runtime"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -32,7 +31,11 @@ const maxCells = 16 << 10
 // long at most. It returns ErrRunning if another process has the socket, which a
 // lock on SOCKET.lock ensures: the kernel drops the lock when its holder dies,
 // whatever it dies of.
-func Run(ctx context.Context, socket string, log *slog.Logger) error {
+func Run(ctx context.Context, socket string, shape Shape, log *slog.Logger) error {
+	shape = shape.WithDefaults()
+	if err := shape.Check(); err != nil {
+		return err
+	}
 	unlock, err := lockSocket(socket)
 	if err != nil {
 		return err
@@ -43,25 +46,25 @@ func Run(ctx context.Context, socket string, log *slog.Logger) error {
 		return err
 	}
 	defer ln.Close()
-	n := runtime.NumCPU()
-	slots := 2*n + 2 // two generations
-	board, err := scoreboard.Create(scoreboard.Sizes{Children: slots, Threads: 1, Cells: maxCells})
+	slots := 2 * shape.Processes // two generations
+	board, err := scoreboard.Create(scoreboard.Sizes{Children: slots, Threads: shape.Threads, Cells: maxCells})
 	if err != nil {
 		return err
 	}
 	// It stays mapped: whoever asks for counters may still read it, and this process ends.
 	m := newMaster(log, board)
-	p := newProcesses(m, slots)
+	p := newProcesses(m, shape, slots)
 	m.workers = p
-	if err := p.Reload(ctx, 1, n); err != nil {
+	if err := p.Reload(ctx, 1, shape.Start); err != nil {
 		p.Terminate()
 		return err
 	}
 	go m.settle(ctx)
+	go p.maintain(ctx)
 	control := &http.Server{Handler: controlHandler(m), ReadHeaderTimeout: 5 * time.Second}
 	failed := make(chan error, 1)
 	go func() { failed <- control.Serve(ln) }()
-	log.Info("proxy runs", "socket", socket, "pid", os.Getpid(), "workers", n)
+	log.Info("proxy runs", "socket", socket, "pid", os.Getpid(), "model", shape.Model)
 	select {
 	case <-ctx.Done():
 		err = nil

@@ -218,8 +218,9 @@ func (s *socket) read() {
 	}
 }
 
-// dial begins to connect, without blocking.
-func dial(addr netip.AddrPort) (fd int, connecting bool, err error) {
+// dial begins to connect, without blocking. poll(2) tells when it is done, also if
+// that is at once.
+func dial(addr netip.AddrPort) (fd int, err error) {
 	family := unix.AF_INET6
 	var sa unix.Sockaddr = &unix.SockaddrInet6{Port: int(addr.Port()), Addr: addr.Addr().As16()}
 	if addr.Addr().Is4() {
@@ -228,12 +229,12 @@ func dial(addr netip.AddrPort) (fd int, connecting bool, err error) {
 	}
 	fd, err = unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, unix.IPPROTO_TCP)
 	if err != nil {
-		return -1, false, err
+		return -1, err
 	}
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 	err = unix.Connect(fd, sa)
 	if err == unix.EINPROGRESS {
-		return fd, true, nil
+		err = nil
 	}
-	return fd, false, err
+	return fd, err
 }

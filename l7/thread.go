@@ -249,12 +249,9 @@ func (t *thread) patience() int {
 
 // Connect implements proxy.Driver.
 func (t *thread) Connect(b *proxy.BackendConn, addr netip.AddrPort) proxy.Conn {
-	fd, connecting, err := dial(addr)
+	fd, err := dial(addr)
 	s := t.add(fd)
 	s.side, s.made, s.connecting, s.err = b, b.Connected, true, err
-	if err == nil && !connecting {
-		s.out = nil // poll(2) says at once that it can be written to
-	}
 	return s
 }
 

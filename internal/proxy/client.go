@@ -43,20 +43,46 @@ type ClientConn struct {
 	left   int  // pending bytes when the deadline was set
 }
 
-// Accept begins with a connection that a client at addr made to a front.
+// Accept begins with a connection that a client at addr made to a front, which
+// must have a service.
 func (c *Core) Accept(conn Conn, f *Front, addr netip.AddrPort) *ClientConn {
-	k := &ClientConn{core: c, conn: conn, front: f, addr: netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())}
-	s := f.Service()
-	if s == nil {
-		k.phase = clientClosed
-		conn.Close()
-		return k
-	}
-	c.clients.add(&k.link, k)
-	s.Account.AddConnection()
-	conn.Deadline(s.HTTP.ClientHeadTimeout)
+	k := c.join(conn, f, netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port()))
+	f.Service().Account.AddConnection()
+	conn.Deadline(f.Service().HTTP.ClientHeadTimeout)
 	return k
 }
+
+// Resume goes on with a client that has left another Core.
+func (c *Core) Resume(conn Conn, f *Front, addr netip.AddrPort) *ClientConn {
+	k := c.join(conn, f, addr)
+	conn.Deadline(f.Service().HTTP.ClientIdleTimeout)
+	if f.closed.Load() {
+		k.shut(conn.Close)
+	}
+	return k
+}
+
+func (c *Core) join(conn Conn, f *Front, addr netip.AddrPort) *ClientConn {
+	k := &ClientConn{core: c, conn: conn, front: f, addr: addr}
+	c.clients.add(&k.link, k)
+	return k
+}
+
+// Leave lets go of a client that neither side has anything to say to, without
+// closing its connection, and reports whether it was one.
+func (c *ClientConn) Leave() bool {
+	if c.phase != clientIdle || len(c.in) > 0 || c.conn.Pending() > 0 {
+		return false
+	}
+	c.shut(gone)
+	return true
+}
+
+// Front is where the client connected to.
+func (c *ClientConn) Front() *Front { return c.front }
+
+// Addr is the client's.
+func (c *ClientConn) Addr() netip.AddrPort { return c.addr }
 
 // Data takes what the client sent.
 func (c *ClientConn) Data(b []byte) {
