@@ -84,6 +84,15 @@ func (p *Plane) Stats() (lb.Stats, error) {
 	return s, nil
 }
 
+// Workers says what each worker process and thread does.
+func (p *Plane) Workers(ctx context.Context) (Workers, error) {
+	w, err := p.client.workers(ctx)
+	if err != nil {
+		return w, fmt.Errorf("read l7 workers: %w", err)
+	}
+	return w, nil
+}
+
 // PID is the proxy process's id, 0 while there is none. A measurement reads its
 // CPU time.
 func (p *Plane) PID() int { return int(p.pid.Load()) }

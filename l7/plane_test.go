@@ -204,7 +204,7 @@ func TestAStoppedProxyAnswersWhatIsInFlight(t *testing.T) {
 	<-arrived
 	pid := p.PID()
 	p.Close()
-	syscall.Kill(pid, syscall.SIGTERM)
+	syscall.Kill(pid, syscall.SIGQUIT)
 	time.Sleep(50 * time.Millisecond)
 	close(release)
 	if err := <-held; err != nil {

@@ -8,9 +8,11 @@ import (
 	"os/exec"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
+	"lbctl/internal/loop"
 	"lbctl/internal/supervise"
 )
 
@@ -22,6 +24,9 @@ type processes struct {
 	*supervise.Supervisor
 	master *master
 	shape  Shape
+	loop   string // what kind of event loop, and why
+
+	generation atomic.Uint64 // of workers
 
 	mu sync.Mutex
 	up map[int]bool // process slots whose worker has said hello
@@ -29,17 +34,18 @@ type processes struct {
 
 // newProcesses supervises workers for m. slots is the most there can be.
 func newProcesses(m *master, shape Shape, slots int) *processes {
-	p := &processes{master: m, shape: shape, up: map[int]bool{}}
+	_, why := loop.Probe()
+	p := &processes{master: m, shape: shape, loop: why, up: map[int]bool{}}
 	p.Supervisor = supervise.New(supervise.Config{
-		Slots: slots, Command: p.command, Accounts: p, Handle: p.handle,
+		Slots: slots, Command: p.start, Accounts: p, Handle: p.handle,
 		DrainTimeout: stopDeadline, Grace: time.Second, Log: m.log,
 	})
 	return p
 }
 
-// command starts this same binary: a worker must be of its master's version also
+// start makes the command that starts this same binary: a worker must be of its master's version also
 // if the file has been replaced.
-func (p *processes) command(at supervise.Place) (*exec.Cmd, error) {
+func (p *processes) start(at supervise.Place) (*exec.Cmd, error) {
 	cmd := exec.Command("/proc/self/exe", "l7-worker", "--slot", strconv.Itoa(at.Slot), "--model", string(p.shape.Model), "--threads", strconv.Itoa(p.shape.Threads))
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.ExtraFiles = []*os.File{p.master.board.File()}

@@ -12,6 +12,10 @@ import (
 // reset may overtake the answer (RFC 9112, section 9.6).
 const lingerTimeout = 5 * time.Second
 
+// drainTime is how long a connection that is to end may be idle. Closing it at once
+// would fail the request that a client is just sending.
+const drainTime = time.Second
+
 // clientPhase says who takes what a client sends.
 type clientPhase uint8
 
@@ -55,10 +59,7 @@ func (c *Core) Accept(conn Conn, f *Front, addr netip.AddrPort) *ClientConn {
 // Resume goes on with a client that has left another Core.
 func (c *Core) Resume(conn Conn, f *Front, addr netip.AddrPort) *ClientConn {
 	k := c.join(conn, f, addr)
-	conn.Deadline(f.Service().HTTP.ClientIdleTimeout)
-	if f.closed.Load() {
-		k.shut(conn.Close)
-	}
+	conn.Deadline(k.idleTime())
 	return k
 }
 
@@ -244,12 +245,8 @@ func gone() {}
 // next begins to wait for the next request, which may be there already.
 func (c *ClientConn) next() {
 	c.x, c.phase = nil, clientIdle
-	if c.front.closed.Load() && len(c.in) == 0 {
-		c.shut(c.conn.CloseWhenDrained)
-		return
-	}
 	c.left = c.conn.Pending()
-	c.conn.Deadline(c.front.Service().HTTP.ClientIdleTimeout)
+	c.conn.Deadline(c.idleTime())
 	if len(c.in) > 0 {
 		c.again()
 	}
@@ -284,12 +281,20 @@ func (c *ClientConn) shut(how func()) {
 	how()
 }
 
-// Drain closes a front's idle client connections; the others end with the answer
-// that they wait for.
+// idleTime is how long the client may be silent between two requests.
+func (c *ClientConn) idleTime() time.Duration {
+	if c.front.closed.Load() {
+		return drainTime
+	}
+	return c.front.Service().HTTP.ClientIdleTimeout
+}
+
+// Drain ends a front's client connections, after it was closed: each with its next
+// answer, those that are idle when nothing has come for drainTime.
 func (c *Core) Drain(f *Front) {
 	c.clients.each(func(k *ClientConn) {
 		if k.front == f && k.phase == clientIdle && len(k.in) == 0 {
-			k.shut(k.conn.CloseWhenDrained)
+			k.conn.Deadline(drainTime)
 		}
 	})
 }
