@@ -60,6 +60,7 @@ func TestMain(m *testing.M) {
 		socket, slot := flags.String("socket", "", ""), flags.Int("slot", 0, "")
 		var shape Shape
 		flags.StringVar((*string)(&shape.Model), "model", "", "")
+		flags.StringVar(&shape.Events, "events", "", "")
 		for name, n := range map[string]*int{
 			"threads": &shape.Threads, "start": &shape.Start, "min-spare": &shape.MinSpare, "max-spare": &shape.MaxSpare, "processes": &shape.Processes,
 		} {

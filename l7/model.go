@@ -1,11 +1,14 @@
 package l7
 
 import (
+	"cmp"
 	"fmt"
 	"runtime"
 	"slices"
 	"strconv"
 	"strings"
+
+	"lbctl/internal/loop"
 )
 
 // Model says how the plane spends processes and threads.
@@ -24,12 +27,13 @@ var Models = []Model{Prefork, Threads, Event, Loop}
 
 // Shape is a model and its numbers. Zero ones are the model's own, see WithDefaults.
 type Shape struct {
-	Model     Model `json:"model"`
-	Threads   int   `json:"threads,omitempty"`   // of a process, worker and event only
-	Start     int   `json:"start,omitempty"`     // processes in the beginning
-	MinSpare  int   `json:"min_spare,omitempty"` // idle threads that are kept at least; not of loop
-	MaxSpare  int   `json:"max_spare,omitempty"` // at most
-	Processes int   `json:"processes,omitempty"` // the most there are; of loop: as many as there are
+	Model     Model  `json:"model"`
+	Threads   int    `json:"threads,omitempty"`   // of a process, worker and event only
+	Start     int    `json:"start,omitempty"`     // processes in the beginning
+	MinSpare  int    `json:"min_spare,omitempty"` // idle threads that are kept at least; not of loop
+	MaxSpare  int    `json:"max_spare,omitempty"` // at most
+	Processes int    `json:"processes,omitempty"` // the most there are; of loop: as many as there are
+	Events    string `json:"events,omitempty"`    // of loop: epoll, io_uring, or the better one that works here (auto)
 }
 
 // shapes are Apache's own numbers (httpd 2.4, server/mpm), and nginx's
@@ -62,6 +66,7 @@ func (s Shape) WithDefaults() Shape {
 		}
 	}
 	s.Start = min(s.Start, s.Processes)
+	s.Events = cmp.Or(s.Events, loop.Auto.String())
 	return s
 }
 
@@ -80,8 +85,17 @@ func (s Shape) flags() (flags []string) {
 			flags = append(flags, f.name, strconv.Itoa(f.n))
 		}
 	}
+	if s.Events != "" {
+		flags = append(flags, "--events", s.Events)
+	}
 	return flags
 }
+
+// kinds are the words for Events.
+var kinds = []string{loop.Auto.String(), loop.Epoll.String(), loop.URing.String()}
+
+// kind is that of the event loops.
+func (s Shape) kind() loop.Kind { return loop.Kind(max(slices.Index(kinds, s.Events), 0)) }
 
 // Check reports what of a shape, in which every number is filled in, cannot be.
 func (s Shape) Check() error {
@@ -94,6 +108,8 @@ func (s Shape) Check() error {
 		return fmt.Errorf("threads %d: a process of model %s has one", s.Threads, s.Model)
 	case s.Processes < 1 || s.Processes > maxProcesses:
 		return fmt.Errorf("processes %d: want 1 to %d", s.Processes, maxProcesses)
+	case !slices.Contains(kinds, s.Events):
+		return fmt.Errorf("events %q: want one of %s", s.Events, strings.Join(kinds, ", "))
 	case s.Model != Loop && s.MaxSpare < s.MinSpare+s.Threads:
 		return fmt.Errorf("max_spare %d: want at least min_spare and the threads of a process, %d", s.MaxSpare, s.MinSpare+s.Threads)
 	}

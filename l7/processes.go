@@ -34,7 +34,10 @@ type processes struct {
 
 // newProcesses supervises workers for m. slots is the most there can be.
 func newProcesses(m *master, shape Shape, slots int) *processes {
-	_, why := loop.Probe()
+	why := shape.Events + ": asked for"
+	if shape.kind() == loop.Auto {
+		_, why = loop.Probe()
+	}
 	p := &processes{master: m, shape: shape, loop: why, up: map[int]bool{}}
 	p.Supervisor = supervise.New(supervise.Config{
 		Slots: slots, Command: p.start, Accounts: p, Handle: p.handle,
@@ -46,11 +49,14 @@ func newProcesses(m *master, shape Shape, slots int) *processes {
 // start makes the command that starts this same binary: a worker must be of its master's version also
 // if the file has been replaced.
 func (p *processes) start(at supervise.Place) (*exec.Cmd, error) {
-	cmd := exec.Command("/proc/self/exe", "l7-worker", "--slot", strconv.Itoa(at.Slot), "--model", string(p.shape.Model), "--threads", strconv.Itoa(p.shape.Threads))
+	cmd := exec.Command("/proc/self/exe", "l7-worker", "--slot", strconv.Itoa(at.Slot), "--model", string(p.shape.Model), "--threads", strconv.Itoa(p.shape.Threads), "--events", p.shape.Events)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.ExtraFiles = []*os.File{p.master.board.File()}
+	// There is next to no garbage and little that lives: to collect it at every 4 MiB
+	// would cost more than the memory is worth.
+	cmd.Env = append(os.Environ(), "GOGC=400")
 	if p.shape.Threads == 1 { // the other is for the collector and the master's messages
-		cmd.Env = append(os.Environ(), "GOMAXPROCS=2")
+		cmd.Env = append(cmd.Env, "GOMAXPROCS=2")
 	}
 	return cmd, nil
 }

@@ -8,7 +8,6 @@ import (
 	"os"
 	"sync"
 
-	"lbctl/internal/loop"
 	"lbctl/internal/scoreboard"
 	"lbctl/internal/supervise"
 )
@@ -22,7 +21,7 @@ func Work(ctx context.Context, slot int, shape Shape, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	e, err := newEngine(log, board, slot, shape, loop.Auto)
+	e, err := newEngine(log, board, slot, shape, shape.kind())
 	if err != nil {
 		return err
 	}

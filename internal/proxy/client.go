@@ -64,7 +64,8 @@ func (c *Core) Resume(conn Conn, f *Front, addr netip.AddrPort) *ClientConn {
 }
 
 func (c *Core) join(conn Conn, f *Front, addr netip.AddrPort) *ClientConn {
-	k := &ClientConn{core: c, conn: conn, front: f, addr: addr}
+	k := c.client()
+	k.core, k.conn, k.front, k.addr = c, conn, f, addr
 	c.clients.add(&k.link, k)
 	return k
 }
@@ -279,6 +280,11 @@ func (c *ClientConn) shut(how func()) {
 		c.in = nil
 	}
 	how()
+	// Whoever is on the stack may look at it until the event is over; the next
+	// client comes with another event.
+	if len(c.core.spares) < maxSpareClients {
+		c.core.spares = append(c.core.spares, c)
+	}
 }
 
 // idleTime is how long the client may be silent between two requests.

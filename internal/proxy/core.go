@@ -28,6 +28,7 @@ type Core struct {
 	active    int // exchanges under way
 	pools     map[*Endpoint]*pool
 	exchanges []*Exchange // spare
+	spares    []*ClientConn
 	buffers   [][]byte    // spare
 	date      date
 }
@@ -79,6 +80,20 @@ func (c *Core) exchange() *Exchange {
 	}
 	return &Exchange{core: c}
 }
+
+// client returns a fresh ClientConn.
+func (c *Core) client() *ClientConn {
+	if n := len(c.spares); n > 0 {
+		k := c.spares[n-1]
+		c.spares = c.spares[:n-1]
+		*k = ClientConn{}
+		return k
+	}
+	return &ClientConn{}
+}
+
+// maxSpareClients bounds what a thread keeps of those that have ended.
+const maxSpareClients = 1024
 
 // recycle takes back an exchange that is over and that nobody refers to.
 func (c *Core) recycle(x *Exchange) {
