@@ -42,6 +42,7 @@ var floors = map[string]int{
 var outside = map[string]bool{
 	"lbctl/internal/arch":           true,
 	"lbctl/internal/e2e":            true,
+	"lbctl/internal/l7bench":        true,
 	"lbctl/internal/lvsguest":       true,
 	"lbctl/internal/lvsguest/agent": true,
 	"lbctl/internal/lvsguest/bench": true,
