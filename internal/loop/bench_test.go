@@ -13,7 +13,6 @@ import (
 // pinger sends a piece and awaits its echo, over and over, until n have come.
 type pinger struct {
 	piece []byte
-	got   map[*Conn]int
 	left  int
 	fresh bool // a new connection for each
 	done  chan bool

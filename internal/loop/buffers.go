@@ -38,10 +38,12 @@ type bufferReg struct {
 const piecemeal = 2 // IOU_PBUF_RING_INC, of Linux 6.12
 
 // Sizes of one buffer. One that is used piece by piece wastes nothing by being
-// large.
+// large. All together must not run out in one iteration: each connection that
+// meets that must be armed again.
 const (
-	largeBuffer = 32 << 10
-	smallBuffer = 8 << 10
+	largeBuffer    = 64 << 10
+	smallBuffer    = 8 << 10
+	defaultBuffers = 1 << 20
 )
 
 // newBuffers registers buffers of about total bytes with r.

@@ -12,10 +12,8 @@ import (
 // Options are what a Loop is made from. The zero value is usable.
 type Options struct {
 	Kind   Kind
-	Buffer int // bytes of the read scratch (epoll) or of the provided buffers together (io_uring); default 256 KiB
+	Buffer int // bytes of the read scratch (epoll; default 256 KiB) or of the provided buffers together (io_uring; 1 MiB)
 }
-
-const defaultBuffer = 256 << 10
 
 // engine is what differs between epoll and io_uring. It has more methods than an
 // interface should, since it is a kernel's interface to sockets and not a seam:
@@ -65,9 +63,6 @@ type Loop struct {
 
 // New makes a loop. With Kind Auto it takes what Probe recommends.
 func New(o Options) (*Loop, error) {
-	if o.Buffer <= 0 {
-		o.Buffer = defaultBuffer
-	}
 	l := &Loop{base: time.Now(), kind: o.Kind, buffer: o.Buffer}
 	var ts unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
@@ -100,6 +95,13 @@ func newEngine(l *Loop) (engine, error) {
 	default:
 		return nil, fmt.Errorf("make loop of kind %d: there is none", l.kind)
 	}
+}
+
+func positive(n, otherwise int) int {
+	if n > 0 {
+		return n
+	}
+	return otherwise
 }
 
 // Kind returns the kind that the loop has.
