@@ -13,7 +13,7 @@ import (
 // appends their answers to the loop's out, which flush sends: so pipelined requests
 // share a write. Nothing in between does I/O.
 type conn struct {
-	loop  *serverLoop
+	loop   *serverLoop
 	tcp    *loop.Conn
 	index  int // in loop.conns
 	state  connState

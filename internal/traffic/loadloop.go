@@ -8,6 +8,8 @@ import (
 	"lbctl/internal/loop"
 )
 
+var kind loop.Kind
+
 // loadLoop is one event loop with its share of the connections. It keeps its own
 // counts, which are read when it has ended.
 type loadLoop struct {
@@ -31,7 +33,7 @@ type loadLoop struct {
 }
 
 func newLoadLoop(g *generator, index int) (*loadLoop, error) {
-	events, err := loop.New(loop.Options{})
+	events, err := loop.New(loop.Options{Kind: kind})
 	if err != nil {
 		return nil, err
 	}

@@ -12,13 +12,13 @@ var limits = http1.Limits{Line: maxHead, Head: maxHead, Fields: 256}
 type reply struct {
 	servers *tally
 
-	parser  http1.Parser
-	body    http1.Body
-	held    []byte // of a head that is not there whole
-	headed  bool   // the final head was read, and what follows is of that answer:
-	keep    bool   // the server keeps the connection
-	status  int
-	server  *served
+	parser http1.Parser
+	body   http1.Body
+	held   []byte // of a head that is not there whole
+	headed bool   // the final head was read, and what follows is of that answer:
+	keep   bool   // the server keeps the connection
+	status int
+	server *served
 }
 
 // begin forgets the last answer.

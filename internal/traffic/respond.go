@@ -15,21 +15,40 @@ var filler = bytes.Repeat([]byte("The quick brown fox jumps over the lazy dog. 0
 // copyUpTo: a body up to this size is copied behind its head and leaves with it.
 const copyUpTo = 16 << 10
 
-// prepared holds the answers to GET / for as long as their Date is right.
+// prepared is what stays the same for a second: the date, and with it the answers
+// to GET /.
 type prepared struct {
-	until              int64  // on the loop's clock
+	until              int64 // on the loop's clock
+	date               []byte
 	persisting, ending []byte // with body if it is small
+}
+
+// now returns what is prepared for now.
+func (l *serverLoop) now() *prepared {
+	p := &l.prepared
+	if l.events.Now() < p.until {
+		return p
+	}
+	now := time.Now()
+	p.until = l.clock.now() + int64(time.Second) - int64(now.Nanosecond())
+	p.date = http1.AppendDate(p.date[:0], now)
+	a := answer{status: 200, kind: "text/plain", filler: l.body}
+	p.persisting = l.appendHead(p.persisting[:0], &a, p.date)
+	a.close = true
+	p.ending = l.appendHead(p.ending[:0], &a, p.date)
+	if l.body <= copyUpTo {
+		p.persisting = append(p.persisting, filler[:l.body]...)
+		p.ending = append(p.ending, filler[:l.body]...)
+	}
+	return p
 }
 
 // answerRoot is the path that measurements take.
 func (c *conn) answerRoot(persists bool) {
 	l := c.loop
-	if l.events.Now() >= l.root.until {
-		l.prepare()
-	}
-	head := l.root.persisting
+	head := l.now().persisting
 	if !persists {
-		head, c.state = l.root.ending, last
+		head, c.state = l.prepared.ending, last
 	}
 	l.out = append(l.out, head...)
 	if l.body > copyUpTo {
@@ -37,25 +56,10 @@ func (c *conn) answerRoot(persists bool) {
 	}
 }
 
-func (l *serverLoop) prepare() {
-	now := time.Now()
-	p := &l.root
-	p.until = l.clock.now() + int64(time.Second) - int64(now.Nanosecond())
-	a := answer{status: 200, kind: "text/plain", filler: l.body}
-	p.persisting = l.appendHead(p.persisting[:0], a, now)
-	a.close = true
-	p.ending = l.appendHead(p.ending[:0], a, now)
-	if l.body <= copyUpTo {
-		p.persisting = append(p.persisting, filler[:l.body]...)
-		p.ending = append(p.ending, filler[:l.body]...)
-	}
-}
-
-func (l *serverLoop) appendHead(b []byte, a answer, now time.Time) []byte {
+func (l *serverLoop) appendHead(b []byte, a *answer, date []byte) []byte {
 	b = http1.AppendStatusLine(b, a.status)
 	b = http1.AppendField(b, "X-Server", l.name)
-	b = append(b, "Date: "...)
-	b = append(http1.AppendDate(b, now), "\r\n"...)
+	b = http1.AppendField(b, "Date", date)
 	if a.kind != "" && !bodyless(a.status) {
 		b = http1.AppendField(b, "Content-Type", a.kind)
 	}
@@ -94,7 +98,7 @@ func (c *conn) respond() {
 	}
 	c.sum = nil
 	l := c.loop
-	l.out = l.appendHead(l.out, *a, time.Now())
+	l.out = l.appendHead(l.out, a, l.now().date)
 	switch {
 	case a.head || bodyless(a.status):
 	case a.filler > copyUpTo:

@@ -24,10 +24,10 @@ type serverLoop struct {
 	sleep   alarms[*conn]
 	pace    func(int64) int64
 
-	request http1.Request // scratch
-	out     []byte        // what the connection that has its turn is to send
-	pieces  [][]byte      // scratch
-	root    prepared
+	prepared prepared
+	request  http1.Request // scratch
+	out      []byte        // what the connection that has its turn is to send
+	pieces   [][]byte      // scratch
 }
 
 // clock reads the time of a loop between its iterations.
@@ -41,7 +41,7 @@ func newClock(l *loop.Loop) clock { return clock{time.Now(), l.Now()} }
 func (c clock) now() int64 { return c.origin + int64(time.Since(c.base)) }
 
 func newServerLoop(s *Server) (*serverLoop, error) {
-	events, err := loop.New(loop.Options{})
+	events, err := loop.New(loop.Options{Kind: kind})
 	if err != nil {
 		return nil, err
 	}
