@@ -32,9 +32,11 @@ type answer struct {
 	persist bool // say that the connection stays, as a client of HTTP/1.0 must be told
 }
 
+var okBody, noPathBody = []byte("ok\n"), []byte("no such path\n")
+
 // route finds the answer to a request. What it returns points to nothing of r.
 func (c *conn) route(r *http1.Request) answer {
-	ok := answer{status: 200, kind: "text/plain", body: []byte("ok\n")}
+	ok := answer{status: 200, kind: "text/plain", body: okBody}
 	if string(r.Path) == "/sum" {
 		if r.Method != http1.POST && r.Method != http1.PUT {
 			return answer{status: 405, allow: "POST, PUT"}
@@ -68,7 +70,7 @@ func (c *conn) route(r *http1.Request) answer {
 			return ok
 		}
 	}
-	return answer{status: 404, kind: "text/plain", body: []byte("no such path\n")}
+	return answer{status: 404, kind: "text/plain", body: noPathBody}
 }
 
 func (c *conn) echo(r *http1.Request) []byte {

@@ -101,14 +101,17 @@ func (l *serverLoop) wake(c *conn, at int64) {
 	l.events.Pace(l.pace)
 }
 
+// tick wakes those whose time has come before it began: who goes to sleep to let
+// others have their turn must not wake in it.
 func (l *serverLoop) tick(int64) int64 {
+	now := l.clock.now()
 	for {
 		at, ok := l.sleep.next()
 		if !ok {
 			l.events.Pace(nil)
 			return 0
 		}
-		if at > l.clock.now() {
+		if at > now {
 			return at
 		}
 		l.sleep.pop().woken()
