@@ -32,7 +32,7 @@ func newEpoll(l *Loop) (*epoll, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create epoll: %w", err)
 	}
-	e := &epoll{l: l, fd: fd, scratch: make([]byte, positive(l.buffer, defaultScratch))}
+	e := &epoll{l: l, fd: fd, scratch: make([]byte, positive(l.options.Buffer, defaultScratch))}
 	if errno := e.add(int32(l.mail.fd), mailSlot, 0, unix.EPOLLIN|unix.EPOLLET); errno != 0 {
 		unix.Close(fd)
 		return nil, fmt.Errorf("watch eventfd: %w", errno)

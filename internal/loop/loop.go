@@ -12,8 +12,14 @@ import (
 // Options are what a Loop is made from. The zero value is usable.
 type Options struct {
 	Kind   Kind
-	Buffer int // bytes of the read scratch (epoll; default 256 KiB) or of the provided buffers together (io_uring; 1 MiB)
+	Buffer int // bytes of the read scratch (epoll; default 256 KiB) or of the provided buffers together (io_uring; 1 MiB, and four times as much before Linux 6.12)
+
+	whole bool // io_uring: fill no buffer piece by piece, as before Linux 6.12
 }
+
+// trimPeriod is how often, in nanoseconds and while something happens, the loop
+// looks for blocks that it does not need.
+const trimPeriod = 1e9
 
 // engine is what differs between epoll and io_uring. It has more methods than an
 // interface should, since it is a kernel's interface to sockets and not a seam:
@@ -35,11 +41,11 @@ type engine interface {
 // Loop waits for events of its connections, listeners and timers and calls their
 // handlers.
 type Loop struct {
-	io     engine
-	kind   Kind
-	why    string
-	batch  int // writes up to this size wait for the end of the iteration
-	buffer int
+	io      engine
+	options Options
+	kind    Kind
+	why     string
+	batch   int // writes up to this size wait for the end of the iteration
 
 	base    time.Time // with monotonic, the clock reading that it stands for
 	offset  int64
@@ -58,12 +64,13 @@ type Loop struct {
 	next      int64 // when pace wants to be called
 	mail      mail
 	blocks    blocks
+	trimAt    int64 // when blocks are looked at
 	sys       sys
 }
 
 // New makes a loop. With Kind Auto it takes what Probe recommends.
 func New(o Options) (*Loop, error) {
-	l := &Loop{base: time.Now(), kind: o.Kind, buffer: o.Buffer}
+	l := &Loop{base: time.Now(), options: o, kind: o.Kind}
 	var ts unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
 		return nil, fmt.Errorf("read clock: %w", err)
@@ -193,6 +200,11 @@ func (l *Loop) tick() {
 	l.refresh()
 	if l.now>>tickShift > l.wheel.turned {
 		l.wheel.turn(l.now)
+		if l.now >= l.trimAt {
+			l.trimAt = l.now + trimPeriod
+			l.blocks.small.trim()
+			l.blocks.large.trim()
+		}
 	}
 	if l.pace != nil {
 		l.next = l.pace(l.now)

@@ -52,7 +52,7 @@ func newURing(l *Loop) (*uring, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, err := newBuffers(r, positive(l.buffer, defaultBuffers))
+	b, err := newBuffers(r, positive(l.options.Buffer, defaultBuffers), l.options.whole)
 	if err != nil {
 		r.close()
 		return nil, err
