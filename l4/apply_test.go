@@ -47,6 +47,8 @@ func TestApplyRefusesWhatItCannotDo(t *testing.T) {
 		{func(s *lb.Service) { s.L4.Persist.Timeout = 1000 * time.Hour }, "want at most"},
 		{func(s *lb.Service) { s.L4.Persist = lb.Persistence{Timeout: time.Minute, Bits4: 33} }, "want 1 to 32"},
 		{func(s *lb.Service) { s.Backends[0].Upper, s.Backends[0].Lower = 2, 3 }, "is above the upper one"},
+		{func(s *lb.Service) { s.Backends[0].MaxConn = 5 }, "are for l7"},
+		{func(s *lb.Service) { s.Backends[0].Backup = true }, "are for l7"},
 		{func(s *lb.Service) { s.Backends[0].ID = 0 }, `backend "s1" has no ID`},
 		{func(s *lb.Service) { s.Backends = append(s.Backends, s.Backends[0]) }, `has the ID of "s1"`},
 	}

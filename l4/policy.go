@@ -50,6 +50,8 @@ func validateSchedule(v lb.Service) error {
 			return fmt.Errorf("backend %q: upper threshold %d: want at most %d", b.Name, b.Upper, math.MaxInt32)
 		case b.Lower > b.Upper:
 			return fmt.Errorf("backend %q: lower threshold %d is above the upper one, %d", b.Name, b.Lower, b.Upper)
+		case b.MaxConn != 0 || b.Backup:
+			return fmt.Errorf("backend %q: max_conn and backup are for l7", b.Name)
 		}
 	}
 	return nil

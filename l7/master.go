@@ -1,6 +1,7 @@
 package l7
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -9,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"lbctl/internal/lb"
 	"lbctl/internal/proxy"
@@ -25,6 +27,8 @@ type workers interface {
 	// it is. fresh are the sockets that the one before did not need. A worker that
 	// cannot is replaced.
 	configure(c *configuration, fresh []supervise.Socket)
+	// report says what they do.
+	report() Workers
 }
 
 // master has the desired state of the plane, the listening sockets and the
@@ -57,8 +61,7 @@ func (m *master) apply(s lb.Snapshot) error {
 	if m.stopping {
 		return errStopping
 	}
-	noAccounts := func(string) proxy.Account { return proxy.Account{} }
-	if _, err := newTable(s, nil, noAccounts); err != nil {
+	if _, err := newTable(s, nil, proxy.NoAccounts); err != nil {
 		return err
 	}
 	old := m.current.Load()
@@ -71,6 +74,7 @@ func (m *master) apply(s lb.Snapshot) error {
 		m.listeners.Retain(addresses(old.Snapshot), 1)
 		return err
 	}
+	m.tellUp(old.Snapshot, next)
 	m.workers.configure(next, fresh)
 	m.listeners.Retain(addresses(s), 1)
 	m.current.Store(next)
@@ -98,6 +102,42 @@ func (m *master) open(s lb.Snapshot, old *configuration) (fresh []supervise.Sock
 		}
 	}
 	return fresh, nil
+}
+
+// tellUp notes when backends come up that were there before: slow start counts
+// from then. What comes with its service is not new to anybody.
+func (m *master) tellUp(old lb.Snapshot, next *configuration) {
+	before := map[string]bool{}
+	for _, v := range old.Services {
+		for _, b := range v.Backends {
+			before[proxy.ServiceKey(v.Name)] = true
+			before[proxy.BackendKey(v.Name, b.ID)] = b.Eligible()
+		}
+	}
+	for _, v := range next.Snapshot.Services {
+		if v.Plane != lb.L7 || !before[proxy.ServiceKey(v.Name)] {
+			continue
+		}
+		for _, b := range v.Backends {
+			if key := proxy.BackendKey(v.Name, b.ID); b.Eligible() && !before[key] {
+				m.board.Shared(next.Cells[key]).UpSince.Store(scoreboard.Now())
+			}
+		}
+	}
+}
+
+// settle repairs, once a second, what workers that were killed left behind in the
+// accounts, until ctx ends.
+func (m *master) settle(ctx context.Context) {
+	for tick := time.NewTicker(time.Second); ; {
+		select {
+		case <-tick.C:
+			m.ledger.Settle()
+		case <-ctx.Done():
+			tick.Stop()
+			return
+		}
+	}
 }
 
 // stop refuses further snapshots.

@@ -10,7 +10,7 @@ import (
 )
 
 // policies are those of internal/balance.
-var policies = []string{"rr", "wrr", "lc", "wlc", "sh", "mh"}
+var policies = []string{"rr", "wrr", "lc", "wlc", "p2c", "ewma", "random", "sh", "mh", "hash", "first"}
 
 // Validate reports what of a service this plane can never do, nil if it can do it all.
 func Validate(v lb.Service) error {

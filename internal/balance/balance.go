@@ -3,17 +3,21 @@
 // invariants in its test.
 //
 // A policy is a lookup table wherever it can be one: rr and wrr are walked by a
-// counter, sh and mh are indexed by a hash of the key. The L4 plane programs
+// counter, sh, mh and hash are indexed by a hash of the key. The L4 plane programs
 // the very tables that the L7 plane picks from, so a policy's name means one
-// thing in both. lc and wlc look at what is in flight and have no table.
+// thing in both. The others look at what is in flight or at a random word.
 //
-// Only eligible backends (lb.Backend.Eligible) are ever chosen.
+// Only eligible backends (lb.Backend.Eligible) are ever chosen. What changes from
+// request to request lies in words that processes may share (State): a choice
+// takes no lock and allocates nothing, and is exact over all processes.
+//
+// Around the choice: slow start, ejection of outliers (Ejector), retry budgets
+// (Budget) and the cookies of sticky sessions (Sticky).
 package balance
 
 import (
 	"fmt"
 	"net/netip"
-	"sync/atomic"
 
 	"lbctl/internal/lb"
 )
@@ -23,52 +27,22 @@ import (
 // 1/65537.
 const DefaultSize = 65537
 
-// Key is what a choice may depend on: the client's address and port.
+// Key is what a choice may depend on. Where each policy looks stands in its file;
+// what a policy does not look at may be zero.
 type Key struct {
-	Src     netip.Addr
+	Src     netip.Addr // the client's
 	SrcPort uint16
-}
-
-// A Picker chooses a backend for something new. It is safe for concurrent use,
-// takes no lock and allocates nothing. Pick returns 0, false if no backend is
-// eligible.
-type Picker interface {
-	Pick(Key) (lb.BackendID, bool)
-}
-
-// Load returns the requests or flows that a backend has in flight. lc and wlc
-// call it for every eligible backend on each Pick, so it must be quick, safe
-// for concurrent use, and free of allocations.
-type Load func(lb.BackendID) uint64
-
-// New returns a Picker over the eligible ones of backends, in service order.
-// load is needed by lc and wlc only.
-func New(policy lb.Policy, backends []lb.Backend, load Load) (Picker, error) {
-	switch policy {
-	case lb.LeastConn, lb.WeightedLeastConn:
-		if load == nil {
-			return nil, fmt.Errorf("new picker %q: no load function", policy)
-		}
-		return newLeastLoaded(policy, backends, load)
-	}
-	table, err := Table(policy, backends, DefaultSize)
-	if err != nil {
-		return nil, err
-	}
-	switch policy {
-	case lb.RoundRobin, lb.WeightedRoundRobin:
-		return &walked{table: table}, nil
-	default:
-		return &hashed{table: table, policy: policy}, nil
-	}
+	Hash    uint64 // of a part of the request, by HashBytes
+	Now     int64  // monotonic nanoseconds, as in Member
+	Random  uint64 // any 64 random bits, others for each request
 }
 
 // Table returns the lookup table of a policy, nil if no backend is eligible.
 //
 // The tables of rr and wrr are walked by a counter; size is the most slots they
 // may have, and they have no more than they need. The tables of sh and mh are
-// indexed by Hash(policy, key) mod size and have exactly size slots, which for
-// mh must be a prime. A backend too light for a slot gets one nevertheless, so
+// indexed by Hash(policy, key) mod size, that of hash, which is mh's, by Key.Hash
+// mod size; they have exactly size slots, which for mh and hash must be a prime. A backend too light for a slot gets one nevertheless, so
 // size must not be less than the number of backends. What precision each policy
 // keeps stands in its file.
 func Table(policy lb.Policy, backends []lb.Backend, size int) ([]lb.BackendID, error) {
@@ -80,13 +54,13 @@ func Table(policy lb.Policy, backends []lb.Backend, size int) ([]lb.BackendID, e
 		fill = weightedRoundRobin
 	case lb.SourceHash:
 		fill = sourceHash
-	case lb.Maglev:
+	case lb.Maglev, lb.KeyHash:
 		if !isPrime(size) {
 			return nil, fmt.Errorf("make %s table of size %d: size must be a prime", policy, size)
 		}
 		fill = maglev
-	case lb.LeastConn, lb.WeightedLeastConn:
-		return nil, fmt.Errorf("make %s table: the policy follows the load and has no table", policy)
+	case lb.LeastConn, lb.WeightedLeastConn, lb.PowerOfTwo, lb.PeakEWMA, lb.Random, lb.First:
+		return nil, fmt.Errorf("make %s table: the policy has no table", policy)
 	default:
 		return nil, fmt.Errorf("make table: unknown policy %q", policy)
 	}
@@ -114,31 +88,4 @@ func eligible(backends []lb.Backend) []lb.Backend {
 		}
 	}
 	return out
-}
-
-// walked is a table with a counter: rr and wrr.
-type walked struct {
-	table []lb.BackendID
-	next  atomic.Uint64
-}
-
-func (w *walked) Pick(Key) (lb.BackendID, bool) {
-	if len(w.table) == 0 {
-		return 0, false
-	}
-	i := w.next.Add(1) - 1
-	return w.table[i%uint64(len(w.table))], true
-}
-
-// hashed is a table indexed by the key's hash: sh and mh.
-type hashed struct {
-	table  []lb.BackendID
-	policy lb.Policy
-}
-
-func (h *hashed) Pick(k Key) (lb.BackendID, bool) {
-	if len(h.table) == 0 {
-		return 0, false
-	}
-	return h.table[Hash(h.policy, k)%uint32(len(h.table))], true
 }

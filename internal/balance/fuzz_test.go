@@ -2,7 +2,9 @@ package balance
 
 import (
 	"encoding/binary"
+	"slices"
 	"testing"
+	"time"
 
 	"lbctl/internal/lb"
 )
@@ -34,7 +36,7 @@ func FuzzTable(f *testing.F) {
 		}
 		checkShares(t, backends, 251)
 		for _, p := range allPolicies {
-			if id, ok := mustNew(t, p, backends, idle).Pick(client(len(weights))); ok != (len(may) > 0) || ok && !may[id] {
+			if id, ok := mustNew(t, service(p, backends), new(words)).Pick(client(len(weights)), nil); ok != (len(may) > 0) || ok && !may[id] {
 				t.Errorf("%s of %v: picked %d, %v", p, backends, id, ok)
 			}
 		}
@@ -50,7 +52,7 @@ func checkTable(t *testing.T, p lb.Policy, backends []lb.Backend, may map[lb.Bac
 		}
 		return
 	}
-	if hashes := p == lb.SourceHash || p == lb.Maglev; len(table) > size || hashes && len(table) != size {
+	if hashes := p == lb.SourceHash || p == lb.Maglev || p == lb.KeyHash; len(table) > size || hashes && len(table) != size {
 		t.Errorf("%s: %d slots", p, len(table))
 	}
 	slots := count(table)
@@ -64,4 +66,81 @@ func checkTable(t *testing.T, p lb.Policy, backends []lb.Backend, may map[lb.Bac
 			t.Errorf("%s: backend %d has no slot", p, id)
 		}
 	}
+}
+
+// FuzzPick makes services in every state and holds each choice to the one set
+// that it may be from.
+func FuzzPick(f *testing.F) {
+	f.Add([]byte{1, 0, 0, 0, 1, 0, 0, 0}, uint64(1))
+	f.Add([]byte{1, 1, 2, 0, 0, 0, 1, 2, 0, 255, 0, 3, 4, 0x40, 1, 9}, uint64(99))
+	f.Add([]byte{9, 0x20, 0, 0, 1, 0x60, 0, 0, 0, 0x80, 0, 0, 7, 0x10, 3, 4}, uint64(1<<63))
+	f.Fuzz(func(t *testing.T, data []byte, random uint64) {
+		k := Key{Src: client(1).Src, Hash: random, Random: random, Now: 1000 * second}
+		backends, w, tried := stateFrom(data, k.Now)
+		want := mayBePicked(backends, w, tried, k.Now)
+		for _, policy := range allPolicies {
+			p := mustNew(t, service(policy, backends, bounded(110), slowStart(time.Minute)), w)
+			w.active.Store(int64(random % 1000))
+			id, ok := p.Pick(k, tried)
+			if ok != (len(want) > 0) || ok && !slices.Contains(want, id) {
+				t.Errorf("%s of %+v, tried %v: picked %d, want one of %v", policy, backends, tried, id, want)
+			}
+			if ok {
+				w.members[id].inFlight.Add(-1)
+			}
+		}
+	})
+}
+
+// stateFrom reads four bytes for each backend: weight, flags, limit, load.
+func stateFrom(data []byte, now int64) ([]lb.Backend, *words, []lb.BackendID) {
+	var w words
+	var tried []lb.BackendID
+	backends := equals(min(len(data)/4, 40))
+	for i := range backends {
+		b, flags := &backends[i], data[4*i+1]
+		b.Weight = uint32(data[4*i])
+		if b.Weight == 255 {
+			b.Weight = 1<<32 - 1
+		}
+		b.Health, b.Admin = lb.Health((flags+1)&3%3), lb.Admin(flags>>2&3%3)
+		b.MaxConn = uint32(data[4*i+2])
+		w.members[b.ID].inFlight.Store(int64(data[4*i+3]))
+		if flags&0x10 != 0 {
+			w.members[b.ID].ejectedUntil.Store(now + 1)
+		}
+		if b.Backup = flags&0x20 != 0; flags&0x40 != 0 {
+			tried = append(tried, b.ID)
+		}
+		if flags&0x80 != 0 {
+			w.members[b.ID].upSince.Store(now)
+		}
+	}
+	return backends, &w, tried
+}
+
+// mayBePicked returns the first of four sets that has a backend: those that are
+// not ejected, backups that are not, and both of those that are.
+func mayBePicked(backends []lb.Backend, w *words, tried []lb.BackendID, now int64) []lb.BackendID {
+	var sets [4][]lb.BackendID
+	for _, b := range backends {
+		full := b.MaxConn > 0 && w.members[b.ID].inFlight.Load() >= int64(b.MaxConn)
+		if !b.Eligible() || full || slices.Contains(tried, b.ID) {
+			continue
+		}
+		set := 0
+		if b.Backup {
+			set++
+		}
+		if w.members[b.ID].ejectedUntil.Load() > now {
+			set += 2
+		}
+		sets[set] = append(sets[set], b.ID)
+	}
+	for _, set := range sets {
+		if len(set) > 0 {
+			return set
+		}
+	}
+	return nil
 }

@@ -40,3 +40,14 @@ func mix(h uint64) uint64 {
 	h ^= h >> 33
 	return h
 }
+
+// HashBytes is the Key.Hash of a header's, cookie's or parameter's value or a
+// path: FNV-1a (G. Fowler, L. C. Noll, K.-P. Vo), finished with mix. It is the
+// same in every process and after every restart.
+func HashBytes[T ~string | ~[]byte](value T) uint64 {
+	h := uint64(0xcbf29ce484222325)
+	for i := range len(value) {
+		h = (h ^ uint64(value[i])) * 0x100000001b3
+	}
+	return mix(h)
+}

@@ -1,10 +1,6 @@
 package balance
 
-import (
-	"sync/atomic"
-
-	"lbctl/internal/lb"
-)
+import "math/bits"
 
 // Least connections. Kernel: net/netfilter/ipvs/ip_vs_lc.c, and for wlc
 // ip_vs_wlc.c (see wlc.go).
@@ -13,59 +9,57 @@ import (
 // that 0 takes nothing new. Among equals the kernel takes the first, so that an
 // idle service sends everything to one backend; here the scan starts where round
 // robin stands, so equals share evenly, as they do in nginx and HAProxy.
+//
+// The choice is exact under concurrency: a place is taken only if it has as many
+// in flight as the scan saw, and else the scan is done anew. So as long as no
+// request ends, no backend is ever more than one ahead of another (of lc, of
+// equal weights). Backends that are not open are left out. A choice takes as many
+// steps as there are backends; p2c is for hundreds of them.
 type leastLoaded struct {
-	backends []weighted
-	load     Load
-	starts   []uint32 // one period of rr or wrr: where the scan starts
-	next     atomic.Uint64
+	*walked
 }
 
-type weighted struct {
-	id     lb.BackendID
-	weight uint64
+func (l leastLoaded) choose(a *ask) *place {
+	for {
+		start := l.next(a)
+		if start < 0 {
+			return nil
+		}
+		for {
+			best, n := l.least(a, start)
+			if best == nil {
+				break // all have closed meanwhile: next sees that, too
+			}
+			if best.InFlight.CompareAndSwap(n, n+1) {
+				return best
+			}
+		}
+	}
 }
 
-func newLeastLoaded(policy lb.Policy, backends []lb.Backend, load Load) (*leastLoaded, error) {
-	ties := lb.RoundRobin
-	if policy == lb.WeightedLeastConn {
-		ties = lb.WeightedRoundRobin
-	}
-	table, err := Table(ties, backends, DefaultSize)
-	if err != nil {
-		return nil, err
-	}
-	l := &leastLoaded{load: load, starts: make([]uint32, len(table))}
-	index := map[lb.BackendID]uint32{}
-	for i, b := range eligible(backends) {
-		index[b.ID] = uint32(i)
-		l.backends = append(l.backends, weighted{b.ID, scanWeight(policy, b)})
-	}
-	for i, id := range table {
-		l.starts[i] = index[id]
-	}
-	return l, nil
-}
-
-func (l *leastLoaded) Pick(Key) (lb.BackendID, bool) {
-	if len(l.backends) == 0 {
-		return 0, false
-	}
-	turn := l.next.Add(1) - 1
-	best := int(l.starts[turn%uint64(len(l.starts))])
-	bestLoad := l.inFlight(best)
-	for i, n := best+1, len(l.backends); n > 1; i, n = i+1, n-1 {
-		if i == len(l.backends) {
+// least scans all places from start and returns the best with what it has in flight.
+func (l leastLoaded) least(a *ask, start int) (best *place, inFlight int64) {
+	var bestWeight uint64
+	for i, left := start, len(l.places); left > 0; i, left = i+1, left-1 {
+		if i == len(l.places) {
 			i = 0
 		}
-		load := l.inFlight(i)
-		if load*l.backends[best].weight < bestLoad*l.backends[i].weight {
-			best, bestLoad = i, load
+		p := &l.places[i]
+		n := p.InFlight.Load()
+		if n >= p.limit || !a.open(p) {
+			continue
+		}
+		w := p.ramped(a.Now)
+		if best == nil || lessPer(n, w, inFlight, bestWeight) {
+			best, inFlight, bestWeight = p, n, w
 		}
 	}
-	return l.backends[best].id, true
+	return best, inFlight
 }
 
-// inFlight is capped at 2^32-1 so that its product with a weight fits 64 bits.
-func (l *leastLoaded) inFlight(i int) uint64 {
-	return min(l.load(l.backends[i].id), 1<<32-1)
+// lessPer reports a/wa < b/wb without dividing.
+func lessPer(a int64, wa uint64, b int64, wb uint64) bool {
+	hi, lo := bits.Mul64(uint64(max(a, 0)), wb)
+	otherHi, otherLo := bits.Mul64(uint64(max(b, 0)), wa)
+	return hi < otherHi || hi == otherHi && lo < otherLo
 }

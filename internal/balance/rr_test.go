@@ -17,29 +17,3 @@ func TestRoundRobinTakesTurnsInServiceOrderWhateverTheWeights(t *testing.T) {
 		t.Errorf("table with 2 down %v, want 1 3", got)
 	}
 }
-
-func TestRoundRobinSharesAreExactUnderConcurrency(t *testing.T) {
-	p := mustNew(t, lb.RoundRobin, equals(5), nil)
-	results := make(chan map[lb.BackendID]int)
-	for range 4 {
-		go func() {
-			got := map[lb.BackendID]int{}
-			for i := range 2500 {
-				id, _ := p.Pick(client(i))
-				got[id]++
-			}
-			results <- got
-		}()
-	}
-	sum := map[lb.BackendID]int{}
-	for range 4 {
-		for id, n := range <-results {
-			sum[id] += n
-		}
-	}
-	for id := lb.BackendID(1); id <= 5; id++ {
-		if sum[id] != 2000 {
-			t.Errorf("backend %d: %d of 10000, want 2000", id, sum[id])
-		}
-	}
-}

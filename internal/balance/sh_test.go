@@ -8,12 +8,12 @@ import (
 )
 
 func TestSourceHashKeepsAClientOnItsBackend(t *testing.T) {
-	p := mustNew(t, lb.SourceHash, equals(7), nil)
+	p := mustNew(t, service(lb.SourceHash, equals(7)), new(words))
 	for i := range 100 {
 		k := client(i)
-		want, _ := p.Pick(k)
+		want := pick(t, p, k)
 		k.SrcPort += 99
-		if got, _ := p.Pick(k); got != want {
+		if got := pick(t, p, k); got != want {
 			t.Fatalf("client %v went to %d, then to %d", k.Src, want, got)
 		}
 	}
@@ -43,12 +43,11 @@ func TestSourceHashMovesOnlyTheKeysOfABackendThatFails(t *testing.T) {
 
 func TestNeighbouringAddressesSpread(t *testing.T) {
 	for _, first := range []string{"198.18.1.1", "2001:2::1:1"} {
-		p := mustNew(t, lb.SourceHash, equals(4), nil)
+		p := mustNew(t, service(lb.SourceHash, equals(4)), new(words))
 		got := map[lb.BackendID]int{}
 		addr := netip.MustParseAddr(first)
 		for range 4000 {
-			id, _ := p.Pick(Key{Src: addr})
-			got[id]++
+			got[pick(t, p, Key{Src: addr})]++
 			addr = addr.Next()
 		}
 		for id, n := range got {

@@ -8,10 +8,13 @@ import "lbctl/internal/lb"
 // dividing: a/wa < b/wb iff a*wb < b*wa. Equals are taken in the order of smooth
 // weighted round robin, so an idle service shares by weight (see lc.go).
 //
-// scanWeight is what a backend's load is divided by.
-func scanWeight(policy lb.Policy, b lb.Backend) uint64 {
-	if policy == lb.WeightedLeastConn {
-		return uint64(b.Weight)
+// turnsOf is the policy whose table tells lc and wlc where to start.
+func turnsOf(p lb.Policy) lb.Policy {
+	switch p {
+	case lb.LeastConn:
+		return lb.RoundRobin
+	case lb.WeightedLeastConn:
+		return lb.WeightedRoundRobin
 	}
-	return 1
+	return p
 }

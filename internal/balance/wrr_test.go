@@ -17,14 +17,14 @@ func TestSmoothSequenceIsNginxs(t *testing.T) {
 
 func TestWeightedSharesAreExactWithOneBackendDown(t *testing.T) {
 	// caddy gives 500:100 where 120:480 is right.
-	got := picks(t, mustNew(t, lb.WeightedRoundRobin, down(members(10, 2, 8), 1), nil), 600)
+	got := picks(t, mustNew(t, service(lb.WeightedRoundRobin, down(members(10, 2, 8), 1)), new(words)), 600)
 	if got[1] != 0 || got[2] != 120 || got[3] != 480 {
 		t.Errorf("picks %v, want 2:120 3:480", got)
 	}
 	for gone, want := range map[lb.BackendID]map[lb.BackendID]int{
 		1: {2: 400, 3: 600}, 2: {1: 250, 3: 750}, 3: {1: 333, 2: 667},
 	} {
-		got := picks(t, mustNew(t, lb.WeightedRoundRobin, down(members(100, 200, 300), gone), nil), 1000)
+		got := picks(t, mustNew(t, service(lb.WeightedRoundRobin, down(members(100, 200, 300), gone)), new(words)), 1000)
 		for id, n := range want {
 			if d := got[id] - n; d < -1 || d > 1 {
 				t.Errorf("%d down: picks %v, want %v", gone, got, want)

@@ -60,6 +60,13 @@ const (
 	Failover           Policy = "fo"    // the heaviest that is not overloaded
 	Overflow           Policy = "ovf"   // the heaviest whose active flows are below its weight
 	TwoChoices         Policy = "twos"  // the better of two drawn at random by weight
+
+	// Of L7 only.
+	PowerOfTwo Policy = "p2c"    // two drawn at random by weight, the one with fewer active per weight
+	PeakEWMA   Policy = "ewma"   // two likewise, the one with the lower latency × (active + 1) / weight
+	Random     Policy = "random" // at random by weight
+	KeyHash    Policy = "hash"   // Maglev hashing of a part of the request, see HTTP.Hash
+	First      Policy = "first"  // the first in service order that is below its MaxConn
 )
 
 // A BackendID is stable for as long as its backend is a member of its service,
@@ -102,6 +109,8 @@ type Backend struct {
 	Weight   uint32         `json:"weight"`              // 0: takes nothing new, keeps what it has; L4 takes up to 2^31-1
 	Upper    uint32         `json:"upper,omitempty"`     // L4: flows at which it takes nothing new; 0: never
 	Lower    uint32         `json:"lower,omitempty"`     // L4: flows below which it does again; 0: three quarters of Upper
+	MaxConn  uint32         `json:"max_conn,omitempty"`  // L7: requests in flight at which it takes nothing more; 0: no limit
+	Backup   bool           `json:"backup,omitempty"`    // L7: chosen only if no backend that is not a backup can be
 	ServerID uint16         `json:"server_id,omitempty"` // L4Options.QUIC: the server ID in its connection IDs; 0: ID mod 2^16
 	Health   Health         `json:"health"`              // what the checker found
 	Admin    Admin          `json:"admin"`               // what a person set

@@ -44,4 +44,9 @@ type HTTP struct {
 	BackendIdleTimeout time.Duration `json:"backend_idle_timeout"` // more of a response body received
 	TunnelTimeout      time.Duration `json:"tunnel_timeout"`       // either side of an upgraded connection has said something
 	IdleConns          int           `json:"idle_conns"`           // kept open to each backend
+
+	SlowStart   time.Duration `json:"slow_start,omitempty"`  // a backend that comes up grows to its weight over this time; 0: at once
+	Hash        HashKey       `json:"hash,omitzero"`         // of policy hash
+	Outlier     Outlier       `json:"outlier,omitzero"`      // zero: off
+	RetryBudget RetryBudget   `json:"retry_budget,omitzero"` // zero: unlimited
 }

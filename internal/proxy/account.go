@@ -1,6 +1,9 @@
 package proxy
 
-import "lbctl/internal/scoreboard"
+import (
+	"lbctl/internal/balance"
+	"lbctl/internal/scoreboard"
+)
 
 // Account is what is counted of a service or a backend, by all processes
 // together, for as long as it is configured, whatever else changes.
@@ -15,10 +18,22 @@ type Account struct{ scoreboard.Cell }
 // Accounts finds the account of a key, see ServiceKey and BackendKey.
 type Accounts func(key string) Account
 
+// NoAccounts are for who only checks a configuration.
+func NoAccounts(string) Account { return Account{scoreboard.Scratch()} }
+
 func (a Account) begin() {
 	a.AddRequest()
 	a.Begin()
 }
 
 // InFlight is how many requests are being answered, in all processes.
-func (a Account) InFlight() uint64 { return uint64(a.Shared().InFlight()) }
+func (a Account) InFlight() int64 { return a.Shared().InFlight.Load() }
+
+// words are what policies know of a backend.
+func (a Account) words() balance.Member {
+	s := a.Shared()
+	return balance.Member{
+		InFlight: &s.InFlight, Latency: &s.Latency, Outcomes: &s.Outcomes,
+		EjectedUntil: &s.EjectedUntil, UpSince: &s.UpSince,
+	}
+}

@@ -45,6 +45,7 @@ type Exchange struct {
 	retries   int
 	interims  int
 	began     int64 // the driver's clock
+	attempted int64 // likewise: when the attempt under way began
 	clientOff bool  // the client is paused for the backend's sake
 
 	// Of the answer.
@@ -67,7 +68,13 @@ func (x *Exchange) begin(c *ClientConn, s *Service, r *http1.Request) {
 	x.inBody.Start(r.Body, r.Length)
 	x.whole = x.inBody.Done()
 	x.began = x.core.driver.Now()
-	x.key = balance.Key{Src: c.addr.Addr(), SrcPort: c.addr.Port()}
+	x.key = balance.Key{Src: c.addr.Addr(), SrcPort: c.addr.Port(), Now: x.began, Random: x.core.draw()}
+	if s.Policy == lb.KeyHash {
+		x.key.Hash = hashKey(r, s.HTTP.Hash)
+	}
+	if s.HTTP.RetryBudget != (lb.RetryBudget{}) {
+		s.budget.Request(x.began)
+	}
 	s.Account.begin()
 	s.refs.Add(1)
 	c.phase = clientWaits
@@ -93,7 +100,7 @@ func (x *Exchange) start() {
 	if x.stage != stageRequest || x.client == nil {
 		return
 	}
-	m := x.service.choose(x.key, nil)
+	m := x.service.pick(x.key, nil)
 	if m == nil {
 		x.fail(failure{status: 503, reason: "no backend of service " + x.service.Name + " is eligible"})
 		return
@@ -101,15 +108,18 @@ func (x *Exchange) start() {
 	x.try(m)
 }
 
-// try begins an attempt with a member.
+// try begins an attempt with a member that was picked.
 func (x *Exchange) try(m *Member) {
+	m.Endpoint.Account.Begun()
 	x.attempt(m, x.core.poolOf(m.Endpoint).take(x.method.Idempotent()))
 }
 
-// attempt goes over a connection that was kept or, if that is nil, a new one.
+// attempt goes over a connection that was kept or, if that is nil, a new one. The
+// attempt is counted as in flight already.
 func (x *Exchange) attempt(m *Member, b *BackendConn) {
 	x.member, x.heard = m, false
-	m.Endpoint.Account.begin()
+	x.attempted = x.core.driver.Now()
+	m.Endpoint.Account.AddRequest()
 	if b == nil {
 		x.stage = stageConnects
 		x.core.connect(x, m)

@@ -4,6 +4,9 @@ import (
 	"errors"
 	"os"
 	"syscall"
+	"time"
+
+	"lbctl/internal/lb"
 )
 
 // errCut is why a connection to a disabled backend ends.
@@ -20,8 +23,12 @@ type failure struct {
 // fail ends the attempt, if there is one, and tries another backend if it may, or
 // answers.
 func (x *Exchange) fail(f failure) {
+	if !f.client && x.backend != nil {
+		x.judge(true)
+	}
+	unsent := x.stage == stageConnects
 	x.drop()
-	if f.retry && x.retries < x.service.HTTP.Retries && x.retry() {
+	if f.retry && x.retries < x.service.HTTP.Retries && x.retry(unsent) {
 		return
 	}
 	if x.stage == stageRelays { // the client has part of an answer
@@ -36,7 +43,10 @@ func (x *Exchange) fail(f failure) {
 
 // retry tries a member that was not tried, by the policy of its own time: what
 // failed this one may have been a configuration that took others away, too.
-func (x *Exchange) retry() bool {
+//
+// The budget is for requests that a backend has got: what was not sent adds no
+// load to anybody.
+func (x *Exchange) retry(unsent bool) bool {
 	if now := x.client.front.Service(); now != x.service && now.Account == x.service.Account {
 		now.refs.Add(1)
 		x.service.refs.Add(-1)
@@ -44,7 +54,11 @@ func (x *Exchange) retry() bool {
 	}
 	failed := x.member
 	x.tried = append(x.tried, failed.ID)
-	m := x.service.choose(x.key, x.tried)
+	x.key.Now = x.core.driver.Now()
+	if !unsent && !x.service.budget.Retry(x.key.Now) {
+		return false
+	}
+	m := x.service.pick(x.key, x.tried)
 	if m == nil {
 		return false
 	}
@@ -82,6 +96,7 @@ func (x *Exchange) backendEnded(err error) {
 			x.answered(false)
 			return
 		}
+		x.judge(true)
 		x.countError()
 		x.cut()
 	case stageTunnels:
@@ -98,10 +113,26 @@ func (x *Exchange) died() {
 	twice := x.remade && x.method.Idempotent()
 	if twice && x.backend.used && !x.heard {
 		x.drop()
+		x.member.Endpoint.Account.Begin()
 		x.attempt(x.member, nil)
 		return
 	}
 	x.fail(failure{status: 502, reason: "the connection to backend " + x.member.Name + " ended before it answered", retry: twice})
+}
+
+// judge tells how the backend answered, by which it may be ejected for a while.
+func (x *Exchange) judge(failed bool) {
+	now := x.core.driver.Now()
+	if x.service.Policy == lb.PeakEWMA {
+		took := time.Duration(now - x.attempted)
+		if failed { // who fails at once must not seem quick
+			took = max(took, x.service.HTTP.BackendHeadTimeout)
+		}
+		x.member.Endpoint.Account.words().Observe(took, now)
+	}
+	if x.service.HTTP.Outlier != (lb.Outlier{}) {
+		x.service.ejector.Report(x.member.ID, failed, now)
+	}
 }
 
 // backendExpired says what it means that the backend was too slow.

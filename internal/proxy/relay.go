@@ -82,6 +82,7 @@ func (x *Exchange) respond(r *http1.Response, p []byte) {
 	c.release(x.out)
 	x.out, x.remade = nil, false
 	x.keep = r.KeepAlive
+	x.judge(r.Status >= 500)
 	x.outBody.Start(r.Body, r.Length)
 	unknown := r.Body == http1.Chunked || r.Body == http1.UntilClose
 	x.chunks, x.untilEnd = unknown && !x.old, unknown && x.old

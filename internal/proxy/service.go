@@ -32,9 +32,11 @@ func (f *Front) Close() { f.closed.Store(true) }
 type Service struct {
 	lb.Service
 	Account Account
-	Picker  balance.Picker
 	Members []*Member
 	byID    map[lb.BackendID]*Member
+	picker  *balance.Picker
+	ejector *balance.Ejector
+	budget  balance.Budget
 	refs    atomic.Int64 // exchanges that go by it
 }
 
@@ -60,17 +62,27 @@ type Member struct {
 type Endpoint struct {
 	Settings
 	Account Account
+	kept    atomic.Int64 // connections that no request is on, of all threads
+}
+
+// keep counts one more connection as kept, if it may be.
+func (e *Endpoint) keep() bool {
+	if e.kept.Add(1) > int64(e.Idle) {
+		e.kept.Add(-1)
+		return false
+	}
+	return true
 }
 
 // Settings make an Endpoint what it is.
 type Settings struct {
 	Addr netip.AddrPort
-	Idle int // connections that a thread keeps; negative: none
+	Idle int // connections that a process keeps; negative: none
 }
 
 // NewService makes a service out of its configuration, in which every default is
-// filled in, and takes from old, which may be nil, what stays: endpoints and, so
-// that no policy starts afresh for nothing, the picker.
+// filled in, and takes from old, which may be nil, what stays: endpoints and,
+// since making a table takes a while, the picker.
 func NewService(conf lb.Service, old *Service, accounts Accounts) (*Service, error) {
 	s := &Service{Service: conf, Account: accounts(ServiceKey(conf.Name)), byID: map[lb.BackendID]*Member{}}
 	for _, b := range conf.Backends {
@@ -78,13 +90,27 @@ func NewService(conf lb.Service, old *Service, accounts Accounts) (*Service, err
 		m := &Member{Backend: b, Endpoint: endpoint(b, conf.HTTP, account, old.Member(b.ID))}
 		s.Members, s.byID[b.ID] = append(s.Members, m), m
 	}
-	if old != nil && old.Policy == conf.Policy && slices.EqualFunc(old.Backends, conf.Backends, samePick) {
-		s.Picker = old.Picker
-		return s, nil
+	if old != nil && old.Account == s.Account && old.Policy == conf.Policy && old.HTTP == conf.HTTP && slices.EqualFunc(old.Backends, conf.Backends, samePick) {
+		s.picker, s.ejector = old.picker, old.ejector
+	} else if err := s.judge(); err != nil {
+		return nil, err
 	}
-	var err error
-	s.Picker, err = balance.New(conf.Policy, conf.Backends, s.inFlight)
-	return s, err
+	s.budget = balance.NewBudget(conf.HTTP.RetryBudget, &s.Account.Shared().Budget)
+	return s, nil
+}
+
+// judge makes what chooses backends, and what ejects them.
+func (s *Service) judge() (err error) {
+	shared := s.Account.Shared()
+	state := balance.State{
+		Turn: &shared.Turn, Active: &shared.InFlight, Ejecting: &shared.Ejecting,
+		Member: func(id lb.BackendID) balance.Member { return s.byID[id].Endpoint.Account.words() },
+	}
+	if s.picker, err = balance.New(s.Service, state); err != nil {
+		return err
+	}
+	s.ejector, err = balance.NewEjector(s.Service, state)
+	return err
 }
 
 // Member finds a backend, nil if there is none or no service.
@@ -97,39 +123,24 @@ func (s *Service) Member(id lb.BackendID) *Member {
 
 func endpoint(b lb.Backend, h lb.HTTP, account Account, old *Member) *Endpoint {
 	e := &Endpoint{Settings: Settings{Addr: b.Addr, Idle: h.IdleConns}, Account: account}
-	if old != nil && *old.Endpoint == *e {
+	if old != nil && old.Endpoint.Settings == e.Settings && old.Endpoint.Account == e.Account {
 		return old.Endpoint
 	}
 	return e
 }
 
-// samePick reports whether two backends are the same to a policy.
+// samePick reports whether two backends are the same to a picker.
 func samePick(a, b lb.Backend) bool {
-	return a.ID == b.ID && a.Addr == b.Addr && a.Weight == b.Weight && a.Eligible() == b.Eligible()
+	a.Name = b.Name
+	return a == b
 }
 
-// inFlight is the balance.Load of a service. A picker that outlives its service
-// still finds the accounts right, since a backend keeps them.
-func (s *Service) inFlight(id lb.BackendID) uint64 { return s.byID[id].Endpoint.Account.InFlight() }
-
-// choose picks a member that was not tried: the policy's choice or, where the
-// policy insists on one that was, the next eligible in service order.
-func (s *Service) choose(key balance.Key, tried []lb.BackendID) *Member {
-	for range len(tried) + 1 {
-		id, ok := s.Picker.Pick(key)
-		if !ok {
-			return nil
-		}
-		if !slices.Contains(tried, id) {
-			return s.byID[id]
-		}
+// pick chooses a member that was not tried, and counts a request in flight there
+// among those of all processes.
+func (s *Service) pick(key balance.Key, tried []lb.BackendID) *Member {
+	id, ok := s.picker.Pick(key, tried)
+	if !ok {
+		return nil
 	}
-	last := slices.IndexFunc(s.Members, func(m *Member) bool { return m.ID == tried[len(tried)-1] })
-	for i := range s.Members {
-		m := s.Members[(last+1+i)%len(s.Members)]
-		if m.Eligible() && !slices.Contains(tried, m.ID) {
-			return m
-		}
-	}
-	return nil
+	return s.byID[id]
 }

@@ -41,7 +41,7 @@ func TestWorkerSeesWhatTheMasterMade(t *testing.T) {
 		t.Errorf("worker's sizes = %+v, want %+v", worker.Sizes(), master.Sizes())
 	}
 	worker.Row(1).Cell(3).Begin()
-	if got := master.Shared(3).InFlight(); got != 1 {
+	if got := master.Shared(3).InFlight.Load(); got != 1 {
 		t.Errorf("in flight = %d, want the worker's one", got)
 	}
 }

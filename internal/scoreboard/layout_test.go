@@ -19,7 +19,7 @@ func TestEveryOwnerHasItsOwnCacheLines(t *testing.T) {
 	}
 	var s Shared
 	for name, offset := range map[string]uintptr{
-		"turn": unsafe.Offsetof(s.turn), "latency": unsafe.Offsetof(s.latency), "ejectedUntil": unsafe.Offsetof(s.ejectedUntil),
+		"turn": unsafe.Offsetof(s.Turn), "latency": unsafe.Offsetof(s.Latency), "ejectedUntil": unsafe.Offsetof(s.EjectedUntil),
 	} {
 		if offset%line != 0 {
 			t.Errorf("%s is at %d, want the beginning of a line", name, offset)

@@ -129,8 +129,8 @@ func (l *Ledger) Reclaim(child int) {
 			continue
 		}
 		a, s := &row.accounts[i], &l.board.shared[i]
-		s.inFlight.Add(-a.inFlight.drop())
-		s.queued.Add(-a.queued.drop())
+		s.InFlight.Add(-a.inFlight.drop())
+		s.Queued.Add(-a.queued.drop())
 	}
 	for t := range l.board.sizes.Threads {
 		l.board.Slot(child, t).clear()

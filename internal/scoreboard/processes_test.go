@@ -144,10 +144,10 @@ func TestAfterKillsTheSharedNumbersAreThoseOfTheLiving(t *testing.T) {
 		l.Settle()
 	}
 	compare(t, b, 0)
-	t.Logf("%d kills left the shared numbers %d too low before Settle, %d requests", kills+1, drift, before)
+	t.Logf("%d kills left the shared numbers %d too high before Settle, %d requests", kills+1, drift, before)
 }
 
-// compare wants each shared word at most so much below the sum of the living's
+// compare wants each shared word at most so much above the sum of the living's
 // parts, and returns by how much all are.
 func compare(t *testing.T, b *Board, allowed int64) (drift int64) {
 	t.Helper()
@@ -160,11 +160,11 @@ func compare(t *testing.T, b *Board, allowed int64) (drift int64) {
 		if dead, _ := b.Row(0).accounts[cell].inFlight.read(); dead != 0 {
 			t.Errorf("the dead child has %d in flight", dead)
 		}
-		got := b.shared[cell].inFlight.Load()
-		if got > sum || got < sum-allowed {
+		got := b.shared[cell].InFlight.Load()
+		if got < sum || got > sum+allowed {
 			t.Errorf("cell %d: shared %d, the living have %d", cell, got, sum)
 		}
-		drift += sum - got
+		drift += got - sum
 	}
 	return drift
 }

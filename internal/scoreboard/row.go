@@ -53,53 +53,45 @@ type Cell struct {
 	shared *Shared
 }
 
+// Scratch returns a cell of no board, for who only tries something out.
+func Scratch() Cell { return Cell{new(account), new(Shared)} }
+
 // Shared returns what all processes know of the cell.
 func (c Cell) Shared() *Shared { return c.shared }
 
-// Begin puts one in flight and returns how many that makes in all processes.
+// Begin puts one in flight.
 //
-// The own part goes first up and last down, so that at every instant the rows
-// together hold at least what the shared word says. A process killed between
-// the two leaves the shared word one too low once Reclaim has taken off what
-// its row says; that is bounded by one per killed thread, and Ledger.Settle
-// repairs it.
-func (c Cell) Begin() int64 {
-	c.own.inFlight.word.Add(oneMore)
-	return c.shared.inFlight.Add(1)
+// The own part goes last up and first down, so that at every instant the shared
+// word says at least what the rows together hold. A process killed between the
+// two leaves the shared word one too high once Reclaim has taken off what its
+// row says; that is bounded by one per killed thread, and Ledger.Settle repairs
+// it.
+func (c Cell) Begin() {
+	c.shared.InFlight.Add(1)
+	c.Begun()
 }
 
-// TryBegin is Begin unless that many are in flight already.
-func (c Cell) TryBegin(limit int64) bool {
-	c.own.inFlight.word.Add(oneMore)
-	for {
-		n := c.shared.inFlight.Load()
-		if n >= limit {
-			c.own.inFlight.word.Add(oneLess)
-			return false
-		}
-		if c.shared.inFlight.CompareAndSwap(n, n+1) {
-			return true
-		}
-	}
-}
+// Begun is the second half of Begin, for who has put one on Shared's InFlight.
+func (c Cell) Begun() { c.own.inFlight.word.Add(oneMore) }
 
 // End takes off what Begin put on.
 func (c Cell) End() {
-	c.shared.inFlight.Add(-1)
 	c.own.inFlight.word.Add(oneLess)
+	c.shared.InFlight.Add(-1)
 }
 
 // Enqueue counts one more that waits and returns how many that makes in all
 // processes. It is kept as Begin's is.
 func (c Cell) Enqueue() int64 {
+	n := c.shared.Queued.Add(1)
 	c.own.queued.word.Add(oneMore)
-	return c.shared.queued.Add(1)
+	return n
 }
 
 // Dequeue takes off what Enqueue put on.
 func (c Cell) Dequeue() {
-	c.shared.queued.Add(-1)
 	c.own.queued.word.Add(oneLess)
+	c.shared.Queued.Add(-1)
 }
 
 // AddConnection counts a connection.

@@ -3,11 +3,11 @@ package scoreboard
 import "sync/atomic"
 
 const (
-	settleAfter = 5  // readings in a row that agree that a shared word is too low
+	settleAfter = 5  // readings in a row that agree that a shared word is too high
 	readTries   = 20 // to read all rows while none changes
 )
 
-// drift is how much a shared word was found too low, in readings in a row.
+// drift is how much a shared word was found too high, in readings in a row.
 type drift struct {
 	least    int64
 	readings int
@@ -15,13 +15,13 @@ type drift struct {
 
 // Settle repairs what Reclaim cannot see. Call it about once a second.
 //
-// A process killed within Begin or End leaves a shared word one too low. With
-// all rows read twice and unchanged, and the shared word read in between, the
-// rows' sum exceeds the shared word by those killed so, and by the threads that
-// are just now within Begin or End. The latter pass in nanoseconds, so what is
-// left in several readings is the former, and is added. Should a thread have
-// been stopped there all the while, the word will be too high later: then the
-// sum is below the word, which nothing else can cause, and is put right at once.
+// A process killed within Begin or End leaves a shared word one too high. With
+// all rows read twice and unchanged, and the shared word read in between, it
+// exceeds the rows' sum by those killed so, and by the threads that are just now
+// within Begin or End. The latter pass in nanoseconds, so what is left in several
+// readings is the former, and is taken off. Should a thread have been stopped
+// there all the while, the word will be too low later: then the sum is above the
+// word, which nothing else can cause, and the word is put right at once.
 func (l *Ledger) Settle() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -31,19 +31,19 @@ func (l *Ledger) Settle() {
 			continue
 		}
 		s := &l.board.shared[i]
-		l.settle(i, &e.flight, &s.inFlight, func(a *account) *held { return &a.inFlight })
-		l.settle(i, &e.queued, &s.queued, func(a *account) *held { return &a.queued })
+		l.settle(i, &e.flight, &s.InFlight, func(a *account) *held { return &a.inFlight })
+		l.settle(i, &e.queued, &s.Queued, func(a *account) *held { return &a.queued })
 	}
 }
 
 func (l *Ledger) settle(cell int, d *drift, shared *atomic.Int64, part func(*account) *held) {
 	for range readTries {
 		sum, before := l.sum(cell, part)
-		excess := sum - shared.Load()
+		excess := shared.Load() - sum
 		if _, after := l.sum(cell, part); after != before {
 			continue
 		}
-		shared.Add(d.step(excess))
+		shared.Add(-d.step(excess))
 		return
 	}
 }
@@ -59,7 +59,7 @@ func (l *Ledger) sum(cell int, part func(*account) *held) (number int64, changes
 	return number, changes
 }
 
-// step takes a reading and returns what is to be added to the shared word.
+// step takes a reading and returns what is to be taken off the shared word.
 func (d *drift) step(excess int64) (correction int64) {
 	switch {
 	case excess <= 0:

@@ -22,7 +22,7 @@ func (l *Ledger) Totals(cell int) (t Totals) {
 		t.Retries += a.retries.Load()
 	}
 	s := l.board.Shared(cell)
-	t.InFlight, t.Queued = s.InFlight(), s.Queued()
+	t.InFlight, t.Queued = max(s.InFlight.Load(), 0), max(s.Queued.Load(), 0)
 	return t
 }
 

@@ -95,7 +95,12 @@ func (u unixSource) readFiles(p []byte) (n int, files []*os.File, err error) {
 		fds, rightsErr := unix.ParseUnixRights(&messages[i])
 		parseErr = errors.Join(parseErr, rightsErr)
 		for _, fd := range fds {
-			files = append(files, os.NewFile(uintptr(fd), "received"))
+			f, err := unpolled(fd, "received")
+			if err != nil {
+				parseErr = errors.Join(parseErr, err)
+				continue
+			}
+			files = append(files, f)
 		}
 	}
 	return n, files, errors.Join(err, parseErr)

@@ -74,8 +74,12 @@ func (in *Inheritance) take(item string) error {
 	if err != nil {
 		return err
 	}
+	f, err := unpolled(fd, name)
+	if err != nil {
+		return err
+	}
 	sockets := in.Listeners.sockets
-	sockets[addr] = append(sockets[addr], os.NewFile(uintptr(fd), name))
+	sockets[addr] = append(sockets[addr], f)
 	return nil
 }
 

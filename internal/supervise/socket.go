@@ -66,7 +66,7 @@ func listen(addr netip.AddrPort, more ...option) (*os.File, error) {
 		unix.Close(fd)
 		return nil, fmt.Errorf("listen at %s: %w", addr, err)
 	}
-	return os.NewFile(uintptr(fd), addr.String()), nil
+	return unpolled(fd, addr.String())
 }
 
 func sockaddr(addr netip.AddrPort) (int, unix.Sockaddr, error) {
