@@ -23,9 +23,8 @@ func TestNothingIsAllocatedPerRequest(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				per := float64(m[1].Mallocs-m[0].Mallocs) / float64(r.Requests)
-				if per > 0.05 {
-					t.Errorf("%.3f allocations per request of server and generator", per)
+				if n := m[1].Mallocs - m[0].Mallocs; n > 500+r.Requests/20 { // a busy machine can put a peak into the window
+					t.Errorf("%d allocations in %d requests", n, r.Requests)
 				}
 			})
 		}

@@ -46,10 +46,7 @@ func weigh(b *testing.B, peer string, ours, theirs func() float64) {
 		}
 	}
 	b.StopTimer()
-	for i := range all {
-		slices.Sort(all[i])
-	}
-	us, them := all[0][peerRounds/2], all[1][peerRounds/2]
+	us, them := median(all[0]), median(all[1])
 	b.ReportMetric(us, "lbctl-µs/req")
 	b.ReportMetric(them, peer+"-µs/req")
 	b.ReportMetric(us/them, "ratio")
@@ -58,22 +55,38 @@ func weigh(b *testing.B, peer string, ours, theirs func() float64) {
 }
 
 // BenchmarkGeneratorAgainstWrk weighs the generator and wrk, all of either
-// process from start to end, against one nginx.
+// process from start to end, against one nginx, which is watched too: a generator
+// could look cheap because it leaves work to the other end.
 func BenchmarkGeneratorAgainstWrk(b *testing.B) {
 	wrk := needTool(b, "wrk")
-	addr, _ := startNginx(b)
+	addr, pid := startNginx(b)
 	for _, c := range peerCases {
 		b.Run(c.name, func(b *testing.B) {
+			var server [2][]float64
+			watch := func(who int, run func() (float64, uint64)) func() float64 {
+				return func() float64 {
+					before, _ := processCPU(pid)
+					cpu, n := run()
+					after, err := processCPU(pid)
+					if err != nil {
+						b.Fatal(err)
+					}
+					server[who] = append(server[who], float64((after-before).Nanoseconds())/1e3/float64(n))
+					return cpu
+				}
+			}
 			load := Load{Targets: []netip.AddrPort{addr}, Path: c.path, Connections: peerConnections, KeepAlive: c.keep, Duration: peerRun}
-			weigh(b, "wrk", func() float64 {
+			weigh(b, "wrk", watch(0, func() (float64, uint64) {
 				var used *exec.Cmd
 				start := func(cmd *exec.Cmd) error { used = cmd; return cmd.Start() }
 				r, err := RunProcess(b.Context(), start, testSelf(b), load, nil)
 				if err != nil || r.Failed() > 0 {
 					b.Fatal(err, r.Errors)
 				}
-				return perRequest(used, r.Requests)
-			}, func() float64 { return runWrk(b, wrk, addr, c.path, c.keep) })
+				return perRequest(used, r.Requests), r.Requests
+			}), watch(1, func() (float64, uint64) { return runWrk(b, wrk, addr, c.path, c.keep) }))
+			b.ReportMetric(median(server[0]), "nginx-under-lbctl-µs/req")
+			b.ReportMetric(median(server[1]), "nginx-under-wrk-µs/req")
 		})
 	}
 }
@@ -107,6 +120,11 @@ func BenchmarkServerAgainstNginx(b *testing.B) {
 	}
 }
 
+func median(xs []float64) float64 {
+	slices.Sort(xs)
+	return xs[len(xs)/2]
+}
+
 func perRequest(cmd *exec.Cmd, requests uint64) float64 {
 	cpu := cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 	return float64(cpu.Nanoseconds()) / 1e3 / float64(requests)
@@ -125,7 +143,7 @@ func needTool(b *testing.B, name string) string {
 
 var wrkRequests = regexp.MustCompile(`(\d+) requests in`)
 
-func runWrk(b *testing.B, wrk string, addr netip.AddrPort, path string, keep bool) float64 {
+func runWrk(b *testing.B, wrk string, addr netip.AddrPort, path string, keep bool) (float64, uint64) {
 	b.Helper()
 	args := []string{"-t1", fmt.Sprintf("-c%d", peerConnections), fmt.Sprintf("-d%.0fs", peerRun.Seconds())}
 	if !keep {
@@ -138,7 +156,7 @@ func runWrk(b *testing.B, wrk string, addr netip.AddrPort, path string, keep boo
 		b.Fatalf("run wrk: %v\n%s", err, out)
 	}
 	n, _ := strconv.ParseUint(string(m[1]), 10, 64)
-	return perRequest(cmd, n)
+	return perRequest(cmd, n), n
 }
 
 // startNginx runs one nginx process, which is master and worker, on a free port.
