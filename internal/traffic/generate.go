@@ -194,7 +194,7 @@ func (g *generator) close() {
 	defer g.mu.Unlock()
 	g.closed = true
 	for _, l := range g.loops {
-		l.err = errors.Join(l.err, l.events.Close())
+		_ = l.events.Close()
 	}
 }
 

@@ -47,7 +47,7 @@ func (s *schedule) run() time.Duration {
 		}
 		s.next += s.step
 		measured := g.load.measured(due)
-		if g.load.over(due) || measured && !g.take() {
+		if g.stopped.Load() || g.load.over(due) || measured && !g.take() {
 			s.end()
 			break
 		}
