@@ -65,9 +65,10 @@ func (s *shell) server() *cli.Command {
 			&cli.StringFlag{Name: "name", Required: true},
 			&cli.StringSliceFlag{Name: "listen", Required: true},
 			&cli.Int64Flag{Name: "body"},
+			&cli.IntFlag{Name: "loops", Value: 1, Usage: "event loops, each of which can keep one core busy"},
 		},
 		Action: func(c *cli.Context) error {
-			config := traffic.ServerConfig{Name: c.String("name"), Body: c.Int64("body")}
+			config := traffic.ServerConfig{Name: c.String("name"), Body: c.Int64("body"), Loops: c.Int("loops")}
 			for _, text := range c.StringSlice("listen") {
 				addr, err := netip.ParseAddrPort(text)
 				if err != nil {
@@ -82,7 +83,7 @@ func (s *shell) server() *cli.Command {
 
 func (s *shell) load() *cli.Command {
 	return &cli.Command{
-		Name: "load", Hidden: true, Usage: "the load generator's process: JSON in, JSON out",
+		Name: "load", Hidden: true, Usage: "the load generator's process: JSON in, JSON out; one event loop unless \"loops\" asks for more",
 		Action: func(c *cli.Context) error {
 			return traffic.RunLoad(c.Context, s.in, s.out)
 		},
