@@ -2,6 +2,7 @@ package l7
 
 import (
 	"net/netip"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -74,6 +75,9 @@ func (w *looper) Alive(c proxy.Conn) bool {
 	_, _, err := unix.Recvfrom(c.(*loop.Conn).FD(), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
 	return err == unix.EAGAIN
 }
+
+// After implements proxy.Driver.
+func (w *looper) After(d time.Duration, f func()) proxy.Timer { return w.loop.After(d, f) }
 
 // Now implements proxy.Driver.
 func (w *looper) Now() int64 { return w.loop.Now() }

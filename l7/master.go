@@ -85,7 +85,7 @@ func (m *master) open(s lb.Snapshot, old *configuration) (fresh []supervise.Sock
 	had := addresses(old.Snapshot)
 	var added []netip.AddrPort
 	for _, v := range s.Services {
-		if v.Plane != lb.L7 || slices.Contains(had, v.VIP.Addr) {
+		if v.Plane != lb.L7 || !v.VIP.Addr.IsValid() || slices.Contains(had, v.VIP.Addr) {
 			continue
 		}
 		if err := m.listeners.Open([]netip.AddrPort{v.VIP.Addr}, 1); err != nil {
