@@ -72,10 +72,10 @@ func (r Redirect) check() error {
 		return nil
 	case !slices.Contains([]int{301, 302, 303, 307, 308}, r.Status):
 		return fmt.Errorf("redirect: status %d: want 301, 302, 303, 307 or 308", r.Status)
-	case !targetForm.MatchString(r.To): // not //, which is another host, nor /{path}, which is //
-		return fmt.Errorf("redirect to %q: want http://, https://, / or {path} at its begin", r.To)
 	case strings.ContainsAny(placeForm.ReplaceAllString(r.To, ""), "{}") || !textForm.MatchString(r.To):
 		return fmt.Errorf("redirect to %q: want visible ASCII, and no places but {host}, {path} and {query}", r.To)
+	case !targetForm.MatchString(r.To): // not //, which is another host, nor /{path}, which is //
+		return fmt.Errorf("redirect to %q: want http://, https://, / or {path} at its begin", r.To)
 	}
 	return nil
 }
