@@ -166,7 +166,7 @@ func (m *master) counters(c *configuration, key string) lb.Counters {
 	t := m.ledger.Totals(c.Cells[key])
 	return lb.Counters{
 		Connections: t.Connections, Requests: t.Requests, BytesIn: t.BytesIn, BytesOut: t.BytesOut,
-		Errors: t.Errors, Retries: t.Retries, Active: uint64(t.InFlight),
+		Errors: t.Errors, Retries: t.Retries, Active: uint64(t.InFlight), Queued: uint64(t.Queued),
 	}
 }
 

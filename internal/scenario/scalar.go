@@ -181,6 +181,7 @@ func (forwards) words() []string { return []string{"dr", "nat", "tun", "fullnat"
 func (schedulers) words() []string {
 	return []string{"rr", "wrr", "lc", "wlc", "sh", "mh", "sed", "nq", "fo", "ovf", "twos", "dh", "lblc", "lblcr"}
 }
+
 func (policies) words() []string {
 	return append(schedulers{}.words(), "p2c", "ewma", "random", "hash", "first")
 }
