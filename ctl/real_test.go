@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -30,6 +31,15 @@ func realProxy(socket string) error {
 	defer cancel()
 	endWithTest(filepath.Dir(socket), cancel)
 	return l7.Run(ctx, socket, slog.New(slog.NewTextHandler(os.Stderr, nil)))
+}
+
+// realWorker is the verb l7-worker of the test binary. It ends with its master.
+func realWorker(slot string) error {
+	n, err := strconv.Atoi(slot)
+	if err != nil {
+		return err
+	}
+	return l7.Work(context.Background(), n, slog.New(slog.NewTextHandler(os.Stderr, nil)))
 }
 
 // endWithTest calls end when the test that made dir (see shortDir) is gone,
