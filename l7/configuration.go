@@ -25,10 +25,11 @@ const (
 // maxSockets is how many go into one message; the kernel takes 253.
 const maxSockets = 200
 
-// addresses are those that the L7 services of a snapshot listen at.
+// addresses are those that the L7 services of a snapshot listen at. One that only
+// routes lead to has none.
 func addresses(s lb.Snapshot) (addrs []netip.AddrPort) {
 	for _, v := range s.Services {
-		if v.Plane == lb.L7 {
+		if v.Plane == lb.L7 && v.VIP.Addr.IsValid() {
 			addrs = append(addrs, v.VIP.Addr)
 		}
 	}

@@ -87,7 +87,7 @@ func (m *master) open(s lb.Snapshot, old *configuration) (fresh []supervise.Sock
 	had := addresses(old.Snapshot)
 	var added []netip.AddrPort
 	for _, v := range s.Services {
-		if v.Plane != lb.L7 || slices.Contains(had, v.VIP.Addr) {
+		if v.Plane != lb.L7 || !v.VIP.Addr.IsValid() || slices.Contains(had, v.VIP.Addr) {
 			continue
 		}
 		if err := m.listeners.Open([]netip.AddrPort{v.VIP.Addr}, 1); err != nil {
@@ -168,7 +168,7 @@ func (m *master) counters(c *configuration, key string) lb.Counters {
 	t := m.ledger.Totals(c.Cells[key])
 	return lb.Counters{
 		Connections: t.Connections, Requests: t.Requests, BytesIn: t.BytesIn, BytesOut: t.BytesOut,
-		Errors: t.Errors, Retries: t.Retries, Active: uint64(t.InFlight),
+		Errors: t.Errors, Retries: t.Retries, Active: uint64(t.InFlight), Queued: uint64(t.Queued),
 	}
 }
 

@@ -23,6 +23,10 @@ func (x *Exchange) body(b []byte) (used int) {
 			return len(b)
 		}
 		used += n
+		if x.received += int64(len(data)); x.service.HTTP.MaxBody > 0 && x.received > x.service.HTTP.MaxBody {
+			x.fail(failure{status: 413, reason: "the request's body is too large", client: true})
+			return len(b)
+		}
 		c.gather(data, x.chunked)
 		if done {
 			x.whole = true
@@ -68,15 +72,18 @@ func (x *Exchange) append() {
 
 // relieve makes the client wait for a backend that is slower, and no longer.
 func (x *Exchange) relieve() {
-	waiting := 0
+	waiting, most := 0, maxAhead
 	switch {
 	case x.whole || x.stage > stageRelays:
 	case x.backend != nil && x.stage >= stageWaits:
 		waiting = x.backend.conn.Pending()
 	default:
 		waiting = len(x.out)
+		if x.gathers {
+			most = max(most, x.service.HTTP.BufferRequest)
+		}
 	}
-	off := waiting > maxAhead || x.clientOff && waiting > 0
+	off := waiting > most || x.clientOff && waiting > 0
 	if off == x.clientOff {
 		return
 	}
@@ -93,12 +100,15 @@ func (x *Exchange) relieve() {
 	}
 }
 
+// gathering reports whether more of the request must come before it goes to a backend.
+func (x *Exchange) gathering() bool { return !x.whole && len(x.out) <= x.service.HTTP.BufferRequest }
+
 // listenFor bounds how long the client may take to send more of a body.
 func (c *ClientConn) listenFor(x *Exchange) {
 	if x.whole {
 		c.conn.Deadline(0)
 	} else {
-		c.conn.Deadline(x.service.HTTP.ClientIdleTimeout)
+		c.conn.Deadline(x.service.HTTP.ClientBodyTimeout)
 	}
 }
 

@@ -176,6 +176,9 @@ func (c *ClientConn) keep(b []byte) {
 // head takes a request's head, if it is there whole.
 func (c *ClientConn) head(b []byte) (used int) {
 	s := c.front.Service()
+	if c.phase == clientIdle {
+		c.parser.Limits = &s.limits
+	}
 	n, err := c.parser.Request(b, &c.core.request)
 	switch {
 	case err != nil:

@@ -24,18 +24,24 @@ type Core struct {
 	head     []byte   // a head being made, chunk heads
 	pieces   [][]byte // to be written together
 
+	path, rewritten []byte // of the request, if it is another than was sent
+
 	clients   list[ClientConn]
 	active    int // exchanges under way
 	pools     map[*Endpoint]*pool
 	exchanges []*Exchange // spare
 	spares    []*ClientConn
-	buffers   [][]byte    // spare
+	buffers   [][]byte // spare
 	date      date
+	queues    queues
 }
 
 // NewCore makes the Core of one thread. seed makes its random numbers.
 func NewCore(d Driver, seed uint64) *Core {
-	return &Core{driver: d, random: seed, pools: map[*Endpoint]*pool{}, head: make([]byte, 0, bufferSize)}
+	return &Core{
+		driver: d, random: seed, pools: map[*Endpoint]*pool{}, head: make([]byte, 0, bufferSize),
+		queues: queues{waiting: map[Account][]*Exchange{}},
+	}
 }
 
 // Clients is how many client connections are open.
@@ -78,7 +84,9 @@ func (c *Core) exchange() *Exchange {
 		c.exchanges = c.exchanges[:n-1]
 		return x
 	}
-	return &Exchange{core: c}
+	x := &Exchange{core: c}
+	x.late = x.overdue
+	return x
 }
 
 // client returns a fresh ClientConn.
@@ -101,7 +109,7 @@ func (c *Core) recycle(x *Exchange) {
 	c.release(x.out)
 	c.release(x.in)
 	tried := x.tried[:0]
-	*x = Exchange{core: c, tried: tried}
+	*x = Exchange{core: c, tried: tried, late: x.late}
 	c.exchanges = append(c.exchanges, x)
 }
 

@@ -47,11 +47,7 @@ func (x *Exchange) fail(f failure) {
 // The budget is for requests that a backend has got: what was not sent adds no
 // load to anybody.
 func (x *Exchange) retry(unsent bool) bool {
-	if now := x.client.front.Service(); now != x.service && now.Account == x.service.Account {
-		now.refs.Add(1)
-		x.service.refs.Add(-1)
-		x.service = now
-	}
+	x.renew()
 	failed := x.member
 	x.tried = append(x.tried, failed.ID)
 	x.key.Now = x.core.driver.Now()
@@ -158,10 +154,32 @@ func (x *Exchange) clientExpired() {
 	}
 	if left := x.client.conn.Pending(); left > 0 && left != x.client.left { // it takes some
 		x.client.left = left
-		x.client.conn.Deadline(x.service.HTTP.ClientIdleTimeout)
+		x.client.conn.Deadline(x.service.HTTP.ClientBodyTimeout)
 		return
 	}
 	x.abandon(x.client.conn.Abort)
+}
+
+// overdue says what it means that the request has taken too long, whoever's fault that is.
+func (x *Exchange) overdue() {
+	x.timer = nil
+	switch {
+	case x.stage == stageRelays:
+		x.countError()
+		x.cut()
+	case !x.whole:
+		x.fail(failure{status: 408, reason: "the request did not come in time", client: true})
+	default:
+		x.fail(failure{status: 504, reason: "the request was not answered in time"})
+	}
+}
+
+// noTimer lets an exchange take as long as it likes.
+func (x *Exchange) noTimer() {
+	if x.timer != nil {
+		x.timer.Stop()
+		x.timer = nil
+	}
 }
 
 // clientDrained lets the backend send again.

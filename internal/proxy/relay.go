@@ -129,7 +129,7 @@ func (x *Exchange) pass() {
 // that either may take.
 func (x *Exchange) hold() {
 	pending := x.client.conn.Pending()
-	off := pending > maxAhead || x.backendOff && pending > 0
+	off := pending > x.service.HTTP.ResponseBuffer || x.backendOff && pending > 0
 	if off != x.backendOff {
 		x.backendOff = off
 		if off {
@@ -144,7 +144,7 @@ func (x *Exchange) hold() {
 		x.backend.conn.Deadline(x.service.HTTP.BackendIdleTimeout)
 	}
 	if pending > 0 {
-		x.client.conn.Deadline(x.service.HTTP.ClientIdleTimeout)
+		x.client.conn.Deadline(x.service.HTTP.ClientBodyTimeout)
 	}
 }
 

@@ -11,6 +11,7 @@ func (x *Exchange) switchProtocols(r *http1.Response, p []byte) {
 	}
 	c := x.core
 	x.stage = stageTunnels
+	x.noTimer()
 	x.close, x.keep, x.chunks = true, false, false
 	c.release(x.out)
 	x.out, x.remade = nil, false
