@@ -23,6 +23,7 @@ var floors = map[string]int{
 	"lbctl/internal/loop":       1,
 	"lbctl/internal/scoreboard": 1,
 	"lbctl/internal/supervise":  1,
+	"lbctl/internal/accesslog":  1,
 	"lbctl/internal/proxy":      2,
 	"lbctl/l4":                  3,
 	"lbctl/l7":                  3,
