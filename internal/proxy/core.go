@@ -3,6 +3,7 @@ package proxy
 import (
 	"time"
 
+	"lbctl/internal/accesslog"
 	"lbctl/internal/http1"
 )
 
@@ -15,14 +16,16 @@ const maxSpareBuffers = 256
 
 // Core is what the connections of one thread share.
 type Core struct {
-	driver Driver
-	random uint64 // state of the generator
+	driver     Driver
+	complaints Complaints // nil: nobody hears them
+	random     uint64     // state of the generator
 
 	// Scratch of the event that is being handled.
 	request  http1.Request
 	response http1.Response
 	head     []byte   // a head being made, chunk heads
 	pieces   [][]byte // to be written together
+	record   accesslog.Record
 
 	clients   list[ClientConn]
 	pools     map[*Endpoint]*pool
@@ -79,6 +82,7 @@ func (c *Core) exchange() *Exchange {
 func (c *Core) recycle(x *Exchange) {
 	c.release(x.out)
 	c.release(x.in)
+	c.release(x.trace.text)
 	tried := x.tried[:0]
 	*x = Exchange{core: c, tried: tried}
 	c.exchanges = append(c.exchanges, x)

@@ -32,11 +32,13 @@ func (f *Front) Close() { f.closed.Store(true) }
 type Service struct {
 	lb.Service
 	Account Account
+	Log     Log // nil: none; to be set before the service is in force
 	Members []*Member
 	byID    map[lb.BackendID]*Member
 	picker  *balance.Picker
 	ejector *balance.Ejector
 	budget  balance.Budget
+	sole    bool         // no two members are eligible
 	refs    atomic.Int64 // exchanges that go by it
 }
 
@@ -75,12 +77,17 @@ type Settings struct {
 // since making a table takes a while, the picker.
 func NewService(conf lb.Service, old *Service, accounts Accounts) (*Service, error) {
 	s := &Service{Service: conf, Account: accounts(ServiceKey(conf.Name)), byID: map[lb.BackendID]*Member{}}
+	eligible := 0
 	for _, b := range conf.Backends {
+		if b.Eligible() {
+			eligible++
+		}
 		account := accounts(BackendKey(conf.Name, b.ID))
 		m := &Member{Backend: b, Endpoint: endpoint(b, conf.HTTP, account, old.Member(b.ID))}
 		s.Members, s.byID[b.ID] = append(s.Members, m), m
 	}
-	if old != nil && old.Account == s.Account && old.Policy == conf.Policy && old.HTTP == conf.HTTP && slices.EqualFunc(old.Backends, conf.Backends, samePick) {
+	s.sole = eligible < 2
+	if old != nil && old.Account == s.Account && old.Policy == conf.Policy && sameChoice(old.HTTP, conf.HTTP) && slices.EqualFunc(old.Backends, conf.Backends, samePick) {
 		s.picker, s.ejector = old.picker, old.ejector
 	} else if err := s.judge(); err != nil {
 		return nil, err
@@ -117,6 +124,13 @@ func endpoint(b lb.Backend, h lb.HTTP, account Account, old *Member) *Endpoint {
 		return old.Endpoint
 	}
 	return e
+}
+
+// sameChoice reports whether two settings are the same to a picker, an ejector
+// and a budget.
+func sameChoice(a, b lb.HTTP) bool {
+	a.AccessLog = b.AccessLog
+	return a == b
 }
 
 // samePick reports whether two backends are the same to a picker.
