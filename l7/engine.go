@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"lbctl/internal/accesslog"
 	"lbctl/internal/loop"
 	"lbctl/internal/proxy"
 	"lbctl/internal/scoreboard"
@@ -25,6 +26,9 @@ type engine struct {
 	slot  int
 	row   scoreboard.Row
 	loop  *looper
+
+	logs       *accesslog.Logs
+	complaints *complaints
 
 	mu       sync.Mutex // serializes configure and stop
 	table    *table
@@ -42,11 +46,13 @@ type front struct {
 }
 
 func newEngine(log *slog.Logger, board *scoreboard.Board, slot int, kind loop.Kind) (*engine, error) {
-	e := &engine{log: log, board: board, slot: slot, row: board.Row(slot), table: &table{}, fronts: map[netip.AddrPort]*front{}}
+	e := &engine{log: log, board: board, slot: slot, row: board.Row(slot), table: &table{}, fronts: map[netip.AddrPort]*front{}, logs: accesslog.NewLogs()}
 	var err error
 	if e.loop, err = newLooper(kind, rand.Uint64()); err != nil {
 		return nil, fmt.Errorf("make event loop: %w", err)
 	}
+	e.complaints = newComplaints(log)
+	e.loop.do(func() { e.loop.core.ComplainTo(e.complaints) })
 	return e, nil
 }
 
@@ -64,6 +70,7 @@ func (e *engine) configure(c *configuration, sockets map[netip.AddrPort]*os.File
 		return err
 	}
 	next.generation = c.Generation
+	e.openLogs(next, c.LogFolder)
 	opened, err := e.fresh(next, sockets)
 	if err != nil {
 		return err
@@ -163,6 +170,7 @@ func (e *engine) retire() {
 		oldest = min(oldest, t.generation)
 	}
 	e.board.Adopt(e.slot, oldest)
+	e.closeLogs()
 }
 
 // stop listens no more, and returns when every request in flight is answered or
@@ -189,4 +197,6 @@ func (e *engine) stop(ctx context.Context) {
 	if err := e.loop.stop(); err != nil {
 		e.log.Error("event loop", "error", err)
 	}
+	e.logs.Close(ctx)
+	e.complaints.close(ctx)
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"runtime"
 	"time"
 
@@ -51,6 +52,7 @@ func Run(ctx context.Context, socket string, log *slog.Logger) error {
 	}
 	// It stays mapped: whoever asks for counters may still read it, and this process ends.
 	m := newMaster(log, board)
+	m.logFolder = filepath.Join(filepath.Dir(socket), "log")
 	p := newProcesses(m, slots)
 	m.workers = p
 	if err := p.Reload(ctx, 1, n); err != nil {

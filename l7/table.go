@@ -14,6 +14,7 @@ type table struct {
 	generation uint64 // of the configuration
 	services   []*proxy.Service
 	byVIP      map[netip.AddrPort]*proxy.Service
+	logs       map[string]bool // paths of access logs
 }
 
 // newTable builds the table of a snapshot, taking over from old, which may be nil,
@@ -52,6 +53,9 @@ func validate(s lb.Service) error {
 	}
 	if !s.VIP.Addr.IsValid() {
 		return fmt.Errorf("no address")
+	}
+	if err := validateLog(s.HTTP.AccessLog); err != nil {
+		return err
 	}
 	ids := map[lb.BackendID]bool{}
 	for _, b := range s.Backends {

@@ -32,14 +32,15 @@ type Sink struct {
 	closed  chan struct{}
 }
 
-// Open makes a sink. The file is opened when it is first written to. lost counts
-// lines that the file did not take.
+// Open makes a sink. If the file cannot be opened, that is tried again for each
+// write. lost counts lines that the file did not take.
 func Open(path string, lost func(lines int)) *Sink {
 	s := &Sink{
 		file: file{path: path, fd: -1}, filling: make([]byte, 0, flushAt+flushAt/2), spare: make([]byte, 0, flushAt+flushAt/2),
 		full: make(chan struct{}, 1), reopens: make(chan chan error), closing: make(chan struct{}), closed: make(chan struct{}),
 	}
 	s.lost.Store(&lost)
+	_ = s.file.reopen() // else it is tried again
 	go s.run()
 	return s
 }
