@@ -49,7 +49,7 @@ func init() {
 // sectionTitles say what each section of the file describes.
 var sectionTitles = map[string]string{
 	"": "The file", "network": "A network", "node": "A node", "link": "A link of a node", "route": "A route of a node",
-	"service": "A service", "match": "An entry of also", "backend": "A backend", "tunnel": "tunnel of a service", "http": "http of a service", "persist": "persist of a service", "check": "A check", "failover": "failover", "workload": "A workload", "compare": "compare",
+	"service": "A service", "match": "An entry of also", "backend": "A backend", "tunnel": "tunnel of a service", "http": "http of a service", "accesslog": "access_log of http", "persist": "persist of a service", "check": "A check", "failover": "failover", "workload": "A workload", "compare": "compare",
 }
 
 func reference[T any]() string {

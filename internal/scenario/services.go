@@ -100,6 +100,7 @@ func httpOf(typed HTTPSpec) lb.HTTP {
 		BackendHeadTimeout: time.Duration(h.BackendHeadTimeout.Value),
 		Retries:            none(int(h.Retries.Value)),
 		IdleConns:          none(int(h.IdleConns.Value)),
+		AccessLog:          typed.AccessLog.accessLog(),
 	}
 }
 

@@ -139,6 +139,7 @@ type HTTPSpec struct {
 	BackendHeadTimeout Val[Duration]  `yaml:"backend_head_timeout" default:"30s" doc:"Until a response head is whole."`
 	Retries            Val[Retries]   `yaml:"retries" default:"2" doc:"Further backends tried when a connection cannot be made, or ends before the answer to a request that may be repeated."`
 	IdleConns          Val[IdleConns] `yaml:"idle_conns" default:"1024" doc:"Connections kept open to each backend for 30s; with 0, each request makes one. The default is more than a lab's load has in use at a time, so that a keep-alive load dials once."`
+	AccessLog          AccessLogSpec  `yaml:"access_log" default:"(off)" doc:"What is written down of requests."`
 }
 
 // CheckSpec is one check as typed.
