@@ -78,11 +78,14 @@ func (e *engine) closeLogs() {
 	})
 }
 
+// reopen is for logrotate(8), once it has moved the files away.
+func (m *master) reopen(ctx context.Context) error { return m.workers.reopen(ctx) }
+
 // reopen makes the access logs anew, once their files were moved away. No line is
 // lost.
 func (e *engine) reopen(ctx context.Context) error { return e.logs.Reopen(ctx) }
 
-// reopen has all workers reopen their logs, those that finish as well.
+// reopen implements workers: all reopen their logs, those that finish as well.
 func (p *processes) reopen(ctx context.Context) error {
 	var mu sync.Mutex
 	var errs []error

@@ -153,8 +153,15 @@ func TestCountsAreExactWhenWorkersAreKilled(t *testing.T) {
 			t.Errorf("%d answers are counted, and %d times; the client had %d", h.Status[200], h.Whole.Count, answered)
 		}
 	}
-	if _, err := os.Stat(filepath.Join(filepath.Dir(o.Socket), "log", "web.log")); err != nil {
-		t.Error(err)
+	path := filepath.Join(filepath.Dir(o.Socket), "log", "web.log")
+	if err := os.Rename(path, path+".1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.client.call(t.Context(), http.MethodPost, pathReopen, nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Errorf("the workers go on with the old log: %v", err)
 	}
 }
 

@@ -27,6 +27,8 @@ type workers interface {
 	// it is. fresh are the sockets that the one before did not need. A worker that
 	// cannot is replaced.
 	configure(c *configuration, fresh []supervise.Socket)
+	// reopen goes on with the log files that have the paths now.
+	reopen(ctx context.Context) error
 }
 
 // master has the desired state of the plane, the listening sockets and the
