@@ -24,10 +24,15 @@ const (
 )
 
 func (s style) append(dst, text []byte) []byte {
-	for _, c := range text {
+	for len(text) > 0 {
+		n := plain(text)
+		dst, text = append(dst, text[:n]...), text[n:]
+		if len(text) == 0 {
+			break
+		}
+		c := text[0]
+		text = text[1:]
 		switch {
-		case c >= ' ' && c <= '~' && c != '"' && c != '\\':
-			dst = append(dst, c)
 		case s == nginx:
 			dst = append(dst, '\\', 'x', upperHex[c>>4], upperHex[c&15])
 		case c == '"' || c == '\\':
@@ -41,6 +46,16 @@ func (s style) append(dst, text []byte) []byte {
 	return dst
 }
 
+// plain is how many bytes at the beginning need no escape in any style.
+func plain(text []byte) int {
+	for i, c := range text {
+		if c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return i
+		}
+	}
+	return len(text)
+}
+
 // bytesOf is a string as bytes, to be read only.
 func bytesOf(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
 
@@ -48,6 +63,11 @@ func bytesOf(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)
 func quoted(dst, text []byte) []byte {
 	dst = append(dst, '"')
 	for len(text) > 0 {
+		n := plain(text)
+		dst, text = append(dst, text[:n]...), text[n:]
+		if len(text) == 0 {
+			break
+		}
 		r, n := utf8.DecodeRune(text)
 		switch {
 		case r == utf8.RuneError && n <= 1:
