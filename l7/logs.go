@@ -91,7 +91,7 @@ func (p *processes) reopen(ctx context.Context) error {
 	var errs []error
 	p.each(func(child supervise.Child) {
 		err := p.Call(ctx, child.Slot, kindReopen, nil, nil)
-		if err == nil || child.State == supervise.Draining { // which may have ended meanwhile
+		if err == nil || errors.Is(err, supervise.ErrLinkClosed) { // it has ended: who takes its place opens the new files
 			return
 		}
 		mu.Lock()
