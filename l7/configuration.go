@@ -13,6 +13,7 @@ type configuration struct {
 	Generation uint64         `json:"generation"` // counts configurations; what the scoreboard's ledger calls so
 	Snapshot   lb.Snapshot    `json:"snapshot"`
 	Cells      map[string]int `json:"cells"` // by key of account
+	LogFolder  string         `json:"log_folder"`
 }
 
 // The messages between the master and its workers, beside those of supervise.
@@ -20,6 +21,7 @@ const (
 	kindHello     = "hello"     // from a worker: it is there and wants a configuration
 	kindSockets   = "sockets"   // []netip.AddrPort, with their listening sockets: those that a configuration will need
 	kindConfigure = "configure" // configuration -> nothing once it is in force
+	kindReopen    = "reopen"    // nothing -> nothing once the logs are made anew
 )
 
 // maxSockets is how many go into one message; the kernel takes 253.

@@ -15,11 +15,13 @@ import (
 //	GET /v1/snapshot   the one in force
 //	GET /v1/stats      lb.Stats
 //	GET /v1/workers    Workers
+//	POST /v1/reopen    reopens the access logs -> 204; 500 and the reason as text
 //	GET /v1/watch      processInfo; then the response stays open until the process dies
 const (
 	pathSnapshot = "/v1/snapshot"
 	pathStats    = "/v1/stats"
 	pathWorkers  = "/v1/workers"
+	pathReopen   = "/v1/reopen"
 	pathWatch    = "/v1/watch"
 )
 
@@ -42,6 +44,13 @@ func controlHandler(p *master) http.Handler {
 	})
 	mux.HandleFunc("GET "+pathStats, func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, p.stats())
+	})
+	mux.HandleFunc("POST "+pathReopen, func(w http.ResponseWriter, r *http.Request) {
+		if err := p.reopen(r.Context()); err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		w.WriteHeader(http.StatusNoContent)
 	})
 	mux.HandleFunc("GET "+pathWatch, func(w http.ResponseWriter, r *http.Request) {
 		writeJSON(w, processInfo{os.Getpid()})

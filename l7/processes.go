@@ -97,19 +97,26 @@ func (p *processes) welcome(slot int) {
 
 // configure implements workers.
 func (p *processes) configure(c *configuration, fresh []supervise.Socket) {
+	p.each(func(child supervise.Child) {
+		if child.State == supervise.Draining {
+			return
+		}
+		if err := p.tell(child.Slot, c, fresh); err != nil {
+			p.replace(child.Slot, err)
+		}
+	})
+}
+
+// each calls f for all worker processes that have said hello, at the same time.
+func (p *processes) each(f func(child supervise.Child)) {
 	var all sync.WaitGroup
 	for _, child := range p.Status().Children {
 		p.mu.Lock()
 		up := p.up[child.Slot]
 		p.mu.Unlock()
-		if !up || child.State == supervise.Draining {
-			continue
+		if up {
+			all.Go(func() { f(child) })
 		}
-		all.Go(func() {
-			if err := p.tell(child.Slot, c, fresh); err != nil {
-				p.replace(child.Slot, err)
-			}
-		})
 	}
 	all.Wait()
 }

@@ -14,6 +14,7 @@ type table struct {
 	generation uint64 // of the configuration
 	services   []*proxy.Service
 	byVIP      map[netip.AddrPort]*proxy.Service
+	logs       map[string]bool // paths of access logs
 }
 
 // newTable builds the table of a snapshot, taking over from old, which may be nil,
@@ -51,6 +52,9 @@ func newTable(s lb.Snapshot, old *table, accounts proxy.Accounts) (*table, error
 func validate(s lb.Service) error {
 	if s.VIP.Proto != lb.TCP && s.VIP.Addr.IsValid() {
 		return fmt.Errorf("protocol %q: l7 speaks tcp only", s.VIP.Proto)
+	}
+	if err := validateLog(s.HTTP.AccessLog); err != nil {
+		return err
 	}
 	ids := map[lb.BackendID]bool{}
 	for _, b := range s.Backends {

@@ -58,7 +58,7 @@ type worker struct {
 	sockets map[netip.AddrPort]*os.File // that the next configuration will need
 }
 
-func (w *worker) handle(_ context.Context, m supervise.Message) (any, error) {
+func (w *worker) handle(ctx context.Context, m supervise.Message) (any, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch m.Kind {
@@ -81,6 +81,8 @@ func (w *worker) handle(_ context.Context, m supervise.Message) (any, error) {
 			w.once.Do(w.configured.Done)
 		}
 		return nil, err
+	case kindReopen:
+		return nil, w.engine.reopen(ctx)
 	}
 	return nil, fmt.Errorf("message %q: unknown kind", m.Kind)
 }

@@ -59,4 +59,5 @@ type HTTP struct {
 	Hash        HashKey       `json:"hash,omitzero"`         // of policy hash
 	Outlier     Outlier       `json:"outlier,omitzero"`      // zero: off
 	RetryBudget RetryBudget   `json:"retry_budget,omitzero"` // zero: unlimited
+	AccessLog   AccessLog     `json:"access_log,omitzero"`   // zero: off
 }

@@ -11,6 +11,8 @@ type Stats struct {
 	Flows    uint64         `json:"flows,omitempty"`    // L4 only: connections of these services that are remembered
 
 	FlowTables []FlowTable `json:"flow_tables,omitempty"` // L4 only
+
+	Workers map[string]int `json:"workers,omitempty"` // L7 only: how many workers are in which state
 }
 
 // FlowTable is how full one of the tables is that flows are remembered in.
@@ -24,15 +26,17 @@ type FlowTable struct {
 // ServiceStats are the counters of one service.
 type ServiceStats struct {
 	Name     string         `json:"name"`
-	Counters Counters       `json:"counters"` // the service as a whole
+	Counters Counters       `json:"counters"`       // the service as a whole
+	HTTP     *HTTPStats     `json:"http,omitempty"` // L7 only
 	Backends []BackendStats `json:"backends"`
 }
 
 // BackendStats are the counters of one backend.
 type BackendStats struct {
-	ID       BackendID `json:"id"`
-	Name     string    `json:"name"`
-	Counters Counters  `json:"counters"`
+	ID       BackendID  `json:"id"`
+	Name     string     `json:"name"`
+	Counters Counters   `json:"counters"`
+	HTTP     *HTTPStats `json:"http,omitempty"` // L7 only
 }
 
 // Counters are totals, except Active, Queued and Inactive, which are levels. A plane leaves at zero

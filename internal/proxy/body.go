@@ -1,6 +1,9 @@
 package proxy
 
-import "lbctl/internal/http1"
+import (
+	"lbctl/internal/accesslog"
+	"lbctl/internal/http1"
+)
 
 const (
 	// maxRemade bounds the request that is kept to be sent a second time.
@@ -18,8 +21,9 @@ func (x *Exchange) body(b []byte) (used int) {
 	c.head, c.pieces = c.head[:0], c.pieces[:0]
 	for used < len(b) && !x.whole {
 		data, n, done, err := x.inBody.Next(b[used:])
+		x.trace.bodyIn += uint64(n)
 		if err != nil {
-			x.fail(failure{status: err.Status, reason: "the request's body broke off or is malformed", client: true})
+			x.fail(failure{status: err.Status, end: accesslog.BadRequest, reason: "the request's body broke off or is malformed", client: true})
 			return len(b)
 		}
 		used += n

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"time"
 
+	"lbctl/internal/accesslog"
 	"lbctl/internal/http1"
 )
 
@@ -44,6 +45,7 @@ type ClientConn struct {
 	taking bool // take is on the stack
 	ended  bool // the client sends no more
 	paused bool // too much of in
+	reused bool // it has carried a request
 	left   int  // pending bytes when the deadline was set
 }
 
@@ -182,7 +184,7 @@ func (c *ClientConn) head(b []byte) (used int) {
 	n, err := c.parser.Request(b, &c.core.request)
 	switch {
 	case err != nil:
-		c.refuse(err.Status, err.Reason)
+		c.refuse(err.Status, err.Reason, b)
 		return len(b)
 	case n == 0:
 		if c.phase == clientIdle {
@@ -192,6 +194,7 @@ func (c *ClientConn) head(b []byte) (used int) {
 		return 0
 	}
 	c.x = c.core.exchange()
+	c.x.trace.headIn = uint64(n)
 	c.x.begin(c, s, &c.core.request)
 	return n
 }
@@ -221,7 +224,7 @@ func (c *ClientConn) Drained() {
 func (c *ClientConn) Expired() {
 	switch c.phase {
 	case clientSends:
-		c.refuse(408, "the request's head did not come in time")
+		c.refuse(408, "the request's head did not come in time", c.in)
 	case clientIdle, clientDiscards:
 		if left := c.conn.Pending(); left > 0 && left != c.left { // it takes its last answer slowly
 			c.left = left
@@ -325,6 +328,7 @@ func (c *Core) Cut(f *Front) {
 			return
 		}
 		if k.x != nil {
+			k.x.trace.end = accesslog.Removed
 			k.x.abandon(k.conn.Abort)
 			return
 		}

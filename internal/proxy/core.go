@@ -3,6 +3,7 @@ package proxy
 import (
 	"time"
 
+	"lbctl/internal/accesslog"
 	"lbctl/internal/http1"
 )
 
@@ -15,14 +16,16 @@ const maxSpareBuffers = 256
 
 // Core is what the connections of one thread share.
 type Core struct {
-	driver Driver
-	random uint64 // state of the generator
+	driver     Driver
+	complaints Complaints // nil: nobody hears them
+	random     uint64     // state of the generator
 
 	// Scratch of the event that is being handled.
 	request  http1.Request
 	response http1.Response
 	head     []byte   // a head being made, chunk heads
 	pieces   [][]byte // to be written together
+	record   accesslog.Record
 
 	path, rewritten []byte // of the request, if it is another than was sent
 
@@ -108,6 +111,7 @@ func (c *Core) recycle(x *Exchange) {
 	c.active--
 	c.release(x.out)
 	c.release(x.in)
+	c.release(x.trace.text)
 	tried := x.tried[:0]
 	*x = Exchange{core: c, tried: tried, late: x.late}
 	c.exchanges = append(c.exchanges, x)

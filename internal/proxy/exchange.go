@@ -1,6 +1,9 @@
 package proxy
 
 import (
+	"time"
+
+	"lbctl/internal/accesslog"
 	"lbctl/internal/balance"
 	"lbctl/internal/http1"
 	"lbctl/internal/lb"
@@ -65,6 +68,8 @@ type Exchange struct {
 	keep       bool // the backend's connection can be kept
 	backendOff bool // the backend is paused for the client's sake
 	ended      [2]bool
+
+	trace trace
 }
 
 // begin takes a request's head.
@@ -87,6 +92,7 @@ func (x *Exchange) begin(c *ClientConn, s *Service, r *http1.Request) {
 	}
 	s.Account.begin()
 	s.refs.Add(1)
+	x.note(c, r)
 	c.phase = clientWaits
 	if !x.whole {
 		c.phase = clientBody
@@ -97,6 +103,7 @@ func (x *Exchange) begin(c *ClientConn, s *Service, r *http1.Request) {
 	x.inBody.Limits, x.answer.Limits = &s.limits, &s.limits
 	switch {
 	case r.Method == http1.CONNECT:
+		x.trace.end = accesslog.BadRequest
 		x.makeUp(501, "CONNECT is not supported")
 		return
 	case !ok:
@@ -128,7 +135,7 @@ func (x *Exchange) start() {
 		x.waitInLine()
 		return
 	case m == nil:
-		x.fail(failure{status: 503, reason: "no backend of service " + x.service.Name + " is eligible"})
+		x.fail(failure{status: 503, end: accesslog.Unavailable, reason: "no backend of service " + x.service.Name + " is eligible"})
 		return
 	}
 	x.try(m)
@@ -145,6 +152,7 @@ func (x *Exchange) try(m *Member) {
 func (x *Exchange) attempt(m *Member, b *BackendConn) {
 	x.member, x.heard = m, false
 	x.attempted = x.core.driver.Now()
+	x.trace.tried(time.Duration(x.attempted-x.began), b != nil)
 	m.Endpoint.Account.AddRequest()
 	if b == nil {
 		x.stage = stageConnects
@@ -198,6 +206,9 @@ func (x *Exchange) finish() {
 // abandon ends an exchange whose client has gone or is to go.
 func (x *Exchange) abandon(how func()) {
 	c := x.client
+	if x.trace.end == accesslog.Complete {
+		x.trace.end = accesslog.ClientGone
+	}
 	x.drop()
 	x.over()
 	c.shut(how)
@@ -207,6 +218,10 @@ func (x *Exchange) abandon(how func()) {
 // answer for a whole one.
 func (x *Exchange) cut() {
 	c, ends := x.client, x.untilEnd
+	if x.trace.end == accesslog.Complete {
+		x.trace.end = accesslog.BackendBroke
+		x.blame(x.trace.end, "the answer of backend "+x.member.Name+" broke off")
+	}
 	x.drop()
 	x.over()
 	if ends { // nothing but a reset tells it
@@ -240,6 +255,7 @@ func (x *Exchange) over() {
 		x.leaveLine()
 	}
 	x.noTimer()
+	x.conclude()
 	c, account := x.core, x.service.Account
 	account.End()
 	x.service.refs.Add(-1)

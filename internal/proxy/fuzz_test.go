@@ -2,9 +2,11 @@ package proxy
 
 import (
 	"bytes"
+	"fmt"
 	"testing"
 	"time"
 
+	"lbctl/internal/accesslog"
 	"lbctl/internal/http1"
 	"lbctl/internal/lb"
 )
@@ -215,6 +217,8 @@ func FuzzHostilePeers(f *testing.F) {
 		if len(script) > 0 && script[0]&0x80 != 0 {
 			th.room = int(script[0]&0x7f) * 1000
 		}
+		var log tally
+		th.service.Log = &log
 		th.play(script)
 		for _, k := range th.clients {
 			if x := k.client.x; x != nil && cap(x.out)+cap(x.in)+cap(k.client.in) > 1<<20 {
@@ -222,5 +226,30 @@ func FuzzHostilePeers(f *testing.F) {
 			}
 		}
 		th.check()
+		if requests, d := th.count().Requests, th.ledger.Details(th.cells[ServiceKey("web")]); log.records != requests || sum(d.Results) != requests {
+			t.Fatalf("%d records and %v for %d requests", log.records, d.Results, requests)
+		}
 	})
+}
+
+func sum(counts map[int]uint64) (sum uint64) {
+	for _, n := range counts {
+		sum += n
+	}
+	return sum
+}
+
+// tally counts records, each of which must make sense.
+type tally struct{ records uint64 }
+
+// Log implements Log.
+func (l *tally) Log(r *accesslog.Record) {
+	l.records++
+	switch {
+	case r.Status < 100 || r.Whole < 0 || r.Head > r.Whole || r.Queue > r.Whole,
+		(r.Backend == "") != (r.Attempts == 0), (r.Why == accesslog.NoBackend) != (r.Attempts == 0),
+		r.Method == nil && r.End != accesslog.BadRequest && r.End != accesslog.ClientTimeout,
+		r.BodyOut > 1<<40 || r.HeadIn == 0:
+		panic(fmt.Sprintf("%+v", r))
+	}
 }

@@ -35,6 +35,7 @@ func (f *Front) Close() { f.closed.Store(true) }
 type Service struct {
 	lb.Service
 	Account Account
+	Log     Log // nil: none; to be set before the service is in force
 	Members []*Member
 	byID    map[lb.BackendID]*Member
 	picker  *balance.Picker
@@ -44,6 +45,7 @@ type Service struct {
 	sticky  sticky
 	limits  http1.Limits
 	queues  bool         // its backends may all be at their MaxConn
+	sole    bool         // no two members are eligible
 	refs    atomic.Int64 // exchanges that go by it
 }
 
@@ -94,12 +96,17 @@ type Settings struct {
 func NewService(conf lb.Service, old *Service, accounts Accounts) (*Service, error) {
 	conf.HTTP = derived(conf.HTTP)
 	s := &Service{Service: conf, Account: accounts(ServiceKey(conf.Name)), byID: map[lb.BackendID]*Member{}}
+	eligible := 0
 	for _, b := range conf.Backends {
+		if b.Eligible() {
+			eligible++
+		}
 		account := accounts(BackendKey(conf.Name, b.ID))
 		m := &Member{Backend: b, Endpoint: endpoint(b, conf.HTTP, account, old.Member(b.ID)), host: hostOf(b.Addr)}
 		s.Members, s.byID[b.ID] = append(s.Members, m), m
 	}
-	if old != nil && old.Account == s.Account && old.Policy == conf.Policy && old.HTTP == conf.HTTP && slices.EqualFunc(old.Backends, conf.Backends, samePick) {
+	s.sole = eligible < 2
+	if old != nil && old.Account == s.Account && old.Policy == conf.Policy && sameChoice(old.HTTP, conf.HTTP) && slices.EqualFunc(old.Backends, conf.Backends, samePick) {
 		s.picker, s.ejector = old.picker, old.ejector
 	} else if err := s.judge(); err != nil {
 		return nil, err
@@ -169,6 +176,13 @@ func endpoint(b lb.Backend, h lb.HTTP, account Account, old *Member) *Endpoint {
 		return old.Endpoint
 	}
 	return e
+}
+
+// sameChoice reports whether two settings are the same to a picker, an ejector
+// and a budget.
+func sameChoice(a, b lb.HTTP) bool {
+	a.AccessLog = b.AccessLog
+	return a == b
 }
 
 // samePick reports whether two backends are the same to a picker.

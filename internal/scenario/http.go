@@ -38,6 +38,7 @@ func httpOf(typed HTTPSpec) lb.HTTP {
 		SlowStart:          time.Duration(h.SlowStart.Value),
 		Hash:               h.Hash.hash(),
 		Outlier:            h.Outlier.outlier(),
+		AccessLog:          typed.AccessLog.accessLog(),
 		RetryBudget:        h.RetryBudget.budget(),
 	}
 }

@@ -158,6 +158,7 @@ type HTTPSpec struct {
 	Outlier            OutlierSpec         `yaml:"outlier" default:"(off)" doc:"Eject backends for a while for how they answer; {} has the defaults below."`
 	RetryBudget        BudgetSpec          `yaml:"retry_budget" default:"(unlimited)" doc:"Limit retries of requests that a backend has got; {} has the defaults below."`
 	Routes             List[HTTPRouteSpec] `yaml:"routes" default:"(all to the backends)" doc:"Routes, in order: the first that matches has a request; if none does it goes to the service's own backends."`
+	AccessLog          AccessLogSpec       `yaml:"access_log" default:"(off)" doc:"What is written down of requests."`
 }
 
 // CheckSpec is one check as typed.
