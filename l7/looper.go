@@ -3,8 +3,6 @@ package l7
 import (
 	"net/netip"
 
-	"golang.org/x/sys/unix"
-
 	"lbctl/internal/loop"
 	"lbctl/internal/proxy"
 )
@@ -70,9 +68,7 @@ func (w *looper) Connect(b *proxy.BackendConn, addr netip.AddrPort) proxy.Conn {
 
 // Alive implements proxy.Driver.
 func (w *looper) Alive(c proxy.Conn) bool {
-	var b [1]byte
-	_, _, err := unix.Recvfrom(c.(*loop.Conn).FD(), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
-	return err == unix.EAGAIN
+	return c.(*loop.Conn).Quiet()
 }
 
 // Now implements proxy.Driver.

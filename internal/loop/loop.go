@@ -25,9 +25,10 @@ type engine interface {
 	turn(wait int64) error    // calls l.tick after at most wait ns (for ever if negative), then handlers
 	adopt(c *Conn, soon bool) // begins to read; soon: data may be there already
 	connect(c *Conn)
-	visit(c *Conn)    // what l.later asked for
-	release(c *Conn)  // the connection is closed: lets its descriptor go
-	withdraw(c *Conn) // takes the descriptor out of the kernel's hands
+	visit(c *Conn)        // what l.later asked for
+	release(c *Conn)      // the connection is closed: lets its descriptor go
+	arrived(c *Conn) bool // something was received for c that has not been handled
+	withdraw(c *Conn)     // takes the descriptor out of the kernel's hands
 	listen(ln *Listener) error
 	unlisten(ln *Listener)
 	stop() // Run ends: nothing may be left half done
