@@ -23,7 +23,7 @@ func appendRequest(dst []byte, r *http1.Request, x *Exchange) []byte {
 	dst = append(dst, "\r\n"...)
 	for i := range r.Fields {
 		f := &r.Fields[i]
-		if !f.Hop && !ours(f.ID) {
+		if !f.Hop && !ours(f.ID) && !imitates(f) {
 			dst = http1.AppendField(dst, f.Name, f.Value)
 		}
 	}
@@ -36,6 +36,9 @@ func appendRequest(dst []byte, r *http1.Request, x *Exchange) []byte {
 		dst = append(append(append(dst, "Connection: upgrade\r\nUpgrade: "...), r.Upgrade...), "\r\n"...)
 	case r.TETrailers: // RFC 9110, section 10.1.4
 		dst = append(dst, "Connection: TE\r\nTE: trailers\r\n"...)
+	}
+	if x.odd {
+		dst = append(dst, "Connection: close\r\n"...)
 	}
 	return append(appendFraming(dst, r), "\r\n"...)
 }
