@@ -43,7 +43,7 @@ const (
 )
 
 func refused(status int) verdict { return verdict{status: status} }
-func byLength(n int) verdict { return verdict{framing: fmt.Sprint("length ", n)} }
+func byLength(n int) verdict     { return verdict{framing: fmt.Sprint("length ", n)} }
 
 func inChunks(n int) verdict                     { return verdict{framing: fmt.Sprint("chunked ", n)} }
 func (v verdict) lacking(name ...string) verdict { v.lacks = strings.Join(name, " "); return v }
