@@ -134,6 +134,11 @@ func (l *Loop) Run() error {
 		if err := l.io.turn(l.patience()); err != nil {
 			return err
 		}
+		// After the events: a loop that was held up is late itself, and must not take what
+		// has come in time for late.
+		if l.now>>tickShift > l.wheel.turned {
+			l.wheel.turn(l.now)
+		}
 		l.visit()
 		l.bury()
 		l.sys.stats.Iterations++
@@ -190,9 +195,6 @@ func (l *Loop) patience() int64 {
 // tick follows the clock: engines call it when they have waited.
 func (l *Loop) tick() {
 	l.refresh()
-	if l.now>>tickShift > l.wheel.turned {
-		l.wheel.turn(l.now)
-	}
 	if l.pace != nil {
 		l.next = l.pace(l.now)
 	}
