@@ -58,6 +58,9 @@ func TestMain(m *testing.M) {
 		case "l7-worker":
 			slot, _ := strconv.Atoi(os.Args[3])
 			run = func(ctx context.Context) error { return Work(ctx, slot, slog.Default()) }
+		case "slow-clients":
+			n, _ := strconv.Atoi(os.Args[3])
+			run = func(context.Context) error { return slowClients(os.Args[2], n) }
 		}
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
@@ -89,13 +92,15 @@ type backend struct {
 	handler  http.HandlerFunc
 }
 
-func newLab(t *testing.T) *lab {
+func newLab(t *testing.T) *lab { return newLabOf(t, loop.Auto) }
+
+func newLabOf(t *testing.T, kind loop.Kind) *lab {
 	goroutines, files := runtime.NumGoroutine(), openFiles()
 	board, err := scoreboard.Create(scoreboard.Sizes{Children: 1, Threads: 1, Cells: 100})
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := newEngine(quiet, board, 0, loop.Auto)
+	e, err := newEngine(quiet, board, 0, kind)
 	if err != nil {
 		t.Fatal(err)
 	}
