@@ -271,3 +271,39 @@ func TestABackendThatIgnoresBodiesSeesNoSecondRequest(t *testing.T) {
 		t.Errorf("%q", <-smuggled)
 	}
 }
+
+func TestABodyThatComesAfterItsAnswerIsNoRequest(t *testing.T) {
+	l := newLab(t)
+	got := make(chan string, 100)
+	addr := rawBackend(t, func(c net.Conn) { // answers each head, and looks at nothing else
+		in, buf := "", make([]byte, 64<<10)
+		for {
+			n, err := c.Read(buf)
+			if in += string(buf[:n]); err != nil {
+				got <- in
+				return
+			}
+			if strings.Count(in, "\r\n\r\n") > 0 {
+				io.WriteString(c, "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n")
+			}
+		}
+	})
+	s := l.service("web", lb.RoundRobin)
+	s.Backends = []lb.Backend{{ID: 1, Name: "r", Addr: addr, Weight: 1, Health: lb.Up}}
+	l.apply()
+	for _, fields := range []string{lengthOf(hidden), lengthOf(hidden) + "Expect: 100-continue\r\n", chunked, chunked + "Expect: 100-continue\r\n"} {
+		c := rawDial(t, s.VIP.Addr)
+		io.WriteString(c, with("POST", fields, ""))
+		buf := make([]byte, 4096)
+		n, err := c.Read(buf)
+		if err != nil || !strings.HasPrefix(string(buf[:n]), "HTTP/1.1 401 ") || !strings.Contains(string(buf[:n]), "\r\nConnection: close\r\n") {
+			t.Fatalf("%q: %q, %v", fields, buf[:n], err)
+		}
+		io.WriteString(c, hidden)
+		more, _ := io.ReadAll(c)
+		c.Close()
+		if in := <-got; len(more) > 0 || strings.Contains(in, second) {
+			t.Errorf("%q: after the answer the client got %q; the backend got %q", fields, more, in)
+		}
+	}
+}
