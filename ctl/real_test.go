@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -29,7 +30,16 @@ func realProxy(socket string) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	endWithTest(filepath.Dir(socket), cancel)
-	return l7.Run(ctx, socket, slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	return l7.Run(ctx, socket, l7.Shape{}, slog.New(slog.NewTextHandler(os.Stderr, nil)))
+}
+
+// realWorker is the verb l7-worker, which its master starts and ends.
+func realWorker(slot string) error {
+	n, err := strconv.Atoi(slot)
+	if err != nil {
+		return err
+	}
+	return l7.Work(context.Background(), n, l7.Shape{}.WithDefaults(), slog.New(slog.NewTextHandler(os.Stderr, nil)))
 }
 
 // endWithTest calls end when the test that made dir (see shortDir) is gone,

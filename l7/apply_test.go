@@ -31,7 +31,7 @@ func TestApplyIsWholeOrNotAtAll(t *testing.T) {
 		spoil func(*lb.Service)
 		want  string
 	}{
-		"address in use": {func(s *lb.Service) { s.VIP.Addr = addrOf(taken) }, "service busy: listen on " + taken.Addr().String() + ": address already in use"},
+		"address in use": {func(s *lb.Service) { s.VIP.Addr = listenerAddr(taken) }, "service busy: listen on " + taken.Addr().String() + ": address already in use"},
 		"foreign address": {func(s *lb.Service) {
 			s.VIP.Addr = freeAddr(t, "127.0.0.1")
 			s.VIP.Addr = withIP(s.VIP.Addr, "192.0.2.1")
@@ -162,7 +162,7 @@ func TestIPv6(t *testing.T) {
 	}
 	b := l.backend(nil)
 	b.kill()
-	b.addr = addrOf(ln)
+	b.addr = listenerAddr(ln)
 	b.serve(ln)
 	s := l.service("web", lb.RoundRobin)
 	s.VIP.Addr = freeAddr(t, "::1")

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"lbctl/internal/lb"
+	"lbctl/internal/proxy"
 )
 
 // mood is how a backend treats a request.
@@ -261,7 +262,7 @@ func judgeChaos(method string, m mood, came, status int, err error) string {
 
 func TestBackendsThatMisbehaveAtRandom(t *testing.T) {
 	requests := 100_000
-	if testing.Short() {
+	if testing.Short() || oneOfTheModels() {
 		requests = 10_000
 	}
 	if s := os.Getenv("LBCTL_L7_REQUESTS"); s != "" {
@@ -308,7 +309,7 @@ func TestBackendsThatMisbehaveAtRandom(t *testing.T) {
 	all.Wait()
 	eventually(t, 5*time.Second, func() error {
 		clients, kept := 0, 0
-		l.engine.loop.do(func() { clients = l.engine.loop.core.Clients() })
+		l.engine.each(func(_ runner, c *proxy.Core) { clients += c.Clients() })
 		c, b := l.counters(s)
 		for _, one := range b {
 			kept += int(one.Active)

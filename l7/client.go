@@ -49,6 +49,11 @@ func (c *client) stats(ctx context.Context) (s lb.Stats, err error) {
 	return s, err
 }
 
+func (c *client) workers(ctx context.Context) (w Workers, err error) {
+	err = c.call(ctx, http.MethodGet, pathWorkers, nil, &w)
+	return w, err
+}
+
 // watch returns who answers at the socket, and a reader that ends when that
 // process does. The caller closes it.
 func (c *client) watch(ctx context.Context) (processInfo, io.ReadCloser, error) {

@@ -20,7 +20,6 @@ import (
 	"time"
 
 	"lbctl/internal/lb"
-	"lbctl/internal/loop"
 )
 
 // The contract is what real clients may rely on, whatever drives the proxy.
@@ -48,18 +47,7 @@ func contract(t *testing.T, vip netip.AddrPort) {
 }
 
 func TestTheContractWithRealClients(t *testing.T) {
-	for _, kind := range []loop.Kind{loop.URing, loop.Epoll} {
-		t.Run(kind.String(), func(t *testing.T) {
-			if auto, why := loop.Probe(); kind == loop.URing && auto != loop.URing {
-				t.Skip("no io_uring here: " + why)
-			}
-			theEngineKeepsTheContract(newLabOf(t, kind))
-		})
-	}
-}
-
-func theEngineKeepsTheContract(l *lab) {
-	t := l.T
+	l := newLab(t)
 	l.backend(contractBackend())
 	l.backend(contractBackend())
 	s := l.service("web", lb.RoundRobin)

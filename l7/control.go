@@ -14,10 +14,12 @@ import (
 //	PUT /v1/snapshot   lb.Snapshot -> 204 when applied whole; 422 and the reason as text
 //	GET /v1/snapshot   the one in force
 //	GET /v1/stats      lb.Stats
+//	GET /v1/workers    Workers
 //	GET /v1/watch      processInfo; then the response stays open until the process dies
 const (
 	pathSnapshot = "/v1/snapshot"
 	pathStats    = "/v1/stats"
+	pathWorkers  = "/v1/workers"
 	pathWatch    = "/v1/watch"
 )
 
@@ -31,6 +33,9 @@ type processInfo struct {
 
 func controlHandler(p *master) http.Handler {
 	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+pathWorkers, func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, p.workers.report())
+	})
 	mux.HandleFunc("PUT "+pathSnapshot, p.putSnapshot)
 	mux.HandleFunc("GET "+pathSnapshot, func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, p.current.Load().Snapshot)

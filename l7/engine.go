@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"net/netip"
 	"os"
 	"slices"
@@ -17,14 +16,15 @@ import (
 	"lbctl/internal/scoreboard"
 )
 
-// engine is the data plane of one worker process: an event loop, and the
-// addresses that it listens at.
+// engine is the data plane of one worker process: its threads, and the addresses
+// that it listens at.
 type engine struct {
 	log   *slog.Logger
 	board *scoreboard.Board
 	slot  int
 	row   scoreboard.Row
-	loop  *looper
+	crew  []runner
+	desk  *desk // nil unless the model has one
 
 	mu       sync.Mutex // serializes configure and stop
 	table    *table
@@ -37,15 +37,15 @@ type engine struct {
 // front is a VIP with its listening socket.
 type front struct {
 	proxy.Front
-	socket   *os.File
-	listener *loop.Listener
+	socket     *os.File
+	descriptor int // its
 }
 
-func newEngine(log *slog.Logger, board *scoreboard.Board, slot int, kind loop.Kind) (*engine, error) {
+func newEngine(log *slog.Logger, board *scoreboard.Board, slot int, shape Shape, kind loop.Kind) (*engine, error) {
 	e := &engine{log: log, board: board, slot: slot, row: board.Row(slot), table: &table{}, fronts: map[netip.AddrPort]*front{}}
 	var err error
-	if e.loop, err = newLooper(kind, rand.Uint64()); err != nil {
-		return nil, fmt.Errorf("make event loop: %w", err)
+	if e.crew, e.desk, err = crew(shape, kind, board, slot); err != nil {
+		return nil, fmt.Errorf("start threads of model %s: %w", shape.Model, err)
 	}
 	return e, nil
 }
@@ -69,7 +69,7 @@ func (e *engine) configure(c *configuration, sockets map[netip.AddrPort]*os.File
 		return err
 	}
 	// First, so that no request finds a pool that closes its connection.
-	e.loop.do(func() { e.loop.core.Wake(next.services) })
+	e.each(func(_ runner, c *proxy.Core) { c.Wake(next.services) })
 	e.old = append(e.old, e.table)
 	e.table = next
 	for _, f := range opened {
@@ -82,7 +82,7 @@ func (e *engine) configure(c *configuration, sockets map[netip.AddrPort]*os.File
 			e.remove(f)
 		}
 	}
-	e.loop.do(func() { e.loop.core.Settle(next.services) })
+	e.each(func(_ runner, c *proxy.Core) { c.Settle(next.services) })
 	e.retire()
 	return e.accept(opened)
 }
@@ -97,7 +97,7 @@ func (e *engine) fresh(t *table, sockets map[netip.AddrPort]*os.File) (opened []
 		if socket == nil {
 			return nil, fmt.Errorf("no socket for %s", vip)
 		}
-		opened = append(opened, &front{Front: proxy.Front{VIP: vip}, socket: socket})
+		opened = append(opened, &front{Front: proxy.Front{VIP: vip}, socket: socket, descriptor: int(socket.Fd())})
 		delete(sockets, vip)
 	}
 	return opened, nil
@@ -105,14 +105,19 @@ func (e *engine) fresh(t *table, sockets map[netip.AddrPort]*os.File) (opened []
 
 // accept begins to take clients.
 func (e *engine) accept(opened []*front) (err error) {
-	e.loop.do(func() {
+	e.each(func(r runner, _ *proxy.Core) {
 		for _, f := range opened {
-			var one error
-			f.listener, one = e.loop.listen(f)
-			err = errors.Join(err, one)
+			err = errors.Join(err, r.listen(f))
 		}
 	})
 	return err
+}
+
+// each has every thread run f, one after the other.
+func (e *engine) each(f func(runner, *proxy.Core)) {
+	for _, r := range e.crew {
+		r.do(func(c *proxy.Core) { f(r, c) })
+	}
 }
 
 // remove takes a front out of service. Its requests in flight finish behind the
@@ -131,20 +136,17 @@ func (e *engine) remove(f *front) {
 // returns.
 func (e *engine) leave(f *front) {
 	f.Close()
-	e.loop.do(func() {
-		if f.listener != nil {
-			f.listener.Close()
-		}
-		e.loop.core.Drain(&f.Front)
+	e.each(func(r runner, c *proxy.Core) {
+		r.unlisten(f)
+		c.Drain(&f.Front)
 	})
 	f.socket.Close()
 }
 
 // drain waits until a front has no clients any more, or cuts them off when ctx ends.
 func (e *engine) drain(ctx context.Context, f *front) {
-	for left := 1; ctx.Err() == nil; {
-		e.loop.do(func() { left = e.loop.core.ClientsOf(&f.Front) })
-		if left == 0 {
+	for ctx.Err() == nil {
+		if e.clientsOf(f) == 0 {
 			return
 		}
 		select {
@@ -152,7 +154,19 @@ func (e *engine) drain(ctx context.Context, f *front) {
 		case <-ctx.Done():
 		}
 	}
-	e.loop.do(func() { e.loop.core.Cut(&f.Front) })
+	e.each(func(_ runner, c *proxy.Core) { c.Cut(&f.Front) })
+}
+
+// clientsOf counts a front's clients in the order in which they go from thread to
+// thread, so that none is missed: from the listener over the desk to the others.
+func (e *engine) clientsOf(f *front) (n int) {
+	for i, r := range e.crew {
+		r.do(func(c *proxy.Core) { n += c.ClientsOf(&f.Front) })
+		if i == 0 {
+			n += e.desk.waiting(&f.Front)
+		}
+	}
+	return n
 }
 
 // retire tells the master which configurations no request goes by any more.
@@ -186,7 +200,10 @@ func (e *engine) stop(ctx context.Context) {
 	case <-finished:
 	case <-ctx.Done():
 	}
-	if err := e.loop.stop(); err != nil {
-		e.log.Error("event loop", "error", err)
+	for _, r := range e.crew {
+		if err := r.stop(); err != nil {
+			e.log.Error("thread", "error", err)
+		}
 	}
+	e.desk.close()
 }

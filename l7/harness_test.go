@@ -2,6 +2,7 @@ package l7
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -11,7 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
-	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -48,19 +49,30 @@ func (w inProcess) configure(c *configuration, fresh []supervise.Socket) {
 	}
 }
 
+// report implements workers.
+func (inProcess) report() Workers { return Workers{} }
+
 // TestMain is the lbctl binary as far as Plane is concerned.
 func TestMain(m *testing.M) {
 	run := func(context.Context) error { os.Exit(m.Run()); return nil }
-	if len(os.Args) == 4 {
-		switch os.Args[1] {
-		case "l7-proxy":
-			run = func(ctx context.Context) error { return Run(ctx, os.Args[3], slog.Default()) }
-		case "l7-worker":
-			slot, _ := strconv.Atoi(os.Args[3])
-			run = func(ctx context.Context) error { return Work(ctx, slot, slog.Default()) }
-		case "slow-clients":
-			n, _ := strconv.Atoi(os.Args[3])
-			run = func(context.Context) error { return slowClients(os.Args[2], n) }
+	if len(os.Args) == 4 && os.Args[1] == "slow-clients" {
+		run = func(context.Context) error { return slowClients(os.Args[2], os.Args[3]) }
+	}
+	if len(os.Args) > 2 && strings.HasPrefix(os.Args[1], "l7-") {
+		flags := flag.NewFlagSet("", flag.ExitOnError)
+		socket, slot := flags.String("socket", "", ""), flags.Int("slot", 0, "")
+		var shape Shape
+		flags.StringVar((*string)(&shape.Model), "model", "", "")
+		for name, n := range map[string]*int{
+			"threads": &shape.Threads, "start": &shape.Start, "min-spare": &shape.MinSpare, "max-spare": &shape.MaxSpare, "processes": &shape.Processes,
+		} {
+			flags.IntVar(n, name, 0, "")
+		}
+		_ = flags.Parse(os.Args[2:])
+		if os.Args[1] == "l7-proxy" {
+			run = func(ctx context.Context) error { return Run(ctx, *socket, shape, slog.Default()) }
+		} else {
+			run = func(ctx context.Context) error { return Work(ctx, *slot, shape, slog.Default()) }
 		}
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
@@ -69,6 +81,28 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+}
+
+// The tests run under the model and the kind of loop that these variables name;
+// see TestTheSameUnderEveryModel.
+const modelVariable, kindVariable = "LBCTL_L7_MODEL", "LBCTL_L7_LOOP"
+
+// testShape has all threads that a test needs in its one process.
+func testShape() Shape {
+	s := Shape{Model: Model(os.Getenv(modelVariable)), Threads: 40}
+	if s.Model == "" || s.Model == Loop {
+		s = Shape{Model: Loop, Threads: 1}
+	}
+	return s
+}
+
+func testKind() loop.Kind {
+	for _, k := range []loop.Kind{loop.Epoll, loop.URing} {
+		if os.Getenv(kindVariable) == k.String() {
+			return k
+		}
+	}
+	return loop.Auto
 }
 
 // lab is a proxy in this process with its backends and a client. Its cleanup
@@ -92,15 +126,13 @@ type backend struct {
 	handler  http.HandlerFunc
 }
 
-func newLab(t *testing.T) *lab { return newLabOf(t, loop.Auto) }
-
-func newLabOf(t *testing.T, kind loop.Kind) *lab {
+func newLab(t *testing.T) *lab {
 	goroutines, files := runtime.NumGoroutine(), openFiles()
-	board, err := scoreboard.Create(scoreboard.Sizes{Children: 1, Threads: 1, Cells: 100})
+	board, err := scoreboard.Create(scoreboard.Sizes{Children: 1, Threads: testShape().Threads, Cells: 100})
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := newEngine(quiet, board, 0, kind)
+	e, err := newEngine(quiet, board, 0, testShape(), testKind())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -287,7 +319,7 @@ func rawDial(t testing.TB, addr netip.AddrPort) net.Conn {
 	return c
 }
 
-func addrOf(ln net.Listener) netip.AddrPort { return netip.MustParseAddrPort(ln.Addr().String()) }
+func listenerAddr(ln net.Listener) netip.AddrPort { return netip.MustParseAddrPort(ln.Addr().String()) }
 
 func withIP(a netip.AddrPort, ip string) netip.AddrPort {
 	return netip.AddrPortFrom(netip.MustParseAddr(ip), a.Port())

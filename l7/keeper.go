@@ -133,7 +133,7 @@ func (p *Plane) spawn() (<-chan error, error) {
 		return nil, err
 	}
 	defer log.Close()
-	cmd := exec.Command(p.options.Self, "l7-proxy", "--socket", p.options.Socket)
+	cmd := exec.Command(p.options.Self, append([]string{"l7-proxy", "--socket", p.options.Socket}, p.options.Shape.flags()...)...)
 	cmd.Dir = "/"
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}

@@ -2,27 +2,37 @@ package l7
 
 import (
 	"net/netip"
+	"time"
 
 	"lbctl/internal/loop"
 	"lbctl/internal/proxy"
+	"lbctl/internal/scoreboard"
 )
 
-// looper is one thread of the loop model: an event loop and what its connections
-// share. It implements proxy.Driver.
+// looper is the thread of the model loop: an event loop, on which any number of
+// clients are served. It implements runner and proxy.Driver.
 type looper struct {
-	loop *loop.Loop
-	core *proxy.Core
-	done chan struct{} // closed when the loop has ended
-	err  error         // why it ended, nil if it was stopped
+	loop    *loop.Loop
+	core    *proxy.Core
+	slot    *scoreboard.Slot // nil: none
+	handler func(*proxy.ClientConn) loop.Handler
+	doors   map[*front]*loop.Listener
+	done    chan struct{} // closed when the loop has ended
+	err     error         // why it ended, nil if it was stopped
 }
 
-func newLooper(kind loop.Kind, seed uint64) (*looper, error) {
+func newLooper(kind loop.Kind, slot *scoreboard.Slot) (*looper, error) {
 	l, err := loop.New(loop.Options{Kind: kind})
 	if err != nil {
 		return nil, err
 	}
-	w := &looper{loop: l, done: make(chan struct{})}
-	w.core = proxy.NewCore(w, seed)
+	w := &looper{loop: l, slot: slot, doors: map[*front]*loop.Listener{}, done: make(chan struct{})}
+	w.core = proxy.NewCore(w, seeds.Add(1))
+	w.handler = func(k *proxy.ClientConn) loop.Handler { return clientSide{k} }
+	if slot != nil {
+		slot.Enter(0)
+		l.Post(w.report)
+	}
 	go func() {
 		defer close(w.done)
 		w.err = l.Run()
@@ -30,12 +40,30 @@ func newLooper(kind loop.Kind, seed uint64) (*looper, error) {
 	return w, nil
 }
 
-// do runs f on the loop and waits until it has.
-func (w *looper) do(f func()) {
+// reportEvery is how often a loop tells the scoreboard what it does; a thread of
+// the other models tells each change.
+const reportEvery = 100 * time.Millisecond
+
+func (w *looper) report() {
+	state := scoreboard.Waiting
+	switch active := w.core.Active(); {
+	case active > 0:
+		state = scoreboard.Sending
+	case w.core.Clients() > 0:
+		state = scoreboard.KeepAlive
+	}
+	w.slot.Set(state, w.loop.Now())
+	w.slot.SetConnections(w.core.Clients())
+	w.slot.AccountCPU()
+	w.loop.After(reportEvery, w.report)
+}
+
+// do implements runner.
+func (w *looper) do(f func(*proxy.Core)) {
 	ran := make(chan struct{})
 	w.loop.Post(func() {
 		defer close(ran)
-		f()
+		f(w.core)
 	})
 	select {
 	case <-ran:
@@ -43,7 +71,7 @@ func (w *looper) do(f func()) {
 	}
 }
 
-// stop ends the loop with whatever is still open.
+// stop implements runner.
 func (w *looper) stop() error {
 	w.loop.Stop()
 	<-w.done
@@ -53,23 +81,29 @@ func (w *looper) stop() error {
 	return w.err
 }
 
-// listen accepts a front's clients.
-func (w *looper) listen(f *front) (*loop.Listener, error) {
-	return w.loop.Listen(int(f.socket.Fd()), func(c *loop.Conn, peer netip.AddrPort) {
-		c.SetHandler(clientSide{w.core.Accept(c, &f.Front, peer)})
+// listen implements runner.
+func (w *looper) listen(f *front) (err error) {
+	w.doors[f], err = w.loop.Listen(f.descriptor, func(c *loop.Conn, peer netip.AddrPort) {
+		c.SetHandler(w.handler(w.core.Accept(c, &f.Front, peer)))
 	})
+	return err
+}
+
+// unlisten implements runner.
+func (w *looper) unlisten(f *front) {
+	if door := w.doors[f]; door != nil {
+		door.Close()
+	}
+	delete(w.doors, f)
 }
 
 // Connect implements proxy.Driver.
 func (w *looper) Connect(b *proxy.BackendConn, addr netip.AddrPort) proxy.Conn {
-	c := w.loop.Connect(addr, backendSide{b})
-	return c
+	return w.loop.Connect(addr, backendSide{b})
 }
 
 // Alive implements proxy.Driver.
-func (w *looper) Alive(c proxy.Conn) bool {
-	return c.(*loop.Conn).Quiet()
-}
+func (w *looper) Alive(c proxy.Conn) bool { return c.(*loop.Conn).Quiet() }
 
 // Now implements proxy.Driver.
 func (w *looper) Now() int64 { return w.loop.Now() }

@@ -27,6 +27,8 @@ type workers interface {
 	// it is. fresh are the sockets that the one before did not need. A worker that
 	// cannot is replaced.
 	configure(c *configuration, fresh []supervise.Socket)
+	// report says what they do.
+	report() Workers
 }
 
 // master has the desired state of the plane, the listening sockets and the

@@ -15,6 +15,7 @@ import (
 type Options struct {
 	Socket  string                // of the control endpoint; at most 107 bytes, in a folder that only root may enter
 	LogFile string                // takes the process's standard output and error
+	Shape   Shape                 // of a process that is started; one that runs keeps its own
 	Self    string                // the lbctl binary, run as `lbctl l7-proxy --socket SOCKET`
 	Start   func(*exec.Cmd) error // starts it inside the balancer's namespace; nil: here
 	Log     *slog.Logger          // nil: slog.Default
@@ -81,6 +82,15 @@ func (p *Plane) Stats() (lb.Stats, error) {
 		return lb.Stats{}, fmt.Errorf("read l7 stats: %w", err)
 	}
 	return s, nil
+}
+
+// Workers says what each worker process and thread does.
+func (p *Plane) Workers(ctx context.Context) (Workers, error) {
+	w, err := p.client.workers(ctx)
+	if err != nil {
+		return w, fmt.Errorf("read l7 workers: %w", err)
+	}
+	return w, nil
 }
 
 // PID is the proxy process's id, 0 while there is none. A measurement reads its

@@ -87,7 +87,7 @@ func TestPlaneStartsAProxyAndTalksToIt(t *testing.T) {
 	if sid, _, _ := syscall.Syscall(syscall.SYS_GETSID, uintptr(p.PID()), 0, 0); int(sid) != p.PID() {
 		t.Errorf("the proxy's session is %d, want its own, %d", sid, p.PID())
 	}
-	if err := Run(context.Background(), o.Socket, quiet); !errors.Is(err, ErrRunning) {
+	if err := Run(context.Background(), o.Socket, Shape{}, quiet); !errors.Is(err, ErrRunning) {
 		t.Errorf("a second proxy on the socket: %v, want ErrRunning", err)
 	}
 	bad := l.next()
@@ -204,7 +204,7 @@ func TestAStoppedProxyAnswersWhatIsInFlight(t *testing.T) {
 	<-arrived
 	pid := p.PID()
 	p.Close()
-	syscall.Kill(pid, syscall.SIGTERM)
+	syscall.Kill(pid, syscall.SIGQUIT)
 	time.Sleep(50 * time.Millisecond)
 	close(release)
 	if err := <-held; err != nil {

@@ -8,9 +8,11 @@ import (
 	"os/exec"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
+	"lbctl/internal/loop"
 	"lbctl/internal/supervise"
 )
 
@@ -21,29 +23,35 @@ const callTimeout = 10 * time.Second
 type processes struct {
 	*supervise.Supervisor
 	master *master
+	shape  Shape
+	loop   string // what kind of event loop, and why
+
+	generation atomic.Uint64 // of workers
 
 	mu sync.Mutex
 	up map[int]bool // process slots whose worker has said hello
 }
 
 // newProcesses supervises workers for m. slots is the most there can be.
-func newProcesses(m *master, slots int) *processes {
-	p := &processes{master: m, up: map[int]bool{}}
+func newProcesses(m *master, shape Shape, slots int) *processes {
+	_, why := loop.Probe()
+	p := &processes{master: m, shape: shape, loop: why, up: map[int]bool{}}
 	p.Supervisor = supervise.New(supervise.Config{
-		Slots: slots, Command: p.command, Accounts: p, Handle: p.handle,
+		Slots: slots, Command: p.start, Accounts: p, Handle: p.handle,
 		DrainTimeout: stopDeadline, Grace: time.Second, Log: m.log,
 	})
 	return p
 }
 
-// command starts this same binary: a worker must be of its master's version also
+// start makes the command that starts this same binary: a worker must be of its master's version also
 // if the file has been replaced.
-func (p *processes) command(at supervise.Place) (*exec.Cmd, error) {
-	cmd := exec.Command("/proc/self/exe", "l7-worker", "--slot", strconv.Itoa(at.Slot))
+func (p *processes) start(at supervise.Place) (*exec.Cmd, error) {
+	cmd := exec.Command("/proc/self/exe", "l7-worker", "--slot", strconv.Itoa(at.Slot), "--model", string(p.shape.Model), "--threads", strconv.Itoa(p.shape.Threads))
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.ExtraFiles = []*os.File{p.master.board.File()}
-	// A loop is one thread; the other is for the collector and the master's messages.
-	cmd.Env = append(os.Environ(), "GOMAXPROCS=2")
+	if p.shape.Threads == 1 { // the other is for the collector and the master's messages
+		cmd.Env = append(os.Environ(), "GOMAXPROCS=2")
+	}
 	return cmd, nil
 }
 

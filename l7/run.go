@@ -5,111 +5,173 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
-	"net/http"
 	"os"
-	"runtime"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"lbctl/internal/scoreboard"
+	"lbctl/internal/supervise"
 )
-
-// lockPatience is how long a new proxy waits for one that has just been killed
-// and is still letting go of its files.
-const lockPatience = 500 * time.Millisecond
-
-// ErrRunning means that another proxy process serves the socket.
-var ErrRunning = errors.New("another proxy serves this socket")
 
 // maxCells is how many services and backends can be counted.
 const maxCells = 16 << 10
 
+// readyTimeout is how long a new generation of workers, or a new binary, may take
+// until it serves.
+const readyTimeout = 15 * time.Second
+
 // Run is the proxy's master process: it serves the control endpoint on a unix
 // socket (mode 0600) and has worker processes forward what the snapshots sent
-// there say, until ctx ends; then they answer the requests in flight, ten seconds
-// long at most. It returns ErrRunning if another process has the socket, which a
-// lock on SOCKET.lock ensures: the kernel drops the lock when its holder dies,
-// whatever it dies of.
-func Run(ctx context.Context, socket string, log *slog.Logger) error {
-	unlock, err := lockSocket(socket)
+// there say. It obeys nginx's signals: HUP starts new workers and lets the old
+// ones finish, USR2 starts the binary anew beside this one, WINCH lets the workers
+// finish, QUIT ends after the requests in flight, ten seconds long at most. When
+// ctx ends, as by TERM, it ends at once.
+//
+// It returns ErrRunning if another process has the socket, which a lock on
+// SOCKET.lock ensures: the kernel drops the lock when its holder dies, whatever it
+// dies of. A new binary inherits socket and lock from the old one.
+func Run(ctx context.Context, socket string, shape Shape, log *slog.Logger) (err error) {
+	shape = shape.WithDefaults()
+	if err := shape.Check(); err != nil {
+		return err
+	}
+	in, err := supervise.Inherit()
 	if err != nil {
 		return err
 	}
-	defer unlock()
-	ln, err := listenUnix(socket)
+	defer func() {
+		if err != nil {
+			_ = in.Refuse(err)
+		}
+	}()
+	door, err := openDoor(socket)
 	if err != nil {
 		return err
 	}
-	defer ln.Close()
-	n := runtime.NumCPU()
-	slots := 2*n + 2 // two generations
-	board, err := scoreboard.Create(scoreboard.Sizes{Children: slots, Threads: 1, Cells: maxCells})
+	defer door.close()
+	p, err := startProcesses(ctx, in, shape, log)
 	if err != nil {
 		return err
 	}
-	// It stays mapped: whoever asks for counters may still read it, and this process ends.
-	m := newMaster(log, board)
-	p := newProcesses(m, slots)
-	m.workers = p
-	if err := p.Reload(ctx, 1, n); err != nil {
+	if door.inherited {
+		if err := p.takeOver(ctx, socket); err != nil {
+			p.Terminate()
+			return err
+		}
+	}
+	if err := in.Ready(); err != nil {
 		p.Terminate()
-		return err
+		return fmt.Errorf("tell the old master: %w", err)
 	}
-	go m.settle(ctx)
-	control := &http.Server{Handler: controlHandler(m), ReadHeaderTimeout: 5 * time.Second}
-	failed := make(chan error, 1)
-	go func() { failed <- control.Serve(ln) }()
-	log.Info("proxy runs", "socket", socket, "pid", os.Getpid(), "workers", n)
-	select {
-	case <-ctx.Done():
-		err = nil
-	case err = <-failed:
-		err = fmt.Errorf("serve %s: %w", socket, err)
-	}
-	deadline, cancel := context.WithTimeout(context.Background(), stopDeadline)
-	defer cancel()
-	m.stop()
-	p.Quit(deadline)
-	control.Close() // last, so that whoever watches finds the lock free soon after
+	log.Info("proxy runs", "socket", socket, "pid", os.Getpid(), "model", shape.Model)
+	err = p.obey(ctx, door)
 	log.Info("proxy stopped", "socket", socket)
 	return err
 }
 
-func lockSocket(socket string) (unlock func(), err error) {
-	f, err := os.OpenFile(socket+".lock", os.O_RDWR|os.O_CREATE, 0o600)
+// startProcesses makes the master and its first workers.
+func startProcesses(ctx context.Context, in *supervise.Inheritance, shape Shape, log *slog.Logger) (*processes, error) {
+	slots := 2 * shape.Processes // two generations
+	board, err := scoreboard.Create(scoreboard.Sizes{Children: slots, Threads: shape.Threads, Cells: maxCells})
 	if err != nil {
-		return nil, fmt.Errorf("lock socket: %w", err)
+		return nil, err
 	}
-	for wait := lockPatience; ; wait -= pollInterval {
-		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		if !errors.Is(err, unix.EWOULDBLOCK) || wait <= 0 {
-			break
-		}
-		time.Sleep(pollInterval)
+	// It stays mapped: whoever asks for counters may read it to the end.
+	m := newMaster(log, board)
+	m.listeners = in.Listeners
+	p := newProcesses(m, shape, slots)
+	m.workers = p
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	if err := p.reload(ctx); err != nil {
+		p.Terminate()
+		return nil, err
 	}
-	if errors.Is(err, unix.EWOULDBLOCK) {
-		err = ErrRunning
-	}
-	if err != nil {
-		f.Close()
-		return nil, fmt.Errorf("lock %s: %w", socket, err)
-	}
-	return func() { f.Close() }, nil
+	return p, nil
 }
 
-// listenUnix must be called with the lock held: a socket file that is there then
-// belongs to nobody.
-func listenUnix(socket string) (net.Listener, error) {
-	if err := os.Remove(socket); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("remove stale socket: %w", err)
-	}
-	old := unix.Umask(0o177) // the socket is born 0600; nothing else makes files now
-	ln, err := net.Listen("unix", socket)
-	unix.Umask(old)
+// takeOver brings into force what the old master, which still answers at the
+// socket, has in force.
+func (p *processes) takeOver(ctx context.Context, socket string) error {
+	s, err := newClient(socket).snapshot(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("listen on control socket: %w", err)
+		return fmt.Errorf("ask the old master for its snapshot: %w", err)
 	}
-	return ln, nil
+	return p.master.apply(s)
+}
+
+// reload starts a new generation of workers, as many as there are, and lets the
+// old one finish.
+func (p *processes) reload(ctx context.Context) error {
+	st := p.Status()
+	wanted := st.Wanted
+	if wanted == 0 {
+		wanted = p.shape.Start
+	}
+	return p.Reload(ctx, p.generation.Add(1), wanted)
+}
+
+// obey serves the control endpoint and does what signals say, until the proxy ends.
+func (p *processes) obey(ctx context.Context, door *door) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go p.master.settle(ctx)
+	go p.maintain(ctx)
+	failed := door.serve(controlHandler(p.master))
+	for commands := supervise.Signals(ctx); ; {
+		select {
+		case c, ok := <-commands:
+			if ok && !p.command(ctx, c, door) {
+				return nil
+			}
+			if ok {
+				continue
+			}
+			p.master.stop()
+			p.Terminate()
+			return nil
+		case err := <-failed:
+			p.master.stop()
+			p.Terminate()
+			return fmt.Errorf("serve %s: %w", door.socket, err)
+		}
+	}
+}
+
+// command does what a signal says, and reports whether the proxy goes on.
+func (p *processes) command(ctx context.Context, c supervise.Command, door *door) bool {
+	p.master.log.Info("command", "command", c)
+	ready, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	var err error
+	switch c {
+	case supervise.CommandReload:
+		err = p.reload(ready)
+	case supervise.CommandUpgrade:
+		if err = p.upgrade(ready, door); err == nil {
+			door.handOver()
+			p.finish()
+			return false
+		}
+	case supervise.CommandStopWorkers:
+		p.Drain()
+	case supervise.CommandQuit:
+		p.finish()
+		return false
+	case supervise.CommandTerminate:
+		p.master.stop()
+		p.Terminate()
+		return false
+	}
+	if err != nil && !errors.Is(err, context.Canceled) {
+		p.master.log.Error("command failed; all goes on as before", "command", c, "error", err)
+	}
+	return true
+}
+
+// finish lets the workers answer what is in flight.
+func (p *processes) finish() {
+	ctx, cancel := context.WithTimeout(context.Background(), stopDeadline)
+	defer cancel()
+	p.master.stop()
+	p.Quit(ctx)
 }

@@ -30,7 +30,11 @@ import (
 // slowClients is a process of n clients that each send a byte a second, one in ten of them of a body,
 // the others of a head. It says "ready" when all have connected, and goes on until its
 // input ends. Its own process, since both ends of a connection count against a limit of files.
-func slowClients(vip string, n int) error {
+func slowClients(vip, number string) error {
+	n, err := strconv.Atoi(number)
+	if err != nil {
+		return err
+	}
 	conns := make([]net.Conn, n)
 	var failed atomic.Pointer[error]
 	var all sync.WaitGroup
@@ -88,6 +92,10 @@ func workersOf(t testing.TB, p *Plane) (pids []int) {
 	return pids
 }
 
+// oneOfTheModels reports whether this is a run of TestTheSameUnderEveryModel, which
+// has less of what takes long.
+func oneOfTheModels() bool { return os.Getenv(modelVariable)+os.Getenv(kindVariable) != "" }
+
 // memory is a line of /proc/PID/status in bytes.
 func memory(t testing.TB, pid int, line string) (n int) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
@@ -100,6 +108,9 @@ func memory(t testing.TB, pid int, line string) (n int) {
 }
 
 func TestTenThousandSlowClientsSlowNobodyDown(t *testing.T) {
+	if m := testShape().Model; m != Loop {
+		t.Skip("a client takes a thread of model " + string(m))
+	}
 	want := 10_000
 	if testing.Short() {
 		want = 1000
@@ -229,7 +240,7 @@ func (p *pattern) Read(b []byte) (int, error) {
 
 func TestALargeBodyPassesBothWaysInLittleMemory(t *testing.T) {
 	size := int64(256 << 20)
-	if testing.Short() {
+	if testing.Short() || oneOfTheModels() {
 		size = 32 << 20
 	}
 	if s := os.Getenv("LBCTL_L7_BODY_MIB"); s != "" {

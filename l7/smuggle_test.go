@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"lbctl/internal/lb"
-	"lbctl/internal/loop"
 )
 
 // marked gives a trick paths of its own, of the same length.
@@ -184,12 +183,7 @@ func TestNoTrickMakesTwoRequestsOfOne(t *testing.T) {
 }
 
 func TestATrickThatPassesIsReadInOneWayOnly(t *testing.T) {
-	for _, kind := range []loop.Kind{loop.Auto, loop.Epoll} {
-		t.Run(kind.String(), func(t *testing.T) { readInOneWayOnly(t, newLabOf(t, kind)) })
-	}
-}
-
-func readInOneWayOnly(t *testing.T, l *lab) {
+	l := newLab(t)
 	r := newRecorder(t)
 	s := l.service("web", lb.RoundRobin)
 	s.Backends = []lb.Backend{{ID: 1, Name: "r", Addr: r.addr, Weight: 1, Health: lb.Up}}

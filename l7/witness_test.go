@@ -40,7 +40,7 @@ func goWitness(t testing.TB) *witness {
 	}
 	go s.Serve(ln)
 	t.Cleanup(func() { s.Close() })
-	return &witness{name: "net/http", addr: addrOf(ln), seen: func() []string {
+	return &witness{name: "net/http", addr: listenerAddr(ln), seen: func() []string {
 		mu.Lock()
 		defer mu.Unlock()
 		return append([]string(nil), lines...)
@@ -199,7 +199,7 @@ func rawBackend(t testing.TB, serve func(net.Conn)) netip.AddrPort {
 		mu.Unlock()
 		all.Wait()
 	})
-	return addrOf(ln)
+	return listenerAddr(ln)
 }
 
 func (r *recorder) serve(c net.Conn) {

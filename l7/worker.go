@@ -15,13 +15,14 @@ import (
 
 // Work is a worker process: it forwards by the configurations that its master
 // sends it, until the master tells it to finish, or is gone, or ctx ends. slot is
-// its place in the scoreboard, which it has inherited.
-func Work(ctx context.Context, slot int, log *slog.Logger) error {
+// its place in the scoreboard, which it has inherited; of shape only the model and
+// the threads matter here.
+func Work(ctx context.Context, slot int, shape Shape, log *slog.Logger) error {
 	board, err := scoreboard.Open(os.NewFile(supervise.FirstFD, "scoreboard"))
 	if err != nil {
 		return err
 	}
-	e, err := newEngine(log, board, slot, loop.Auto)
+	e, err := newEngine(log, board, slot, shape, loop.Auto)
 	if err != nil {
 		return err
 	}

@@ -33,9 +33,15 @@ func (s *shell) daemon() *cli.Command {
 func (s *shell) proxy() *cli.Command {
 	return &cli.Command{
 		Name: "l7-proxy", Hidden: true, Usage: "the L7 plane's process",
-		Flags: []cli.Flag{&cli.StringFlag{Name: "socket", Required: true}},
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "socket", Required: true}, &cli.StringFlag{Name: "model"}, &cli.IntFlag{Name: "threads"},
+			&cli.IntFlag{Name: "start"}, &cli.IntFlag{Name: "min-spare"}, &cli.IntFlag{Name: "max-spare"}, &cli.IntFlag{Name: "processes"},
+		},
 		Action: func(c *cli.Context) error {
-			return l7.Run(c.Context, c.String("socket"), s.logger())
+			return l7.Run(c.Context, c.String("socket"), l7.Shape{
+				Model: l7.Model(c.String("model")), Threads: c.Int("threads"), Start: c.Int("start"),
+				MinSpare: c.Int("min-spare"), MaxSpare: c.Int("max-spare"), Processes: c.Int("processes"),
+			}, s.logger())
 		},
 	}
 }
@@ -43,9 +49,11 @@ func (s *shell) proxy() *cli.Command {
 func (s *shell) proxyWorker() *cli.Command {
 	return &cli.Command{
 		Name: "l7-worker", Hidden: true, Usage: "a worker of the L7 plane's process",
-		Flags: []cli.Flag{&cli.IntFlag{Name: "slot", Required: true}},
+		Flags: []cli.Flag{
+			&cli.IntFlag{Name: "slot", Required: true}, &cli.StringFlag{Name: "model", Required: true}, &cli.IntFlag{Name: "threads", Required: true},
+		},
 		Action: func(c *cli.Context) error {
-			return l7.Work(c.Context, c.Int("slot"), s.logger())
+			return l7.Work(c.Context, c.Int("slot"), l7.Shape{Model: l7.Model(c.String("model")), Threads: c.Int("threads")}, s.logger())
 		},
 	}
 }

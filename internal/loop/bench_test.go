@@ -13,7 +13,6 @@ import (
 // pinger sends a piece and awaits its echo, over and over, until n have come.
 type pinger struct {
 	piece []byte
-	got   map[*Conn]int
 	left  int
 	fresh bool // a new connection for each
 	done  chan bool
@@ -162,7 +161,6 @@ func TestNothingIsAllocatedInSteadyState(t *testing.T) {
 	})
 }
 
-// connPair is one adopted socket on a loop and its other end.
 func TestAnIdleConnectionIsSmall(t *testing.T) {
 	eachKind(t, func(t *testing.T, k Kind) {
 		l := start(t, k)
@@ -192,11 +190,9 @@ func TestAnIdleConnectionIsSmall(t *testing.T) {
 				}
 			}
 		})
+		var b [8]byte
 		for _, fd := range fds { // each has been in use
 			_, _ = unix.Write(fd[1], []byte("hello"))
-		}
-		var b [8]byte
-		for _, fd := range fds {
 			if n, err := unix.Read(fd[1], b[:]); n != 5 || err != nil {
 				t.Fatal(n, err)
 			}

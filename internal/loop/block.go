@@ -13,9 +13,6 @@ const (
 	largeBlock = 32 << 10
 )
 
-// maxFree is how many bytes of unused blocks of one size a loop keeps.
-const maxFree = 4 << 20
-
 // queue is a list of n bytes in blocks.
 type queue struct {
 	head, tail *block
@@ -25,9 +22,10 @@ type queue struct {
 // blocks is a loop's store of unused blocks.
 type blocks struct{ small, large shelf }
 
+// shelf holds n blocks of one size. Of them low were not needed since the last trim.
 type shelf struct {
-	top   *block
-	bytes int
+	top    *block
+	n, low int
 }
 
 func (s *shelf) get(size int) *block {
@@ -36,16 +34,25 @@ func (s *shelf) get(size int) *block {
 		return &block{b: make([]byte, size)}
 	}
 	s.top, b.next = b.next, nil
-	s.bytes -= size
+	s.n--
+	s.low = min(s.low, s.n)
 	b.r, b.w = 0, 0
 	return b
 }
 
 func (s *shelf) put(b *block) {
-	if s.bytes < maxFree {
-		b.next, s.top = s.top, b
-		s.bytes += len(b.b)
+	b.next, s.top = s.top, b
+	s.n++
+}
+
+// trim lets the collector have half of what was not needed since the last time,
+// so that a peak is forgotten in a few turns and a steady load allocates nothing.
+func (s *shelf) trim() {
+	for range (s.low + 1) / 2 {
+		s.top = s.top.next
+		s.n--
 	}
+	s.low = s.n
 }
 
 func (p *blocks) get(size int) *block {

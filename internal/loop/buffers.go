@@ -15,7 +15,6 @@ type buffers struct {
 	mem   []byte
 	ring  []byte
 	slots []bufferSlot
-	size  int
 	used  []int  // by buffer: bytes that completions have named
 	tail  uint16 // of the ring, as far as it is filled
 	shown uint16 // as far as the kernel knows
@@ -37,30 +36,33 @@ type bufferReg struct {
 
 const piecemeal = 2 // IOU_PBUF_RING_INC, of Linux 6.12
 
-// Sizes of one buffer. One that is used piece by piece wastes nothing by being
-// large.
+// A buffer is large, so that a large answer comes in few pieces. All together must
+// not run out in one iteration, for each connection that meets that must be armed
+// again; so there are more if each is used but once, for however little.
 const (
-	largeBuffer = 32 << 10
-	smallBuffer = 8 << 10
+	bufferSize     = 64 << 10
+	defaultBuffers = 1 << 20
+	wholeFactor    = 4
 )
 
 // newBuffers registers buffers of about total bytes with r.
-func newBuffers(r *ring, total int) (*buffers, error) {
-	b, err := registerBuffersOf(r, total, largeBuffer, piecemeal)
-	if err == nil {
-		return b, nil
+func newBuffers(r *ring, total int, whole bool) (*buffers, error) {
+	if !whole {
+		if b, err := registerBuffersOf(r, total, piecemeal); err == nil {
+			return b, nil
+		}
 	}
-	return registerBuffersOf(r, total, smallBuffer, 0)
+	return registerBuffersOf(r, wholeFactor*total, 0)
 }
 
-func registerBuffersOf(r *ring, total, size int, flags uint16) (b *buffers, err error) {
+func registerBuffersOf(r *ring, total int, flags uint16) (b *buffers, err error) {
 	n := 4
-	for n*2*size <= total && n < 1<<14 {
+	for n*2*bufferSize <= total && n < 1<<14 {
 		n *= 2
 	}
-	b = &buffers{size: size, used: make([]int, n)}
+	b = &buffers{used: make([]int, n)}
 	const prot, how = unix.PROT_READ | unix.PROT_WRITE, unix.MAP_PRIVATE | unix.MAP_ANONYMOUS
-	if b.mem, err = unix.Mmap(-1, 0, n*size, prot, how); err == nil {
+	if b.mem, err = unix.Mmap(-1, 0, n*bufferSize, prot, how); err == nil {
 		b.ring, err = unix.Mmap(-1, 0, n*int(unsafe.Sizeof(bufferSlot{})), prot, how)
 	}
 	if err != nil {
@@ -82,8 +84,8 @@ func registerBuffersOf(r *ring, total, size int, flags uint16) (b *buffers, err 
 
 func (b *buffers) put(id uint16) {
 	s := &b.slots[int(b.tail)%len(b.slots)]
-	s.addr = uint64(uintptr(unsafe.Pointer(&b.mem[int(id)*b.size])))
-	s.len, s.id = uint32(b.size), id
+	s.addr = uint64(uintptr(unsafe.Pointer(&b.mem[int(id)*bufferSize])))
+	s.len, s.id = bufferSize, id
 	b.used[id] = 0
 	b.tail++
 }
@@ -102,7 +104,7 @@ func (b *buffers) show() {
 // each once, in their order.
 func (b *buffers) place(e *cqe) uint32 {
 	id := e.flags >> 16
-	at := int(id)*b.size + b.used[id]
+	at := int(id)*bufferSize + b.used[id]
 	b.used[id] += int(max(e.res, 0))
 	return uint32(at)
 }

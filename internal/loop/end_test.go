@@ -275,3 +275,58 @@ func TestAdoptedSocketsWorkAndOthersAreRefused(t *testing.T) {
 		}
 	})
 }
+
+// The kernel may have taken data from the socket when Detach is called; it must
+// come as Data, in order, and what comes after it must be in the socket.
+func TestDetachLosesNothing(t *testing.T) {
+	eachKind(t, func(t *testing.T, k Kind) {
+		for _, pause := range []bool{false, true} {
+			l := start(t, k)
+			const others = 8
+			want := pattern(3 << 20)
+			fds, got := make(chan int, 1), []byte(nil)
+			first := true
+			addr := serve(t, l, &calls{data: func(c *Conn, b []byte) {
+				if first && b[0] == 'x' { // another connection, whose completions are in between
+					c.SetHandler(echo())
+					c.Write(b)
+					return
+				}
+				got = append(got, b...)
+				if pause {
+					c.Pause()
+				}
+				if first {
+					first = false
+					l.After(time.Millisecond, func() { fds <- c.Detach() })
+				}
+			}})
+			for range others {
+				o := dial(t, addr)
+				go func() {
+					b := []byte("xyz")
+					for {
+						if _, err := o.Write(b); err != nil {
+							return
+						}
+						if _, err := io.ReadFull(o, b); err != nil || string(b) != "xyz" {
+							return
+						}
+					}
+				}()
+			}
+			settles(t, "the others are at it", func() (all bool) {
+				on(l, func() { all = l.Stats().Read > 100*others })
+				return all
+			})
+			c := dial(t, addr)
+			go func() { c.Write(want[1:]); c.CloseWrite() }()
+			f := os.NewFile(uintptr(within(t, fds, "Detach")), "detached")
+			rest, err := io.ReadAll(f)
+			f.Close()
+			if err != nil || string(append(got, rest...)) != string(want[1:]) {
+				t.Errorf("pause %v: %d bytes as Data and %d from the socket, %v: not the %d that were sent", pause, len(got), len(rest), err, len(want)-1)
+			}
+		}
+	})
+}

@@ -25,12 +25,14 @@ const (
 	listenSlots = uint32(1) << 31 // slots from here on are listeners
 )
 
+const defaultScratch = 256 << 10
+
 func newEpoll(l *Loop) (*epoll, error) {
 	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("create epoll: %w", err)
 	}
-	e := &epoll{l: l, fd: fd, scratch: make([]byte, l.buffer)}
+	e := &epoll{l: l, fd: fd, scratch: make([]byte, positive(l.options.Buffer, defaultScratch))}
 	if errno := e.add(int32(l.mail.fd), mailSlot, 0, unix.EPOLLIN|unix.EPOLLET); errno != 0 {
 		unix.Close(fd)
 		return nil, fmt.Errorf("watch eventfd: %w", errno)

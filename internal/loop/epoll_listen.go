@@ -50,10 +50,8 @@ func (e *epoll) acceptSome(ln *Listener) {
 		case unix.EAGAIN:
 			ln.burst = max(i, 1)
 			return
-		case unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM:
-			ln.pauseAWhile()
-			return
-		default: // of the connection that was to be accepted: accept(2)
+		default:
+			ln.refused(errno)
 		}
 	}
 	ln.burst = min(2*ln.burst, maxBurst)

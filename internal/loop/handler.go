@@ -16,7 +16,8 @@ type Handler interface {
 	Expired(c *Conn)
 	// Closed: the connection failed with err, an errno, and is closed. What had
 	// arrived before came as Data, unless a write failed while c was paused. It
-	// is the last call, and does not come after Close and its like.
+	// is the last call, and does not come after Close and its like. After EOF a
+	// reset need not be noticed before the next write.
 	Closed(c *Conn, err error)
 }
 

@@ -32,7 +32,12 @@ func needURing(t testing.TB) {
 // start runs a loop until the test ends.
 func start(t testing.TB, k Kind) *Loop {
 	t.Helper()
-	l, err := New(Options{Kind: k})
+	return startWith(t, Options{Kind: k})
+}
+
+func startWith(t testing.TB, o Options) *Loop {
+	t.Helper()
+	l, err := New(o)
 	if err != nil {
 		t.Fatal(err)
 	}

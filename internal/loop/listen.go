@@ -8,7 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// recess is how long accepting pauses when descriptors have run out.
+// recess is how long accepting pauses when descriptors have run out, or when the
+// socket does not listen any more.
 const recess = 100 * time.Millisecond
 
 // Listener accepts connections.
@@ -67,6 +68,17 @@ func (ln *Listener) arm() {
 		return
 	}
 	if ln.l.io.listen(ln) != nil {
+		ln.pauseAWhile()
+	}
+}
+
+// refused handles what accept(2) may return. Most of it is about the connection
+// that was to be accepted and no more than that.
+func (ln *Listener) refused(errno unix.Errno) {
+	switch errno {
+	case unix.ECONNABORTED, unix.EINTR, unix.EPROTO, unix.EPERM, unix.ENETDOWN, unix.ENOPROTOOPT, unix.EHOSTDOWN,
+		unix.ENONET, unix.EHOSTUNREACH, unix.EOPNOTSUPP, unix.ENETUNREACH:
+	default:
 		ln.pauseAWhile()
 	}
 }

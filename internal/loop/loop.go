@@ -12,10 +12,14 @@ import (
 // Options are what a Loop is made from. The zero value is usable.
 type Options struct {
 	Kind   Kind
-	Buffer int // bytes of the read scratch (epoll) or of the provided buffers together (io_uring); default 256 KiB
+	Buffer int // bytes of the read scratch (epoll; default 256 KiB) or of the provided buffers together (io_uring; 1 MiB, and four times as much before Linux 6.12)
+
+	whole bool // io_uring: fill no buffer piece by piece, as before Linux 6.12
 }
 
-const defaultBuffer = 256 << 10
+// trimPeriod is how often, in nanoseconds and while something happens, the loop
+// looks for blocks that it does not need.
+const trimPeriod = 1e9
 
 // engine is what differs between epoll and io_uring. It has more methods than an
 // interface should, since it is a kernel's interface to sockets and not a seam:
@@ -38,11 +42,11 @@ type engine interface {
 // Loop waits for events of its connections, listeners and timers and calls their
 // handlers.
 type Loop struct {
-	io     engine
-	kind   Kind
-	why    string
-	batch  int // writes up to this size wait for the end of the iteration
-	buffer int
+	io      engine
+	options Options
+	kind    Kind
+	why     string
+	batch   int // writes up to this size wait for the end of the iteration
 
 	base    time.Time // with monotonic, the clock reading that it stands for
 	offset  int64
@@ -61,15 +65,13 @@ type Loop struct {
 	next      int64 // when pace wants to be called
 	mail      mail
 	blocks    blocks
+	trimAt    int64 // when blocks are looked at
 	sys       sys
 }
 
 // New makes a loop. With Kind Auto it takes what Probe recommends.
 func New(o Options) (*Loop, error) {
-	if o.Buffer <= 0 {
-		o.Buffer = defaultBuffer
-	}
-	l := &Loop{base: time.Now(), kind: o.Kind, buffer: o.Buffer}
+	l := &Loop{base: time.Now(), options: o, kind: o.Kind}
 	var ts unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
 		return nil, fmt.Errorf("read clock: %w", err)
@@ -101,6 +103,13 @@ func newEngine(l *Loop) (engine, error) {
 	default:
 		return nil, fmt.Errorf("make loop of kind %d: there is none", l.kind)
 	}
+}
+
+func positive(n, otherwise int) int {
+	if n > 0 {
+		return n
+	}
+	return otherwise
 }
 
 // Kind returns the kind that the loop has.
@@ -138,6 +147,11 @@ func (l *Loop) Run() error {
 		// has come in time for late.
 		if l.now>>tickShift > l.wheel.turned {
 			l.wheel.turn(l.now)
+			if l.now >= l.trimAt {
+				l.trimAt = l.now + trimPeriod
+				l.blocks.small.trim()
+				l.blocks.large.trim()
+			}
 		}
 		l.visit()
 		l.bury()

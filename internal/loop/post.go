@@ -16,7 +16,8 @@ type mail struct {
 	taken []func()
 }
 
-// Post runs f on the loop soon. It may be called from anywhere until Close.
+// Post runs f on the loop soon. It may be called from anywhere; after Run has
+// returned nothing runs it.
 func (l *Loop) Post(f func()) {
 	m := &l.mail
 	m.mu.Lock()
@@ -36,8 +37,11 @@ func (m *mail) open() (err error) {
 }
 
 // ring wakes the loop. Each write is an event of its own, so nobody need read
-// the counter: it would take 2^64 of them to fill it.
+// the counter: it would take 2^64 of them to fill it. The lock is for a Stop that
+// comes when the loop is being closed.
 func (m *mail) ring() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	one := [8]byte{1}
 	_, _ = unix.Write(m.fd, one[:])
 }
@@ -53,4 +57,9 @@ func (m *mail) read() {
 	}
 }
 
-func (m *mail) close() { unix.Close(m.fd) }
+func (m *mail) close() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	unix.Close(m.fd)
+	m.fd = -1
+}

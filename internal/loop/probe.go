@@ -26,7 +26,7 @@ func tryRing() error {
 		return err
 	}
 	defer r.close()
-	b, err := newBuffers(r, smallBuffer)
+	b, err := newBuffers(r, 0, false)
 	if err != nil {
 		return err
 	}

@@ -59,6 +59,8 @@ const (
 	acceptMulti   = 1 << 0
 	recvMulti     = 1 << 1
 	pollMulti     = 1 << 0
+	cancelAll     = 1 << 0
+	cancelAny     = 1 << 2
 	cqeBuffer     = 1 << 0 // the upper 16 bits name a buffer
 	cqeMore       = 1 << 1 // more completions of the operation follow
 	cqeBufferMore = 1 << 4 // more of the same buffer will be filled

@@ -355,3 +355,49 @@ func TestAConnectionWithoutAHandlerIsClosed(t *testing.T) {
 		}
 	})
 }
+
+func TestAPortIsFreeAgainAfterClose(t *testing.T) {
+	eachKind(t, func(t *testing.T, k Kind) {
+		fd, addr := listener(t, 16)
+		l, err := New(Options{Kind: k})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := l.Listen(fd, func(c *Conn, _ netip.AddrPort) { c.SetHandler(echo()) }); err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan error, 1)
+		go func() { done <- l.Run() }()
+		on(l, func() { l.Stop() })
+		if err := within(t, done, "the end of Run"); err != nil {
+			t.Error(err)
+		}
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+		unix.Close(fd)
+		again, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(again)
+		if err := unix.Bind(again, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}, Port: int(addr.Port())}); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestASocketThatDoesNotListenIsNotAskedForEver(t *testing.T) {
+	eachKind(t, func(t *testing.T, k Kind) {
+		l := start(t, k)
+		fd, _ := listener(t, 16)
+		on(l, func() { _, _ = l.Listen(fd, func(*Conn, netip.AddrPort) {}) })
+		_ = unix.Shutdown(fd, unix.SHUT_RDWR)
+		stats := func() (s Stats) { on(l, func() { s = l.Stats() }); return s }
+		settles(t, "accepting has stopped", func() bool { return stats().AcceptStops > 0 })
+		before := stats().Iterations
+		if n := stats().Iterations - before; n > 50 {
+			t.Errorf("%d iterations", n)
+		}
+	})
+}

@@ -23,37 +23,58 @@ func echo() *calls {
 }
 
 func TestEchoOfTenMegabytesInBothDirectionsAtOnce(t *testing.T) {
-	eachKind(t, func(t *testing.T, k Kind) {
-		const size = 10 << 20
-		l := start(t, k)
-		addr := serve(t, l, echo())
-		c := dial(t, addr)
-		sent := sha256.New()
-		go func() {
-			r := rand.New(rand.NewPCG(1, 2))
-			for left := size; left > 0; {
-				b := make([]byte, min(left, 1+r.IntN(100_000)))
-				for i := range b {
-					b[i] = byte(r.Uint32())
-				}
-				sent.Write(b)
-				if _, err := c.Write(b); err != nil {
-					t.Error(err)
-					return
-				}
-				left -= len(b)
+	eachKind(t, func(t *testing.T, k Kind) { echoMuch(t, start(t, k)) })
+}
+
+func echoMuch(t *testing.T, l *Loop) {
+	const size = 10 << 20
+	addr := serve(t, l, echo())
+	c := dial(t, addr)
+	sent := sha256.New()
+	go func() {
+		r := rand.New(rand.NewPCG(1, 2))
+		for left := size; left > 0; {
+			b := make([]byte, min(left, 1+r.IntN(100_000)))
+			for i := range b {
+				b[i] = byte(r.Uint32())
 			}
-			c.CloseWrite()
-		}()
-		got := sha256.New()
-		n, err := io.Copy(got, c)
-		if n != size || err != nil {
-			t.Fatalf("got %d bytes, %v; want %d", n, err, size)
+			sent.Write(b)
+			if _, err := c.Write(b); err != nil {
+				t.Error(err)
+				return
+			}
+			left -= len(b)
 		}
-		if !bytes.Equal(got.Sum(nil), sent.Sum(nil)) {
-			t.Error("the echo differs from what was sent")
+		c.CloseWrite()
+	}()
+	got := sha256.New()
+	n, err := io.Copy(got, c)
+	if n != size || err != nil {
+		t.Fatalf("got %d bytes, %v; want %d", n, err, size)
+	}
+	if !bytes.Equal(got.Sum(nil), sent.Sum(nil)) {
+		t.Error("the echo differs from what was sent")
+	}
+}
+
+// Kernels before 6.12 use each provided buffer once.
+func TestBuffersThatAreUsedWholeWork(t *testing.T) {
+	needURing(t)
+	for _, size := range []int{0, 1} { // plenty, and as few as there can be
+		l := startWith(t, Options{Kind: URing, Buffer: size, whole: true})
+		if n := len(l.io.(*uring).buffers.slots); size == 0 && n != wholeFactor*defaultBuffers/bufferSize {
+			t.Errorf("there are %d buffers", n)
 		}
-	})
+		echoMuch(t, l)
+		stressLoop(t, l)
+	}
+}
+
+func TestFewBuffersWork(t *testing.T) {
+	needURing(t)
+	l := startWith(t, Options{Kind: URing, Buffer: 1})
+	echoMuch(t, l)
+	stressLoop(t, l)
 }
 
 func TestAWriterMeetsBackPressureAndHearsWhenItEnds(t *testing.T) {

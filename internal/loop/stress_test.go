@@ -164,51 +164,52 @@ func (s *stress) newEnd(r *rand.Rand) *end {
 }
 
 func TestRandomWritesPausesAndClosesKeepTheStreams(t *testing.T) {
-	eachKind(t, func(t *testing.T, k Kind) {
-		seed := *stressSeed
-		if seed == 0 {
-			seed = uint64(time.Now().UnixNano())
-		}
-		t.Logf("seed %d", seed)
-		const pairs = 120
-		r := rand.New(rand.NewPCG(seed, 1))
-		l := start(t, k)
-		s := &stress{t: t, l: l, open: 2 * pairs, done: make(chan bool), wait: map[netip.AddrPort]*end{}, buf: make([]byte, 1<<18)}
-		fd, addr := listener(t, 4096)
-		var servers []*end
-		on(l, func() {
-			_, err := l.Listen(fd, func(c *Conn, _ netip.AddrPort) {
-				c.SetHandler(&calls{data: func(c *Conn, b []byte) {
-					// The first byte tells which end it is for.
-					e := servers[int(b[0])]
-					e.c = c
-					c.SetHandler(e)
-					e.push()
-					if len(b) > 1 && !e.ended {
-						e.Data(c, b[1:])
-					}
-				}})
-			})
-			if err != nil {
-				t.Error(err)
-			}
-			for i := range pairs {
-				a, b := s.newEnd(r), s.newEnd(r)
-				a.peer, b.peer = b, a
-				servers = append(servers, b)
-				a.c = l.Connect(addr, a)
-				a.c.Write([]byte{byte(i)})
-			}
+	eachKind(t, func(t *testing.T, k Kind) { stressLoop(t, start(t, k)) })
+}
+
+func stressLoop(t *testing.T, l *Loop) {
+	seed := *stressSeed
+	if seed == 0 {
+		seed = uint64(time.Now().UnixNano())
+	}
+	t.Logf("seed %d", seed)
+	const pairs = 120
+	r := rand.New(rand.NewPCG(seed, 1))
+	s := &stress{t: t, l: l, open: 2 * pairs, done: make(chan bool), wait: map[netip.AddrPort]*end{}, buf: make([]byte, 1<<18)}
+	fd, addr := listener(t, 4096)
+	var servers []*end
+	on(l, func() {
+		_, err := l.Listen(fd, func(c *Conn, _ netip.AddrPort) {
+			c.SetHandler(&calls{data: func(c *Conn, b []byte) {
+				// The first byte tells which end it is for.
+				e := servers[int(b[0])]
+				e.c = c
+				c.SetHandler(e)
+				e.push()
+				if len(b) > 1 && !e.ended {
+					e.Data(c, b[1:])
+				}
+			}})
 		})
-		select {
-		case <-s.done:
-		case <-time.After(60 * time.Second):
-			on(l, func() { t.Errorf("%d ends are open still, seed %d", s.open, seed) })
+		if err != nil {
+			t.Error(err)
 		}
-		settles(t, "no connection is open", func() bool {
-			n := 0
-			on(l, func() { n = l.Stats().Conns })
-			return n == 0
-		})
+		for i := range pairs {
+			a, b := s.newEnd(r), s.newEnd(r)
+			a.peer, b.peer = b, a
+			servers = append(servers, b)
+			a.c = l.Connect(addr, a)
+			a.c.Write([]byte{byte(i)})
+		}
+	})
+	select {
+	case <-s.done:
+	case <-time.After(60 * time.Second):
+		on(l, func() { t.Errorf("%d ends are open still, seed %d", s.open, seed) })
+	}
+	settles(t, "no connection is open", func() bool {
+		n := 0
+		on(l, func() { n = l.Stats().Conns })
+		return n == 0
 	})
 }

@@ -52,7 +52,7 @@ func newURing(l *Loop) (*uring, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, err := newBuffers(r, l.buffer)
+	b, err := newBuffers(r, positive(l.options.Buffer, defaultBuffers), l.options.whole)
 	if err != nil {
 		r.close()
 		return nil, err
@@ -147,7 +147,20 @@ func (u *uring) completed(e *cqe) {
 	}
 }
 
-func (u *uring) stop() { u.submit() }
+// stop cancels everything, because the kernel would hold sockets until some time
+// after the ring was closed, and closes what was accepted meanwhile.
+func (u *uring) stop() {
+	e := u.entry(opCancel, -1, tokenNone.of(0))
+	e.opFlags = cancelAll | cancelAny
+	u.submit()
+	u.submit() // collects what was cancelled
+	for ; !u.ring.empty(); u.ring.head++ {
+		if e := u.ring.at(u.ring.head); token(uint32(e.data)>>slotBits) == tokenAccept && e.res >= 0 {
+			u.l.sys.close(e.res)
+		}
+	}
+	u.ring.free()
+}
 
 func (u *uring) close() error {
 	err := u.ring.close()

@@ -41,10 +41,7 @@ func (u *uring) accepted(ln *Listener, e *cqe) {
 		ln.accepted(e.res, u.l.sys.getAddr())
 		return
 	}
-	switch unix.Errno(-e.res) {
-	case unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM:
-		if ln.armed {
-			ln.pauseAWhile()
-		}
+	if errno := unix.Errno(-e.res); ln.armed && errno != unix.ECANCELED {
+		ln.refused(errno)
 	}
 }

@@ -12,6 +12,10 @@ import (
 // reset may overtake the answer (RFC 9112, section 9.6).
 const lingerTimeout = 5 * time.Second
 
+// drainTime is how long a connection that is to end may be idle. Closing it at once
+// would fail the request that a client is just sending.
+const drainTime = time.Second
+
 // clientPhase says who takes what a client sends.
 type clientPhase uint8
 
@@ -43,20 +47,43 @@ type ClientConn struct {
 	left   int  // pending bytes when the deadline was set
 }
 
-// Accept begins with a connection that a client at addr made to a front.
+// Accept begins with a connection that a client at addr made to a front, which
+// must have a service.
 func (c *Core) Accept(conn Conn, f *Front, addr netip.AddrPort) *ClientConn {
-	k := &ClientConn{core: c, conn: conn, front: f, addr: netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())}
-	s := f.Service()
-	if s == nil {
-		k.phase = clientClosed
-		conn.Close()
-		return k
-	}
-	c.clients.add(&k.link, k)
-	s.Account.AddConnection()
-	conn.Deadline(s.HTTP.ClientHeadTimeout)
+	k := c.join(conn, f, netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port()))
+	f.Service().Account.AddConnection()
+	conn.Deadline(f.Service().HTTP.ClientHeadTimeout)
 	return k
 }
+
+// Resume goes on with a client that has left another Core.
+func (c *Core) Resume(conn Conn, f *Front, addr netip.AddrPort) *ClientConn {
+	k := c.join(conn, f, addr)
+	conn.Deadline(k.idleTime())
+	return k
+}
+
+func (c *Core) join(conn Conn, f *Front, addr netip.AddrPort) *ClientConn {
+	k := &ClientConn{core: c, conn: conn, front: f, addr: addr}
+	c.clients.add(&k.link, k)
+	return k
+}
+
+// Leave lets go of a client that neither side has anything to say to, without
+// closing its connection, and reports whether it was one.
+func (c *ClientConn) Leave() bool {
+	if c.phase != clientIdle || len(c.in) > 0 || c.conn.Pending() > 0 {
+		return false
+	}
+	c.shut(gone)
+	return true
+}
+
+// Front is where the client connected to.
+func (c *ClientConn) Front() *Front { return c.front }
+
+// Addr is the client's.
+func (c *ClientConn) Addr() netip.AddrPort { return c.addr }
 
 // Data takes what the client sent.
 func (c *ClientConn) Data(b []byte) {
@@ -218,12 +245,8 @@ func gone() {}
 // next begins to wait for the next request, which may be there already.
 func (c *ClientConn) next() {
 	c.x, c.phase = nil, clientIdle
-	if c.front.closed.Load() && len(c.in) == 0 {
-		c.shut(c.conn.CloseWhenDrained)
-		return
-	}
 	c.left = c.conn.Pending()
-	c.conn.Deadline(c.front.Service().HTTP.ClientIdleTimeout)
+	c.conn.Deadline(c.idleTime())
 	if len(c.in) > 0 {
 		c.again()
 	}
@@ -258,12 +281,20 @@ func (c *ClientConn) shut(how func()) {
 	how()
 }
 
-// Drain closes a front's idle client connections; the others end with the answer
-// that they wait for.
+// idleTime is how long the client may be silent between two requests.
+func (c *ClientConn) idleTime() time.Duration {
+	if c.front.closed.Load() {
+		return drainTime
+	}
+	return c.front.Service().HTTP.ClientIdleTimeout
+}
+
+// Drain ends a front's client connections, after it was closed: each with its next
+// answer, those that are idle when nothing has come for drainTime.
 func (c *Core) Drain(f *Front) {
 	c.clients.each(func(k *ClientConn) {
 		if k.front == f && k.phase == clientIdle && len(k.in) == 0 {
-			k.shut(k.conn.CloseWhenDrained)
+			k.conn.Deadline(drainTime)
 		}
 	})
 }

@@ -25,6 +25,7 @@ type Core struct {
 	pieces   [][]byte // to be written together
 
 	clients   list[ClientConn]
+	active    int // exchanges under way
 	pools     map[*Endpoint]*pool
 	exchanges []*Exchange // spare
 	buffers   [][]byte    // spare
@@ -38,6 +39,9 @@ func NewCore(d Driver, seed uint64) *Core {
 
 // Clients is how many client connections are open.
 func (c *Core) Clients() int { return c.clients.n }
+
+// Active is how many requests are under way.
+func (c *Core) Active() int { return c.active }
 
 // draw is a random word (splitmix64).
 func (c *Core) draw() uint64 {
@@ -67,6 +71,7 @@ func (c *Core) release(b []byte) {
 
 // exchange returns a fresh Exchange.
 func (c *Core) exchange() *Exchange {
+	c.active++
 	if n := len(c.exchanges); n > 0 {
 		x := c.exchanges[n-1]
 		c.exchanges = c.exchanges[:n-1]
@@ -77,6 +82,7 @@ func (c *Core) exchange() *Exchange {
 
 // recycle takes back an exchange that is over and that nobody refers to.
 func (c *Core) recycle(x *Exchange) {
+	c.active--
 	c.release(x.out)
 	c.release(x.in)
 	tried := x.tried[:0]

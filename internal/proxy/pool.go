@@ -36,6 +36,7 @@ func (p *pool) take() *BackendConn {
 		b := p.kept[n-1]
 		p.kept[n-1] = nil
 		p.kept = p.kept[:n-1]
+		p.endpoint.kept.Add(-1)
 		if p.core.driver.Alive(b.conn) {
 			return b
 		}
@@ -46,7 +47,7 @@ func (p *pool) take() *BackendConn {
 
 // put keeps a connection whose exchange is over.
 func (p *pool) put(b *BackendConn) {
-	if p.quiet || len(p.kept) >= p.endpoint.Idle {
+	if p.quiet || !p.endpoint.keep() {
 		b.shut(b.conn.Close)
 		return
 	}
@@ -59,6 +60,7 @@ func (p *pool) put(b *BackendConn) {
 func (p *pool) lose(b *BackendConn) {
 	if i := slices.Index(p.kept, b); b.x == nil && i >= 0 {
 		p.kept = slices.Delete(p.kept, i, i+1)
+		p.endpoint.kept.Add(-1)
 	}
 }
 

@@ -62,12 +62,22 @@ type Member struct {
 type Endpoint struct {
 	Settings
 	Account Account
+	kept    atomic.Int64 // connections that no request is on, of all threads
+}
+
+// keep counts one more connection as kept, if it may be.
+func (e *Endpoint) keep() bool {
+	if e.kept.Add(1) > int64(e.Idle) {
+		e.kept.Add(-1)
+		return false
+	}
+	return true
 }
 
 // Settings make an Endpoint what it is.
 type Settings struct {
 	Addr netip.AddrPort
-	Idle int // connections that a thread keeps; negative: none
+	Idle int // connections that a process keeps; negative: none
 }
 
 // NewService makes a service out of its configuration, in which every default is
@@ -113,7 +123,7 @@ func (s *Service) Member(id lb.BackendID) *Member {
 
 func endpoint(b lb.Backend, h lb.HTTP, account Account, old *Member) *Endpoint {
 	e := &Endpoint{Settings: Settings{Addr: b.Addr, Idle: h.IdleConns}, Account: account}
-	if old != nil && *old.Endpoint == *e {
+	if old != nil && old.Endpoint.Settings == e.Settings && old.Endpoint.Account == e.Account {
 		return old.Endpoint
 	}
 	return e

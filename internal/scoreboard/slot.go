@@ -47,8 +47,8 @@ func (s *Slot) Serve(service int) { s.service.Store(int64(service) + 1) }
 // SetGeneration says which configuration the worker uses.
 func (s *Slot) SetGeneration(generation uint64) { s.generation.Store(generation) }
 
-// AddConnections counts the connections that the worker has open.
-func (s *Slot) AddConnections(n int) { s.connections.Add(int64(n)) }
+// SetConnections says how many connections the worker has open.
+func (s *Slot) SetConnections(n int) { s.connections.Store(int64(n)) }
 
 // AddRequest counts a request that is done, and the bytes of clients read and
 // written for it.

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// readyFD is the new master's descriptor to say that it is ready.
-const readyFD = 3
+// firstExtra is the descriptor that a command's first extra file gets.
+const firstExtra = 3
 
 // lastWords is how long a new master that has given up may take to end.
 const lastWords = time.Second
@@ -20,18 +20,19 @@ const lastWords = time.Second
 // and returns nil when it has said that it is ready: this one is to finish then.
 // If it dies, refuses or is not ready before ctx ends, it is killed, its children
 // finish, and this master goes on as if nothing had happened; the error says why.
-// Cmd is the new binary, not started, without ExtraFiles.
+// Cmd is the new binary, not started; the ExtraFiles that it has keep their numbers.
 func Upgrade(ctx context.Context, cmd *exec.Cmd, l *Listeners) error {
 	r, w, err := os.Pipe()
 	if err != nil {
 		return fmt.Errorf("upgrade to %s: %w", cmd.Path, err)
 	}
 	defer r.Close()
+	readyFD := firstExtra + len(cmd.ExtraFiles)
 	list, files := l.handDown(readyFD + 1)
 	if list != "" {
 		list = "," + list
 	}
-	cmd.ExtraFiles = append([]*os.File{w}, files...)
+	cmd.ExtraFiles = append(append(cmd.ExtraFiles, w), files...)
 	cmd.Env = append(cmd.Environ(), fmt.Sprintf("%s=ready=%d%s", inheritVariable, readyFD, list))
 	err = cmd.Start()
 	w.Close()

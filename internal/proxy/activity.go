@@ -1,0 +1,32 @@
+package proxy
+
+// Activity is what a client's connection is about.
+type Activity uint8
+
+// The activities.
+const (
+	Idle       Activity = iota // between requests
+	Reading                    // a request
+	Connecting                 // to a backend
+	Sending                    // an answer, or waiting for the backend's
+	Closing                    // the last answer is given
+)
+
+// Activity says what the connection is about now.
+func (c *ClientConn) Activity() Activity {
+	switch c.phase {
+	case clientIdle:
+		return Idle
+	case clientSends:
+		return Reading
+	case clientDiscards, clientClosed:
+		return Closing
+	}
+	switch c.x.stage {
+	case stageRequest:
+		return Reading
+	case stageConnects:
+		return Connecting
+	}
+	return Sending
+}

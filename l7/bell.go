@@ -1,0 +1,54 @@
+package l7
+
+import (
+	"encoding/binary"
+	"fmt"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// bell is a queue of things to do for a thread that waits in the kernel, and the
+// descriptor that wakes it.
+type bell struct {
+	fd int
+
+	mu    sync.Mutex
+	queue []func()
+}
+
+func newBell() (*bell, error) {
+	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		return nil, fmt.Errorf("make eventfd: %w", err)
+	}
+	return &bell{fd: fd}, nil
+}
+
+// post queues f.
+func (b *bell) post(f func()) {
+	b.mu.Lock()
+	b.queue = append(b.queue, f)
+	b.mu.Unlock()
+	ring(b.fd)
+}
+
+// answer does what is queued.
+func (b *bell) answer() {
+	var n [8]byte
+	_, _ = unix.Read(b.fd, n[:])
+	b.mu.Lock()
+	queue := b.queue
+	b.queue = nil
+	b.mu.Unlock()
+	for _, f := range queue {
+		f()
+	}
+}
+
+// ring adds one to an eventfd; it fails only when that is far from read.
+func ring(fd int) {
+	var one [8]byte
+	binary.NativeEndian.PutUint64(one[:], 1)
+	_, _ = unix.Write(fd, one[:])
+}

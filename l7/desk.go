@@ -1,0 +1,168 @@
+package l7
+
+import (
+	"fmt"
+	"net/netip"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"lbctl/internal/loop"
+	"lbctl/internal/proxy"
+)
+
+// desk is where, in the model event, the listener thread puts clients that have
+// said something, and where threads that have nothing to do take them. Its
+// descriptor counts those that wait.
+type desk struct {
+	fd       int
+	listener *listener
+
+	mu    sync.Mutex
+	queue []visitor
+}
+
+// visitor is a client between two threads.
+type visitor struct {
+	fd    int
+	front *proxy.Front
+	addr  netip.AddrPort
+	said  []byte
+}
+
+func newDesk() (*desk, error) {
+	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK|unix.EFD_SEMAPHORE)
+	if err != nil {
+		return nil, fmt.Errorf("make eventfd: %w", err)
+	}
+	return &desk{fd: fd}, nil
+}
+
+// close closes the desk and whoever still waits at it.
+func (d *desk) close() {
+	if d == nil {
+		return
+	}
+	unix.Close(d.fd)
+	for _, v := range d.queue {
+		unix.Close(v.fd)
+	}
+}
+
+func (d *desk) put(v visitor) {
+	d.mu.Lock()
+	d.queue = append(d.queue, v)
+	d.mu.Unlock()
+	ring(d.fd)
+}
+
+func (d *desk) get() (v visitor, ok bool) {
+	var one [8]byte
+	if _, err := unix.Read(d.fd, one[:]); err != nil {
+		return v, false // another thread was faster
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	v, d.queue = d.queue[0], d.queue[1:]
+	return v, true
+}
+
+// waiting is how many clients of a front wait for a thread.
+func (d *desk) waiting(f *proxy.Front) (n int) {
+	if d == nil {
+		return 0
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, v := range d.queue {
+		if v.front == f {
+			n++
+		}
+	}
+	return n
+}
+
+// take takes a client from the desk.
+func (t *thread) take() {
+	v, ok := t.desk.get()
+	if !ok {
+		return
+	}
+	s := t.add(v.fd)
+	t.client = s
+	k := t.core.Resume(s, v.front, v.addr)
+	s.side = k
+	k.Data(v.said)
+}
+
+// giveBack hands a client that has nothing to do to the listener thread.
+func (t *thread) giveBack() {
+	k, ok := t.client.side.(*proxy.ClientConn)
+	if !ok || !k.Leave() {
+		return
+	}
+	s := t.client
+	s.closed = true // its descriptor lives on
+	t.client = nil
+	t.desk.listener.keep(s.fd, k)
+}
+
+// listener is the thread of the model event that accepts clients, and holds those
+// that wait for their next request. It implements runner.
+type listener struct {
+	*looper
+	desk *desk
+}
+
+func newListener(d *desk) (*listener, error) {
+	w, err := newLooper(loop.Epoll, nil)
+	if err != nil {
+		return nil, err
+	}
+	l := &listener{w, d}
+	w.handler = func(k *proxy.ClientConn) loop.Handler { return waiting{l, k} }
+	d.listener = l
+	return l, nil
+}
+
+// keep holds a client until it says something.
+func (l *listener) keep(fd int, k *proxy.ClientConn) {
+	front, addr := k.Front(), k.Addr()
+	l.loop.Post(func() {
+		c, err := l.loop.Adopt(fd, nil)
+		if err != nil {
+			unix.Close(fd)
+			return
+		}
+		c.SetHandler(waiting{l, l.core.Resume(c, front, addr)})
+	})
+}
+
+// waiting is a client that waits at the listener thread.
+type waiting struct {
+	l *listener
+	k *proxy.ClientConn
+}
+
+// Connected implements loop.Handler.
+func (waiting) Connected(*loop.Conn) {}
+
+// Data implements loop.Handler: a thread is to serve the client now.
+func (w waiting) Data(c *loop.Conn, b []byte) {
+	said := append([]byte(nil), b...)
+	if fd := c.Detach(); fd >= 0 && w.k.Leave() {
+		w.l.desk.put(visitor{fd, w.k.Front(), w.k.Addr(), said})
+	}
+}
+
+// EOF implements loop.Handler.
+func (w waiting) EOF(*loop.Conn) { w.k.EOF() }
+
+// Drained implements loop.Handler.
+func (w waiting) Drained(*loop.Conn) { w.k.Drained() }
+
+// Expired implements loop.Handler.
+func (w waiting) Expired(*loop.Conn) { w.k.Expired() }
+
+// Closed implements loop.Handler.
+func (w waiting) Closed(_ *loop.Conn, err error) { w.k.Closed(err) }

@@ -1,0 +1,279 @@
+package l7
+
+import (
+	"net/netip"
+	"runtime"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"lbctl/internal/proxy"
+	"lbctl/internal/scoreboard"
+)
+
+// readBuffer is what a thread reads at once.
+const readBuffer = 64 << 10
+
+// thread is a thread of the models prefork, worker and event: it serves one client
+// at a time, and waits for it, and for nobody else, in the kernel. It implements
+// runner and proxy.Driver.
+type thread struct {
+	core    *proxy.Core
+	slot    *scoreboard.Slot
+	bell    *bell
+	desk    *desk // where clients come from in event; nil: from listening sockets
+	epoll   int   // of what a thread without a client waits for
+	fronts  []*front
+	sockets []*socket // the client's, and those to backends, also the ones kept
+	client  *socket   // nil: none
+	polls   []unix.PollFd
+	scratch []byte
+	now     int64 // CLOCK_MONOTONIC
+	counted int64 // when CPU time was accounted for
+	ending  bool
+	done    chan struct{}
+}
+
+func newThread(slot *scoreboard.Slot, d *desk) (*thread, error) {
+	b, err := newBell()
+	if err != nil {
+		return nil, err
+	}
+	t := &thread{slot: slot, bell: b, desk: d, scratch: make([]byte, readBuffer), done: make(chan struct{})}
+	t.core = proxy.NewCore(t, seeds.Add(1))
+	if t.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err == nil {
+		err = t.await(b.fd, 0)
+	}
+	if err == nil && d != nil {
+		err = t.await(d.fd, unix.EPOLLEXCLUSIVE)
+	}
+	if err != nil {
+		unix.Close(b.fd)
+		return nil, err
+	}
+	slot.Enter(0)
+	go t.run()
+	return t, nil
+}
+
+// await wakes the thread when a descriptor has something, if it has no client.
+// EPOLLEXCLUSIVE wakes one thread for a connection, not all of them.
+func (t *thread) await(fd int, how uint32) error {
+	return unix.EpollCtl(t.epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN | how, Fd: int32(fd)})
+}
+
+// do implements runner.
+func (t *thread) do(f func(*proxy.Core)) {
+	ran := make(chan struct{})
+	t.bell.post(func() {
+		defer close(ran)
+		f(t.core)
+	})
+	select {
+	case <-ran:
+	case <-t.done:
+	}
+}
+
+// listen implements runner.
+func (t *thread) listen(f *front) error {
+	if t.desk != nil {
+		return nil
+	}
+	t.fronts = append(t.fronts, f)
+	return t.await(f.descriptor, unix.EPOLLEXCLUSIVE)
+}
+
+// unlisten implements runner.
+func (t *thread) unlisten(f *front) {
+	if i := slices.Index(t.fronts, f); i >= 0 {
+		t.fronts = slices.Delete(t.fronts, i, i+1)
+		_ = unix.EpollCtl(t.epoll, unix.EPOLL_CTL_DEL, f.descriptor, nil)
+	}
+}
+
+// stop implements runner.
+func (t *thread) stop() error {
+	t.bell.post(func() { t.ending = true })
+	<-t.done
+	for _, s := range t.sockets {
+		s.Close()
+	}
+	return unix.Close(t.bell.fd)
+}
+
+func (t *thread) run() {
+	runtime.LockOSThread()
+	defer close(t.done)
+	defer unix.Close(t.epoll)
+	for t.tick(); !t.ending; t.tick() {
+		if t.client == nil {
+			t.rest()
+		} else {
+			t.serve()
+		}
+		t.sweep()
+	}
+}
+
+func (t *thread) tick() {
+	t.now = scoreboard.Now()
+	if t.now-t.counted > int64(time.Second) {
+		t.counted = t.now
+		t.slot.AccountCPU()
+	}
+}
+
+// rest waits for a client.
+func (t *thread) rest() {
+	t.slot.Set(scoreboard.Waiting, t.now)
+	var events [4]unix.EpollEvent
+	n, _ := unix.EpollWait(t.epoll, events[:], t.patience())
+	t.tick()
+	for _, e := range events[:max(n, 0)] {
+		switch fd := int(e.Fd); {
+		case fd == t.bell.fd:
+			t.bell.answer()
+		case t.client != nil: // one is enough; the other waits, or finds another thread
+		case t.desk != nil:
+			t.take()
+		default:
+			t.accept(fd)
+		}
+	}
+}
+
+// accept takes a client that waits at a listening socket.
+func (t *thread) accept(listener int) {
+	i := slices.IndexFunc(t.fronts, func(f *front) bool { return f.descriptor == listener })
+	if i < 0 {
+		return
+	}
+	fd, sa, err := unix.Accept4(listener, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+	if err == unix.EMFILE || err == unix.ENFILE {
+		time.Sleep(recess) // the connection stays where it is, and would wake us at once
+	}
+	if err != nil {
+		return // another thread was faster, or the client has gone
+	}
+	s := t.add(fd)
+	t.client = s
+	s.side = t.core.Accept(s, &t.fronts[i].Front, addrOf(sa))
+}
+
+// recess is how long accepting pauses when descriptors have run out.
+const recess = 10 * time.Millisecond
+
+// add makes a socket of a descriptor.
+func (t *thread) add(fd int) *socket {
+	s := &socket{thread: t, fd: fd}
+	t.sockets = append(t.sockets, s)
+	return s
+}
+
+// serve waits for the client, or for the backend that answers it, and handles
+// what came.
+func (t *thread) serve() {
+	t.slot.Set(t.letter(), t.now)
+	sockets := t.sockets
+	t.polls = append(t.polls[:0], unix.PollFd{Fd: int32(t.bell.fd), Events: unix.POLLIN})
+	for _, s := range sockets {
+		p := unix.PollFd{Fd: int32(s.fd), Events: s.events()}
+		if p.Events == 0 {
+			p.Fd = -1 // a peer that hung up would wake us for nothing
+		}
+		t.polls = append(t.polls, p)
+	}
+	n, _ := unix.Poll(t.polls, t.patience())
+	t.tick()
+	if n <= 0 {
+		return
+	}
+	if t.polls[0].Revents != 0 {
+		t.bell.answer()
+	}
+	for i, p := range t.polls[1:] {
+		if s := sockets[i]; p.Revents != 0 && !s.closed {
+			s.happened(p.Revents)
+		}
+	}
+}
+
+// sweep tells what has failed or expired, and forgets what is closed.
+func (t *thread) sweep() {
+	for i := 0; i < len(t.sockets); i++ { // a call may add some
+		s := t.sockets[i]
+		switch {
+		case s.closed:
+		case s.err != nil:
+			s.Close()
+			if !s.closing {
+				s.side.Closed(s.err)
+			}
+		case s.due != 0 && s.due <= t.now:
+			if s.due = 0; s.closing {
+				s.Close()
+			} else {
+				s.side.Expired()
+			}
+		}
+	}
+	t.sockets = slices.DeleteFunc(t.sockets, func(s *socket) bool { return s.closed })
+	if t.client == nil {
+		return
+	}
+	if t.client.closed {
+		t.client = nil
+	} else if t.desk != nil {
+		t.giveBack()
+	}
+}
+
+// patience is for how many milliseconds nothing expires, -1 for ever.
+func (t *thread) patience() int {
+	first := int64(0)
+	for _, s := range t.sockets {
+		if s.due != 0 && (first == 0 || s.due < first) {
+			first = s.due
+		}
+		if s.err != nil {
+			return 0
+		}
+	}
+	if first == 0 {
+		return -1
+	}
+	return int(max(first-t.now, 0)/int64(time.Millisecond)) + 1
+}
+
+// Connect implements proxy.Driver.
+func (t *thread) Connect(b *proxy.BackendConn, addr netip.AddrPort) proxy.Conn {
+	fd, err := dial(addr)
+	s := t.add(fd)
+	s.side, s.made, s.connecting, s.err = b, b.Connected, true, err
+	return s
+}
+
+// Alive implements proxy.Driver.
+func (t *thread) Alive(c proxy.Conn) bool { return alive(c.(*socket).fd) }
+
+// Now implements proxy.Driver.
+func (t *thread) Now() int64 { return t.now }
+
+func addrOf(sa unix.Sockaddr) netip.AddrPort {
+	switch a := sa.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port))
+	case *unix.SockaddrInet6:
+		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr), uint16(a.Port))
+	}
+	return netip.AddrPort{}
+}
+
+// alive reports whether nothing waits to be read, also no end.
+func alive(fd int) bool {
+	var b [1]byte
+	_, _, err := unix.Recvfrom(fd, b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+	return err == unix.EAGAIN
+}
