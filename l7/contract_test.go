@@ -51,6 +51,9 @@ func TestTheContractWithRealClients(t *testing.T) {
 	l.backend(contractBackend())
 	l.backend(contractBackend())
 	s := l.service("web", lb.RoundRobin)
+	// Of the models that have a thread for each connection a client must not wait for the
+	// idle ones of others.
+	s.HTTP.ClientIdleTimeout = 2 * time.Second
 	l.apply()
 	contract(t, s.VIP.Addr)
 	eventually(t, 2*time.Second, func() error {

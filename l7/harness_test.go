@@ -127,6 +127,7 @@ type backend struct {
 }
 
 func newLab(t *testing.T) *lab {
+	freeAddr(t, "127.0.0.1") // Go's poller has files of its own from the first socket on
 	goroutines, files := runtime.NumGoroutine(), openFiles()
 	board, err := scoreboard.Create(scoreboard.Sizes{Children: 1, Threads: testShape().Threads, Cells: 100})
 	if err != nil {
