@@ -9,9 +9,10 @@ SCENARIO ?= scenarios/l4-vs-l7.yaml
 # What the tests use beyond Go, as Debian packages. clang is pinned: objects are
 # byte-stable for one version only.
 PACKAGES := gcc libc6-dev clang-19 llvm-19 libbpf-dev linux-libc-dev bash docker.io docker-compose iptables \
-	qemu-system-x86 busybox-static cpio kmod ipvsadm iproute2 curl ethtool bpftool dash xz-utils
+	qemu-system-x86 busybox-static cpio kmod ipvsadm iproute2 curl ethtool bpftool dash xz-utils \
+	nginx apache2 apache2-utils wrk chromium-headless-shell
 
-.PHONY: build run test unit plane plane-native-a plane-native-b plane-others bench-l4 e2e guest verify-matrix bench-failover bench-flood bench-lvs bench-traffic lint generate image setup clean help
+.PHONY: build run test unit plane plane-native-a plane-native-b plane-others bench-l4 e2e guest soak-l7 verify-matrix bench-failover bench-flood bench-lvs bench-traffic lint generate image setup clean help
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile | expand -t 15
@@ -46,6 +47,10 @@ plane-others:
 
 e2e: ## whole labs on this machine's kernel, through the binary that users run
 	go test -count=1 -timeout 30m -v ./internal/e2e/...
+
+soak-l7: ## the L7 proxy: a million requests to backends that misbehave, bodies of 10 GiB, with and without the race detector (about 20 minutes)
+	LBCTL_L7_REQUESTS=1000000 LBCTL_L7_BODY_MIB=10240 go test -count=1 -timeout 40m -v -run '^Test(BackendsThatMisbehave|ALargeBody|TenThousand)' ./l7
+	LBCTL_L7_REQUESTS=1000000 go test -race -count=1 -timeout 40m -v -run '^Test(BackendsThatMisbehave|NoTrick|ATrick|AHostile)' ./l7
 
 guest: ## our models and our ipvsadm against the kernel's own, in two guests (QEMU)
 	go test -count=1 -timeout 40m -v ./internal/lvsguest/...
@@ -88,7 +93,8 @@ build/token:
 
 setup: ## Debian packages that the tests need
 	@missing=; for p in $(PACKAGES); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; done; \
-	if [ -n "$$missing" ]; then apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $$missing; fi
+	if [ -n "$$missing" ]; then apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $$missing && \
+	for s in nginx apache2; do case " $$missing " in *" $$s"*) service $$s stop >/dev/null 2>&1 || true;; esac; done; fi
 
 clean: ## what building and measuring left in this folder
 	rm -rf build results

@@ -58,6 +58,9 @@ func (w inProcess) reopen(ctx context.Context) error { return w.engine.reopen(ct
 // TestMain is the lbctl binary as far as Plane is concerned.
 func TestMain(m *testing.M) {
 	run := func(context.Context) error { os.Exit(m.Run()); return nil }
+	if len(os.Args) == 4 && os.Args[1] == "slow-clients" {
+		run = func(context.Context) error { return slowClients(os.Args[2], os.Args[3]) }
+	}
 	if len(os.Args) > 2 && strings.HasPrefix(os.Args[1], "l7-") {
 		flags := flag.NewFlagSet("", flag.ExitOnError)
 		socket, slot := flags.String("socket", "", ""), flags.Int("slot", 0, "")
@@ -128,6 +131,7 @@ type backend struct {
 }
 
 func newLab(t *testing.T) *lab {
+	freeAddr(t, "127.0.0.1") // Go's poller has files of its own from the first socket on
 	goroutines, files := runtime.NumGoroutine(), openFiles()
 	board, err := scoreboard.Create(scoreboard.Sizes{Children: 1, Threads: testShape().Threads, Cells: 100})
 	if err != nil {

@@ -4,8 +4,6 @@ import (
 	"net/netip"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"lbctl/internal/loop"
 	"lbctl/internal/proxy"
 	"lbctl/internal/scoreboard"
@@ -105,17 +103,10 @@ func (w *looper) Connect(b *proxy.BackendConn, addr netip.AddrPort) proxy.Conn {
 }
 
 // Alive implements proxy.Driver.
-func (w *looper) Alive(c proxy.Conn) bool { return alive(c.(*loop.Conn).FD()) }
+func (w *looper) Alive(c proxy.Conn) bool { return c.(*loop.Conn).Quiet() }
 
 // After implements proxy.Driver.
 func (w *looper) After(d time.Duration, f func()) proxy.Timer { return w.loop.After(d, f) }
 
 // Now implements proxy.Driver.
 func (w *looper) Now() int64 { return w.loop.Now() }
-
-// alive reports whether nothing waits to be read, also no end.
-func alive(fd int) bool {
-	var b [1]byte
-	_, _, err := unix.Recvfrom(fd, b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
-	return err == unix.EAGAIN
-}

@@ -40,7 +40,8 @@ var stricter = map[*Error]*regexp.Regexp{
 	ErrCoding:         regexp.MustCompile(`HTTP/1\.0[ \r]`), // it reads none in HTTP/1.0
 	ErrCodingElse:     regexp.MustCompile(`HTTP/1\.0[ \r]`),
 	ErrStatusLine:     regexp.MustCompile(`^HTTP/1\.\d( |\d{0,2}\D)`), // a space more
-	ErrUnframed:       regexp.MustCompile(`^(CONNECT|HTTP/1\.\d (1\d\d|204))`),
+	ErrUnframed:       regexp.MustCompile(`^(\r\n)?(CONNECT|TRACE|HTTP/1\.\d (1\d\d|204))`),
+	ErrUnderscore:     regexp.MustCompile(`(?i)\n(content_length|transfer_encoding):`),
 	ErrConnection:     regexp.MustCompile(`(?i)\nconnection:`),
 	ErrConnectionName: regexp.MustCompile(`(?i)\nconnection:.*(host|content-length)`),
 	ErrExpect:         regexp.MustCompile(`(?i)\nexpect:`),

@@ -24,7 +24,9 @@
 //     has dropped the client's.
 //   - Chunk extensions follow the grammar, whitespace before ';' and around '='
 //     included, none before CRLF; 256 bytes a chunk and 16 KiB a body at most.
-//   - CONNECT has no body (RFC 9110 9.3.6): framing fields with it are errors.
+//   - CONNECT and TRACE have no body (RFC 9110 9.3.6, 9.3.8): framing fields with them are errors.
+//   - Content_Length and Transfer_Encoding are errors: who hands fields on as variables (RFC
+//     3875 4.1.18) cannot tell them from the names with a hyphen.
 //   - A response 1xx or 204 may say "Content-Length: 0", which is no news, but
 //     nothing else about framing (RFC 9110 8.6, RFC 9112 6.1).
 //   - A status line may lack the space after its code if it lacks a phrase.

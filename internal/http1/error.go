@@ -53,6 +53,7 @@ var (
 	ErrHost           = fault(400, "Host is not host and port")
 	ErrLength         = fault(400, "Content-Length is not one number")
 	ErrLengths        = fault(400, "several Content-Length fields")
+	ErrUnderscore     = fault(400, "field that some take for Content-Length or Transfer-Encoding")
 	ErrLengthForm     = fault(400, "Content-Length with Transfer-Encoding")
 	ErrCoding         = fault(400, "Transfer-Encoding is not one chunked")
 	ErrCodingElse     = fault(501, "unknown transfer coding")

@@ -67,6 +67,8 @@ func (k *facts) note(f *Field, of section) *Error {
 		}
 		k.is |= hasUpgrade
 		k.upgrade = f.Value
+	case ContentLengthUnderscored, TransferEncodingUnderscored:
+		return ErrUnderscore
 	case Expect:
 		if of == ofRequest && !equalFold(f.Value, "100-continue") {
 			return ErrExpect

@@ -29,8 +29,8 @@ func indexNames() (t [maxName + 1][]known) {
 }
 
 // LookupName knows a name, whatever its case. It must be a token: among tokens
-// of one length, two are the same letters and hyphens iff they are after 0x20 is set
-// in each byte.
+// of one length, two are the same letters, hyphens and underscores iff they are after
+// 0x20 is set in each byte.
 func LookupName(name []byte) Name {
 	if len(name) > maxName {
 		return NameOther

@@ -13,6 +13,8 @@ const (
 	Connection
 	TE
 	Upgrade
+	ContentLengthUnderscored // Content_Length, which is none, but some take it for one
+	TransferEncodingUnderscored
 	Expect
 
 	KeepAlive
@@ -71,7 +73,7 @@ const (
 // names has what each is called, in the order above.
 var names = [lastName]string{
 	"",
-	"Host", "Content-Length", "Transfer-Encoding", "Connection", "TE", "Upgrade", "Expect",
+	"Host", "Content-Length", "Transfer-Encoding", "Connection", "TE", "Upgrade", "Content_Length", "Transfer_Encoding", "Expect",
 	"Keep-Alive", "Proxy-Connection", "Trailer", "Proxy-Authenticate", "Proxy-Authorization",
 	"Accept", "Accept-Encoding", "Accept-Language", "Accept-Ranges", "Age", "Allow", "Alt-Svc", "Authorization",
 	"Cache-Control", "Content-Encoding", "Content-Range", "Content-Type", "Cookie", "Date", "ETag", "Expires",

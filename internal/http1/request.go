@@ -59,7 +59,7 @@ func (k *facts) request(r *Request) (err *Error) {
 	if r.Body, r.Length, err = k.framing(r.Minor); err != nil {
 		return err
 	}
-	if r.Method == CONNECT && r.Body != NoBody {
+	if (r.Method == CONNECT || r.Method == TRACE) && r.Body != NoBody {
 		return ErrUnframed
 	}
 	r.KeepAlive = k.keepAlive(r.Minor)

@@ -112,6 +112,11 @@ var badRequests = []struct {
 	{"9110 8.6", "hexadecimal", on("Content-Length: 0x5\r\n"), ErrLength},
 	{"9110 8.6", "overflow", on("Content-Length: 9223372036854775808\r\n"), ErrLength},
 	{"9110 8.6", "overflow twice", on("Content-Length: 18446744073709551621\r\n"), ErrLength},
+	{"9110 9.3.8", "TRACE with a length", "TRACE / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n", ErrUnframed},
+	{"9110 9.3.8", "TRACE in chunks", "TRACE / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n", ErrUnframed},
+	{"3875 4.1.18", "Content_Length", on("Content_Length: 5\r\n"), ErrUnderscore},
+	{"3875 4.1.18", "Content_Length after the right one", on("Content-Length: 5\r\nCONTENT_LENGTH: 5\r\n"), ErrUnderscore},
+	{"3875 4.1.18", "Transfer_Encoding", on("transfer_encoding: chunked\r\n"), ErrUnderscore},
 	{"9110 9.3.6", "CONNECT with a length", "CONNECT h:1 HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n", ErrUnframed},
 
 	{"9110 7.6.1", "Connection names Content-Length", on("Connection: close, content-length\r\n"), ErrConnectionName},

@@ -29,9 +29,10 @@ type engine interface {
 	turn(wait int64) error    // calls l.tick after at most wait ns (for ever if negative), then handlers
 	adopt(c *Conn, soon bool) // begins to read; soon: data may be there already
 	connect(c *Conn)
-	visit(c *Conn)    // what l.later asked for
-	release(c *Conn)  // the connection is closed: lets its descriptor go
-	withdraw(c *Conn) // takes the descriptor out of the kernel's hands
+	visit(c *Conn)        // what l.later asked for
+	release(c *Conn)      // the connection is closed: lets its descriptor go
+	arrived(c *Conn) bool // something was received for c that has not been handled
+	withdraw(c *Conn)     // takes the descriptor out of the kernel's hands
 	listen(ln *Listener) error
 	unlisten(ln *Listener)
 	stop() // Run ends: nothing may be left half done
@@ -142,6 +143,16 @@ func (l *Loop) Run() error {
 		if err := l.io.turn(l.patience()); err != nil {
 			return err
 		}
+		// After the events: a loop that was held up is late itself, and must not take what
+		// has come in time for late.
+		if l.now>>tickShift > l.wheel.turned {
+			l.wheel.turn(l.now)
+			if l.now >= l.trimAt {
+				l.trimAt = l.now + trimPeriod
+				l.blocks.small.trim()
+				l.blocks.large.trim()
+			}
+		}
 		l.visit()
 		l.bury()
 		l.sys.stats.Iterations++
@@ -198,14 +209,6 @@ func (l *Loop) patience() int64 {
 // tick follows the clock: engines call it when they have waited.
 func (l *Loop) tick() {
 	l.refresh()
-	if l.now>>tickShift > l.wheel.turned {
-		l.wheel.turn(l.now)
-		if l.now >= l.trimAt {
-			l.trimAt = l.now + trimPeriod
-			l.blocks.small.trim()
-			l.blocks.large.trim()
-		}
-	}
 	if l.pace != nil {
 		l.next = l.pace(l.now)
 	}

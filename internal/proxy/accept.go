@@ -20,7 +20,7 @@ func (x *Exchange) accept(r *http1.Request) {
 		x.key.Hash = hashKey(r, h.Hash)
 	}
 	x.stuck = x.service.sticky.stuckTo(r)
-	x.upgrade = r.Upgrade != nil && x.whole
+	x.upgrade = x.whole && tunnels(r.Upgrade)
 	x.chunked = r.Body == http1.Chunked
 	x.gathers = !x.whole && h.BufferRequest > 0 && (x.chunked || r.Length <= uint64(h.BufferRequest))
 	if x.gathers && r.Expect100 { // the backend, which is to say so, comes after the body

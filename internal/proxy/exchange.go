@@ -37,6 +37,7 @@ type Exchange struct {
 	close     bool // its connection ends with this answer
 	upgrade   bool // it asked for another protocol
 	sent      bool // part of the request has gone to a backend
+	odd       bool // it has a body, which the backend may not look for
 	whole     bool // the client has sent all of it
 	chunked   bool // its body goes out in chunks
 	remade    bool // out has all of the request up to now: it can be sent again
@@ -117,6 +118,7 @@ func (x *Exchange) begin(c *ClientConn, s *Service, r *http1.Request) {
 		x.perform(m, r)
 		return
 	}
+	x.odd = !x.whole && bodyIsOdd(r.Method)
 	x.accept(r)
 }
 
@@ -144,7 +146,7 @@ func (x *Exchange) start() {
 // try begins an attempt with a member that was picked.
 func (x *Exchange) try(m *Member) {
 	m.Endpoint.Account.Begun()
-	x.attempt(m, x.core.poolOf(m.Endpoint).take(x.method.Idempotent()))
+	x.attempt(m, x.core.poolOf(m.Endpoint).take())
 }
 
 // attempt goes over a connection that was kept or, if that is nil, a new one. The

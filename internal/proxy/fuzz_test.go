@@ -206,6 +206,7 @@ func FuzzHostilePeers(f *testing.F) {
 	f.Add([]byte{0, 0, 24, 0, 3, 0, 39, 0, 9, 0, 25, 0, 29, 0})
 	f.Add([]byte{0, 1, 24, 2, 3, 0, 39, 1, 25, 0, 29, 3, 208, 60, 207, 0})
 	f.Add([]byte{4, 0, 12, 0, 24, 0, 3, 0, 30, 0, 32, 0, 39, 0, 13, 0, 25, 0, 31, 0, 33, 0})
+	f.Add([]byte("\x060\x18070a0\x1901010"))
 	f.Fuzz(func(t *testing.T, script []byte) {
 		if len(script) > 1000 {
 			return

@@ -28,16 +28,16 @@ func (c *Core) poolOf(e *Endpoint) *pool {
 	return p
 }
 
-// take returns a connection that was kept, the one used last, or nil. Before a
-// request that must not be sent twice it makes sure that the backend has not
-// closed it; for another one finding out is as good.
-func (p *pool) take(repeatable bool) *BackendConn {
+// take returns a connection that was kept, the one used last, or nil. It makes sure
+// that nothing has come on it: not its end, and no bytes in excess of the last
+// answer, which would be taken for the next one.
+func (p *pool) take() *BackendConn {
 	for n := len(p.kept); n > 0; n = len(p.kept) {
 		b := p.kept[n-1]
 		p.kept[n-1] = nil
 		p.kept = p.kept[:n-1]
 		p.endpoint.kept.Add(-1)
-		if repeatable || p.core.driver.Alive(b.conn) {
+		if p.core.driver.Alive(b.conn) {
 			return b
 		}
 		b.shut(b.conn.Close)

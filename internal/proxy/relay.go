@@ -85,7 +85,7 @@ func (x *Exchange) respond(r *http1.Response, p []byte) {
 	x.stage = stageRelays
 	c.release(x.out)
 	x.out, x.remade = nil, false
-	x.keep = r.KeepAlive
+	x.keep = r.KeepAlive && !x.odd
 	x.judge(r.Status >= 500)
 	x.outBody.Start(r.Body, r.Length)
 	unknown := r.Body == http1.Chunked || r.Body == http1.UntilClose

@@ -27,7 +27,7 @@ func appendRequest(dst []byte, r *http1.Request, x *Exchange) []byte {
 	edits := x.requestEdits()
 	for i := range r.Fields {
 		f := &r.Fields[i]
-		if !f.Hop && !x.ours(f, r) && !edits.drops(f) {
+		if !f.Hop && !x.ours(f, r) && !imitates(f) && !edits.drops(f) {
 			dst = http1.AppendField(dst, f.Name, f.Value)
 		}
 	}
@@ -37,6 +37,9 @@ func appendRequest(dst []byte, r *http1.Request, x *Exchange) []byte {
 		dst = append(append(append(dst, "Connection: upgrade\r\nUpgrade: "...), r.Upgrade...), "\r\n"...)
 	case r.TETrailers: // RFC 9110, section 10.1.4
 		dst = append(dst, "Connection: TE\r\nTE: trailers\r\n"...)
+	}
+	if x.odd {
+		dst = append(dst, "Connection: close\r\n"...)
 	}
 	return append(appendFraming(dst, r), "\r\n"...)
 }

@@ -15,7 +15,7 @@ func appendResponse(dst []byte, r *http1.Response, x *Exchange) []byte {
 	for i := range r.Fields {
 		f := &r.Fields[i]
 		switch {
-		case f.Hop || f.ID == http1.TransferEncoding || f.ID == http1.ContentLength && r.Body != http1.NoBody || edits.drops(f):
+		case f.Hop || f.ID == http1.TransferEncoding || f.ID == http1.ContentLength && (r.Body != http1.NoBody || r.Status < 200 || r.Status == 204) || edits.drops(f):
 			continue
 		case f.ID == http1.Date:
 			dated = true
@@ -53,7 +53,7 @@ func appendStatus(dst []byte, r *http1.Response) []byte {
 func appendInterim(dst []byte, r *http1.Response) []byte {
 	dst = appendStatus(dst, r)
 	for i := range r.Fields {
-		if f := &r.Fields[i]; !f.Hop {
+		if f := &r.Fields[i]; !f.Hop && f.ID != http1.ContentLength { // RFC 9110, section 8.6
 			dst = http1.AppendField(dst, f.Name, f.Value)
 		}
 	}

@@ -1,15 +1,37 @@
 package proxy
 
 import (
+	"bytes"
+	"strings"
+
 	"lbctl/internal/accesslog"
 	"lbctl/internal/http1"
 )
 
+// tunnels reports whether what Upgrade lists can be asked for. Not HTTP/2, nor TLS, nor
+// another HTTP: in a tunnel of these a client would send requests that this
+// proxy sees nothing of, past its routes.
+func tunnels(upgrade []byte) bool {
+	if upgrade == nil {
+		return false
+	}
+	for list := upgrade; len(list) > 0; {
+		var protocol []byte
+		protocol, list = http1.NextElement(list)
+		name, _, _ := bytes.Cut(protocol, []byte("/"))
+		switch strings.ToLower(string(name)) {
+		case "h2c", "h2", "h3", "http", "tls":
+			return false
+		}
+	}
+	return true
+}
+
 // switchProtocols makes a tunnel of the two connections, if the client asked for it
 // (RFC 9110, section 7.8). p is what the backend sent in its new protocol already.
 func (x *Exchange) switchProtocols(r *http1.Response, p []byte) {
-	if !x.upgrade {
-		x.fail(failure{status: 502, end: accesslog.BackendBroke, reason: "backend " + x.member.Name + " switched protocols unasked"})
+	if !x.upgrade || r.Upgrade == nil {
+		x.fail(failure{status: 502, end: accesslog.BackendBroke, reason: "backend " + x.member.Name + " switched protocols unasked, or to none"})
 		return
 	}
 	c := x.core
