@@ -12,7 +12,7 @@ PACKAGES := gcc libc6-dev clang-19 llvm-19 libbpf-dev linux-libc-dev bash docker
 	qemu-system-x86 busybox-static cpio kmod ipvsadm iproute2 curl ethtool bpftool dash xz-utils \
 	nginx apache2 apache2-utils wrk chromium-headless-shell
 
-.PHONY: build run test unit plane plane-native-a plane-native-b plane-others bench-l4 e2e guest soak-l7 verify-matrix bench-failover bench-flood bench-lvs bench-traffic lint generate image setup clean help
+.PHONY: build run test unit plane plane-native-a plane-native-b plane-others bench-l4 e2e guest soak-l7 verify-matrix bench-failover bench-flood bench-lvs bench-traffic bench-l7 lint generate image setup clean help
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile | expand -t 15
@@ -70,6 +70,10 @@ bench-failover: ## connections broken by a failover between two balancers, by po
 
 bench-traffic: ## CPU µs per request of the load generator against wrk, and of the lab's server against nginx (about 3 minutes); docs/traffic.md
 	go test -run '^$$' -bench Against -benchtime 1x -timeout 15m ./internal/traffic
+
+bench-l7: build ## CPU time per request of our HTTP plane by model, nginx, HAProxy and Apache, in rounds that take turns (about an hour; BENCH="-rounds 1 -time 1s" for a look); docs/l7-performance.md
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o build/l7bench ./internal/l7bench
+	./build/l7bench $(BENCH)
 
 bench-flood: ## new and established connections under a SYN flood, by defence; docs/syn-flood.md
 	LBCTL_FLOOD_SECONDS=10 go test -count=1 -timeout 5m -v -run '^TestSYNFlood$$' ./l4

@@ -1,17 +1,17 @@
-// Package l7 is the HTTP plane: a proxy process that takes HTTP/1.1 requests at
-// the VIPs of a snapshot's L7 services and sends each to the backend that the
-// service's policy picks.
+// Package l7 is the HTTP plane: a proxy that takes HTTP/1 requests at the VIPs of a
+// snapshot's L7 services and sends each to a backend that the service's policy
+// picks. What a proxy does stands in internal/proxy, without any I/O; here are the
+// processes and threads that do it.
 //
-// It has two sides. The daemon holds a Plane, which starts the proxy process or
-// adopts the one that runs, hands it snapshots, reads its counters, and starts
-// it again if it dies. The process itself is Run: a control endpoint on a unix
-// socket, and the data plane. Forwarding outlives the daemon.
+//	Plane      the daemon's handle: starts the proxy or adopts the one that runs,
+//	           hands it snapshots, reads its counters, starts it again if it dies
+//	master     (Run) the control socket, the listening sockets, the accounts; it
+//	           forwards nothing, and obeys nginx's signals
+//	processes  the workers under supervision (internal/supervise)
+//	engine     (Work) a worker's data plane: its threads, and the VIPs it listens at
+//	runner     a thread: a looper (model loop), a thread (prefork, worker, event),
+//	           a listener (event); each drives a proxy.Core of its own
 //
-// The way of a request: frontend (a VIP's listener and servers) -> exchange (one
-// atomic read of the table, a pick, a round trip, retries) -> pool (the
-// connections to one backend) -> relay (the response streamed back).
-//
-// What this plane does not do yet: it drops Upgrade (the backend then answers in
-// plain HTTP/1.1), refuses CONNECT with 501, passes no interim responses on
-// besides 100 Continue, and bounds a stalled body by TCP_USER_TIMEOUT only.
+// Forwarding outlives the daemon. A snapshot comes into force in all workers
+// without a new process; HUP, USR2 and a crash bring new ones.
 package l7

@@ -40,8 +40,8 @@ const piecemeal = 2 // IOU_PBUF_RING_INC, of Linux 6.12
 // not run out in one iteration, for each connection that meets that must be armed
 // again; so there are more if each is used but once, for however little.
 const (
-	bufferSize     = 64 << 10
-	defaultBuffers = 1 << 20
+	bufferSize     = 256 << 10
+	defaultBuffers = 2 << 20
 	wholeFactor    = 4
 )
 
