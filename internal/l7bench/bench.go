@@ -106,6 +106,12 @@ func (b *bench) measure(ctx context.Context, name string, c load) (all []measure
 func (b *bench) once(ctx context.Context, e engine, c load) (m measurement, err error) {
 	s := b.site
 	s.Front = freePort()
+	if s.Dir, err = os.MkdirTemp(b.dir, e.name); err != nil { // one that is killed leaves its pid file
+		return m, err
+	}
+	if err := os.Chmod(s.Dir, 0o755); err != nil {
+		return m, err
+	}
 	cmd, err := e.command(s)
 	if err != nil {
 		return m, err
@@ -114,7 +120,7 @@ func (b *bench) once(ctx context.Context, e engine, c load) (m measurement, err 
 	if e.ready != nil {
 		listens = []string{s.Dir + "/l7.sock"}
 	}
-	r, err := start(ctx, e.name, cmd, b.dir, listens)
+	r, err := start(ctx, e.name, cmd, s.Dir, listens)
 	if err != nil {
 		return m, err
 	}
