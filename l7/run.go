@@ -116,7 +116,9 @@ func (p *processes) obey(ctx context.Context, door *door) error {
 	defer cancel()
 	go p.master.settle(ctx)
 	go p.maintain(ctx)
-	failed := door.serve(controlHandler(p.master))
+	control := controlHandler(p.master)
+	control.HandleFunc("PUT "+pathShape, p.putShape)
+	failed := door.serve(control)
 	for commands := supervise.Signals(ctx); ; {
 		select {
 		case c, ok := <-commands:
@@ -129,6 +131,12 @@ func (p *processes) obey(ctx context.Context, door *door) error {
 			p.master.stop()
 			p.Terminate()
 			return nil
+		case ask := <-p.reshapings:
+			if p.reshape(ctx, ask, door) {
+				door.handOver()
+				p.finish()
+				return nil
+			}
 		case err := <-failed:
 			p.master.stop()
 			p.Terminate()
@@ -147,7 +155,7 @@ func (p *processes) command(ctx context.Context, c supervise.Command, door *door
 	case supervise.CommandReload:
 		err = p.reload(ready)
 	case supervise.CommandUpgrade:
-		if err = p.upgrade(ready, door); err == nil {
+		if err = p.upgrade(ready, door, os.Args[1:]); err == nil {
 			door.handOver()
 			p.finish()
 			return false
