@@ -43,6 +43,7 @@ func init() {
 	maps.Copy(sectionTitles, map[string]string{
 		"standalone": "The file", "l4service": "A service", "l4backend": "A backend", "api": "api", "timeouts": "timeouts",
 		"encap": "tunnel of a service",
+		"l7":    "l7",
 	})
 }
 
