@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"syscall"
 	"testing"
 	"time"
 
@@ -87,4 +88,22 @@ func TestConnectionsAreCountedWhereTheyAre(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Spare threads are short while a master lets its workers finish, and yet it must
+// start none.
+func TestAMasterThatHasHandedOverEndsSoon(t *testing.T) {
+	_, p, s := proxyOf(t, Shape{Model: Event, Threads: 2, Start: 2, MinSpare: 4, MaxSpare: 8, Processes: 4}, nil)
+	c := rawDial(t, s.VIP.Addr)
+	if err := ask(c, bufio.NewReader(c), "/"); err != nil {
+		t.Fatal(err)
+	}
+	pid := p.PID()
+	syscall.Kill(pid, syscall.SIGUSR2)
+	eventually(t, 5*time.Second, func() error {
+		if syscall.Kill(pid, 0) == nil {
+			return fmt.Errorf("the old master, %d, does not end", pid)
+		}
+		return nil
+	})
 }

@@ -28,11 +28,21 @@ have begun, they end. What the proxy forwards does not change; that is 'lbctl up
 file of 'l7 run'.`,
 		order{
 			signal: syscall.SIGHUP,
-			done:   func(before, now ctl.PlaneWorkers) bool { return now.Generation > before.Generation },
+			done:   reloaded,
 			text: func(before, now ctl.PlaneWorkers) string {
 				return fmt.Sprintf("generation %d serves, generation %d finishes", now.Generation, before.Generation)
 			},
 		})
+}
+
+// reloaded reports whether a new generation serves: then all others drain.
+func reloaded(before, now ctl.PlaneWorkers) bool {
+	for _, p := range now.Processes {
+		if p.Generation != now.Generation && p.State != "draining" {
+			return false
+		}
+	}
+	return now.Generation > before.Generation
 }
 
 func (s *shell) l7Upgrade() *cli.Command {
@@ -67,9 +77,9 @@ once this one has ended, ten seconds later at most. To end a proxy of 'l7 run' f
 end its daemon and run 'lbctl l7 flush'; that of a lab ends with 'lbctl down'.`,
 		order{
 			signal: syscall.SIGQUIT,
-			done:   func(before, now ctl.PlaneWorkers) bool { return now.Master != before.Master },
-			text: func(before, _ ctl.PlaneWorkers) string {
-				return fmt.Sprintf("master %d has ended; the daemon starts another", before.Master)
+			done:   func(before, now ctl.PlaneWorkers) bool { return now.Master != 0 && now.Master != before.Master },
+			text: func(before, now ctl.PlaneWorkers) string {
+				return fmt.Sprintf("master %d has ended, and the daemon has started %d", before.Master, now.Master)
 			},
 		})
 }
