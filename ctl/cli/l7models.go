@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -110,10 +111,25 @@ func modelTable(t *tableWriter) {
 
 func trialTable(t *tableWriter) {
 	t.line("")
-	t.head("TRY", "WHAT TO EXPECT")
+	t.rows = append(t.rows, []cell{{"what to try, and what to expect", bold}})
 	for _, trial := range trials {
-		t.row(trial.Try, trial.Expect)
+		t.line("  %s", trial.Try)
+		for _, line := range wrapped(trial.Expect, 90) {
+			t.rows = append(t.rows, []cell{{"      " + line, dim}})
+		}
 	}
+}
+
+// wrapped breaks a text into lines of at most so many bytes, between words.
+func wrapped(text string, width int) (lines []string) {
+	line := ""
+	for _, word := range strings.Fields(text) {
+		if line != "" && len(line)+1+len(word) > width {
+			lines, line = append(lines, line), ""
+		}
+		line = strings.TrimSpace(line + " " + word)
+	}
+	return append(lines, line)
 }
 
 // modelHere is what the model of a running proxy takes.
@@ -164,8 +180,7 @@ func (h modelHere) table(t *tableWriter, l *session) {
 		t.line("%s", h.Error)
 		return
 	}
-	t.line("%s of %s; %s now, %d of them without a thread", count(h.Totals.Processes, "process"), count(h.Totals.Threads, "thread"),
-		count(int(h.Totals.Connections), "connection"), h.Totals.Held)
+	t.line("%s of %s now; %s", count(h.Totals.Processes, "process"), count(h.Totals.Threads, "thread"), connectionsText(h.Shape, h.Totals))
 	each := fmt.Sprintf("workers take %s (PSS), %s each", bytesText(h.Memory.PSS), bytesText(h.Each))
 	if h.PerConn > 0 {
 		each += fmt.Sprintf(", %s for each connection now", bytesText(h.PerConn))

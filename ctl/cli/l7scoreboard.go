@@ -155,8 +155,8 @@ func boardTables(t *tableWriter, l *session, boards []board, all bool) {
 			continue
 		}
 		n := b.Totals
-		t.line("busy %d, idle %d of %s in %s; %s, %d of them held without a thread; CPU %s",
-			n.Busy, n.Idle, count(n.Threads, "thread"), count(n.Processes, "process"), count(int(n.Connections), "connection"), n.Held, n.CPU.Round(10*time.Millisecond))
+		t.line("busy %d, idle %d of %s in %s; %s; CPU %s",
+			n.Busy, n.Idle, count(n.Threads, "thread"), count(n.Processes, "process"), connectionsText(b.Shape, n), n.CPU.Round(10*time.Millisecond))
 		t.line("")
 		for _, line := range letters(b) {
 			t.line("%s", line)
@@ -165,6 +165,15 @@ func boardTables(t *tableWriter, l *session, boards []board, all bool) {
 		processTable(t, b, all)
 		deathTable(t, b)
 	}
+}
+
+// connectionsText says how many there are and, of event, how many hold no thread.
+func connectionsText(s lb.Shape, n boardTotals) string {
+	text := count(int(n.Connections), "connection")
+	if s.Model == lb.ModelEvent {
+		text += fmt.Sprintf(", %d of them held without a thread", n.Held)
+	}
+	return text
 }
 
 // letters are all threads', in lines; a space stands between processes of many.

@@ -21,7 +21,7 @@ func (b *builder) shapeChanges() (changes []ctl.Change) {
 		if s, ok := old[n.Name]; ok && s.WithDefaults() != n.L7.WithDefaults() {
 			changes = append(changes, ctl.Change{
 				Op: ctl.Modify, Kind: "l7", Name: n.Name,
-				Detail: fmt.Sprintf("%s -> %s; new processes take over, and no connection is dropped", shapeText(s), shapeText(n.L7)),
+				Detail: fmt.Sprintf("%s -> %s; new processes take over, and what is in flight is answered", shapeText(s), shapeText(n.L7)),
 			})
 		}
 	}
