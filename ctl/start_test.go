@@ -20,7 +20,7 @@ import (
 // FILE` it is a daemon, as `BINARY l7-proxy --socket SOCKET` a proxy.
 func TestMain(m *testing.M) {
 	verbs := map[string]func(string) error{"daemon": testDaemon, "l7-proxy": realProxy, "l7-worker": realWorker}
-	if verb, ok := verbs[os.Args[min(1, len(os.Args)-1)]]; ok && len(os.Args) == 4 {
+	if verb, ok := verbs[os.Args[min(1, len(os.Args)-1)]]; ok && len(os.Args) >= 4 {
 		if err := verb(os.Args[3]); err != nil {
 			fmt.Fprintln(os.Stderr, "lbctl:", err)
 			os.Exit(1)

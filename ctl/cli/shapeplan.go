@@ -35,8 +35,11 @@ func shapeText(s lb.Shape) string {
 		name    string
 		is, own int
 	}{
-		{"threads", s.Threads, own.Threads}, {"start", s.Start, own.Start}, {"min_spare", s.MinSpare, own.MinSpare},
-		{"max_spare", s.MaxSpare, own.MaxSpare}, {"processes", s.Processes, own.Processes},
+		{"threads", s.Threads, own.Threads},
+		{"start", s.Start, own.Start},
+		{"min_spare", s.MinSpare, own.MinSpare},
+		{"max_spare", s.MaxSpare, own.MaxSpare},
+		{"processes", s.Processes, own.Processes},
 	} {
 		if n.is != 0 && n.is != n.own {
 			parts = append(parts, fmt.Sprintf("%s %d", n.name, n.is))

@@ -42,9 +42,11 @@ func (modelWords) words() (words []string) {
 func (threadBounds) bounds() (string, int64, int64) {
 	return "a number of threads", 1, lb.MaxThreads
 }
+
 func (processBounds) bounds() (string, int64, int64) {
 	return "a number of processes", 1, lb.MaxProcesses
 }
+
 func (spareBounds) bounds() (string, int64, int64) {
 	return "a number of threads", 1, lb.MaxThreads * lb.MaxProcesses
 }
