@@ -135,6 +135,9 @@ func boardsOf(planes []ctl.PlaneWorkers) (boards []board) {
 	return boards
 }
 
+// boardLegend is for those who know what it is about; scoreboardHelp is for all others.
+const boardLegend = "_ waits  S starts  R reads  W answers  K kept alive  D connects  C closes  L logs  G finishes  I ends; --help says more"
+
 const (
 	boardWidth   = 64 // letters in a line, as Apache's
 	fewProcesses = 16 // that are listed unless all are asked for
@@ -165,6 +168,8 @@ func boardTables(t *tableWriter, l *session, boards []board, all bool) {
 		processTable(t, b, all)
 		deathTable(t, b)
 	}
+	t.line("")
+	t.rows = append(t.rows, []cell{{boardLegend, dim}})
 }
 
 // connectionsText says how many there are and, of event, how many hold no thread.
