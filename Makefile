@@ -11,7 +11,7 @@ SCENARIO ?= scenarios/l4-vs-l7.yaml
 PACKAGES := gcc libc6-dev clang-19 llvm-19 libbpf-dev linux-libc-dev bash docker.io docker-compose iptables \
 	qemu-system-x86 busybox-static cpio kmod ipvsadm iproute2 curl ethtool bpftool dash xz-utils
 
-.PHONY: build run test unit plane plane-native-a plane-native-b plane-others bench-l4 e2e guest verify-matrix bench-failover bench-flood bench-lvs lint generate image setup clean help
+.PHONY: build run test unit plane plane-native-a plane-native-b plane-others bench-l4 e2e guest verify-matrix bench-failover bench-flood bench-lvs bench-traffic lint generate image setup clean help
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile | expand -t 15
@@ -62,6 +62,9 @@ bench-l4: verify-matrix ## ns per packet of the L4 program as multiples of an em
 
 bench-failover: ## connections broken by a failover between two balancers, by policy and sync
 	go test -count=1 -timeout 15m -run '^$$' -bench Failover -benchtime 1x ./internal/e2e
+
+bench-traffic: ## CPU µs per request of the load generator against wrk, and of the lab's server against nginx (about 3 minutes); docs/traffic.md
+	go test -run '^$$' -bench Against -benchtime 1x -timeout 15m ./internal/traffic
 
 bench-flood: ## new and established connections under a SYN flood, by defence; docs/syn-flood.md
 	LBCTL_FLOOD_SECONDS=10 go test -count=1 -timeout 5m -v -run '^TestSYNFlood$$' ./l4

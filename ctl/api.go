@@ -33,6 +33,7 @@ type api struct {
 	controller *Controller
 	shutdown   func() // ends the daemon
 	router     *mux.Router
+	prometheus http.Handler
 }
 
 // routes is the API, whole. GET /v1 prints it.
@@ -44,6 +45,7 @@ func (a *api) routes() []route {
 		{"GET", "/v1/services", "the services of the status", a.services},
 		{"GET", "/v1/stats", "the planes' own counters", a.stats},
 		{"GET", "/v1/workers", "what the processes and threads of the l7 planes do, and how the last ones ended", a.workers},
+		{"GET", "/metrics", "the same, health and more, as text for Prometheus", a.metrics},
 		{"GET", "/v1/config", "the desired configuration; its ETag goes with If-Match", a.config},
 		{"PUT", "/v1/config", "replace the desired configuration; answers with the changes", a.configure},
 		{"PATCH", "/v1/services/{service}/backends/{backend}", "set a backend's admin state or weight", a.setBackend},
@@ -59,7 +61,7 @@ func (a *api) routes() []route {
 
 // newAPI returns the handler of the API.
 func newAPI(c *Controller, shutdown func()) http.Handler {
-	a := &api{controller: c, shutdown: shutdown, router: mux.NewRouter().UseEncodedPath()}
+	a := &api{controller: c, shutdown: shutdown, router: mux.NewRouter().UseEncodedPath(), prometheus: newMetrics(c)}
 	for _, r := range a.routes() {
 		a.router.HandleFunc(r.Path, r.handle.ServeHTTP).Methods(r.Method)
 	}

@@ -1,6 +1,7 @@
 package ctl
 
 import (
+	"crypto/rand"
 	"fmt"
 	"slices"
 
@@ -22,6 +23,9 @@ func (s state) configured(config lb.Config) (next state, changes []Change) {
 	next.config = config
 	if config.Timeouts != s.config.Timeouts {
 		next.timeouts = lb.Timeouts{}
+	}
+	if next.stickyKey == "" && slices.ContainsFunc(config.Services, sticks) {
+		next.stickyKey = rand.Text() + rand.Text()
 	}
 	clear(next.members)
 	weights := configuredWeights(s.config)
@@ -50,6 +54,9 @@ func (s state) configured(config lb.Config) (next state, changes []Change) {
 	}
 	return next, changes
 }
+
+// sticks reports whether a service has sticky cookies by the Controller's key.
+func sticks(s lb.Service) bool { return s.HTTP.Sticky.Cookie != "" && s.HTTP.Sticky.Key == "" }
 
 // bare returns config without what only the Controller may say.
 func bare(config lb.Config) lb.Config {

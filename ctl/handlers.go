@@ -34,6 +34,11 @@ func (a *api) stats(w http.ResponseWriter, r *http.Request) error {
 	return write(w, a.controller.Stats(r.Context()))
 }
 
+func (a *api) metrics(w http.ResponseWriter, r *http.Request) error {
+	a.prometheus.ServeHTTP(w, r)
+	return nil
+}
+
 func (a *api) config(w http.ResponseWriter, _ *http.Request) error {
 	config, tag := a.controller.Config()
 	w.Header().Set("ETag", tag)

@@ -19,12 +19,12 @@ func merge(active, other lb.Stats) lb.Stats {
 			continue
 		}
 		o := other.Services[j]
-		s.Counters = addCounters(s.Counters, o.Counters)
+		s.Counters, s.HTTP = addCounters(s.Counters, o.Counters), s.HTTP.Add(o.HTTP)
 		s.Backends = slices.Clone(s.Backends)
 		for k := range s.Backends {
 			b := &s.Backends[k]
 			if n := slices.IndexFunc(o.Backends, func(o lb.BackendStats) bool { return o.ID == b.ID }); n >= 0 {
-				b.Counters = addCounters(b.Counters, o.Backends[n].Counters)
+				b.Counters, b.HTTP = addCounters(b.Counters, o.Backends[n].Counters), b.HTTP.Add(o.Backends[n].HTTP)
 			}
 		}
 	}

@@ -10,9 +10,10 @@ import (
 func TestTotalsOfTwoBalancersAddUpAndLevelsAreTheActiveOnes(t *testing.T) {
 	stats := func(conns, active uint64) lb.Stats {
 		c := lb.Counters{Connections: conns, PacketsIn: 10 * conns, Active: active}
+		h := &lb.HTTPStats{Status: map[int]uint64{200: conns}, Whole: lb.Latency{Count: conns, Buckets: []lb.LatencyBucket{{From: 1, Below: 2, Count: conns}}}, Queued: active}
 		return lb.Stats{
 			Revision: 7, Flows: active, Run: lb.RunTime{Total: time.Duration(conns), Runs: conns},
-			Services: []lb.ServiceStats{{Name: "web", Counters: c, Backends: []lb.BackendStats{{ID: 1, Name: "s1", Counters: c}}}},
+			Services: []lb.ServiceStats{{Name: "web", Counters: c, HTTP: h, Backends: []lb.BackendStats{{ID: 1, Name: "s1", Counters: c, HTTP: h}}}},
 			Verdicts: []lb.Verdict{{Name: "NEW_FLOW", Packets: conns}},
 		}
 	}
@@ -24,10 +25,15 @@ func TestTotalsOfTwoBalancersAddUpAndLevelsAreTheActiveOnes(t *testing.T) {
 			t.Errorf("%s: %+v", what, c)
 		}
 	}
+	for what, h := range map[string]*lb.HTTPStats{"service": got.Services[0].HTTP, "backend": got.Services[0].Backends[0].HTTP} {
+		if h.Status[200] != 43 || h.Whole.Count != 43 || h.Whole.Buckets[0].Count != 43 || h.Queued != 2 {
+			t.Errorf("%s: %+v", what, h)
+		}
+	}
 	if got.Flows != 2 || got.Run.Runs != 43 || got.Verdicts[0].Packets != 43 || len(got.Services) != 1 {
 		t.Errorf("%+v", got)
 	}
-	if active.Services[0].Counters.Connections != 3 || active.Verdicts[0].Packets != 3 {
+	if active.Services[0].Counters.Connections != 3 || active.Verdicts[0].Packets != 3 || active.Services[0].HTTP.Status[200] != 3 {
 		t.Error("merging changed what was merged")
 	}
 }

@@ -3,6 +3,7 @@ package ctl
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -11,7 +12,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -33,13 +33,18 @@ func realProxy(socket string) error {
 	return l7.Run(ctx, socket, l7.Shape{}, slog.New(slog.NewTextHandler(os.Stderr, nil)))
 }
 
-// realWorker is the verb l7-worker, which its master starts and ends.
-func realWorker(slot string) error {
-	n, err := strconv.Atoi(slot)
-	if err != nil {
+// realWorker is the verb l7-worker of the test binary. It ends with its master.
+func realWorker(flags []string) error {
+	var shape l7.Shape
+	set := flag.NewFlagSet("l7-worker", flag.ContinueOnError)
+	slot := set.Int("slot", 0, "")
+	set.StringVar((*string)(&shape.Model), "model", "", "")
+	set.IntVar(&shape.Threads, "threads", 0, "")
+	set.StringVar(&shape.Events, "events", "", "")
+	if err := set.Parse(flags); err != nil {
 		return err
 	}
-	return l7.Work(context.Background(), n, l7.Shape{}.WithDefaults(), slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	return l7.Work(context.Background(), *slot, shape, slog.New(slog.NewTextHandler(os.Stderr, nil)))
 }
 
 // endWithTest calls end when the test that made dir (see shortDir) is gone,

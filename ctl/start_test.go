@@ -17,9 +17,17 @@ import (
 )
 
 // TestMain lets the test binary stand in for lbctl: as `BINARY daemon --config
-// FILE` it is a daemon, as `BINARY l7-proxy --socket SOCKET` a proxy.
+// FILE` it is a daemon, as `BINARY l7-proxy --socket SOCKET` a proxy, as
+// `BINARY l7-worker …` a worker of it.
 func TestMain(m *testing.M) {
-	verbs := map[string]func(string) error{"daemon": testDaemon, "l7-proxy": realProxy, "l7-worker": realWorker}
+	if len(os.Args) > 1 && os.Args[1] == "l7-worker" {
+		if err := realWorker(os.Args[2:]); err != nil {
+			fmt.Fprintln(os.Stderr, "lbctl:", err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	verbs := map[string]func(string) error{"daemon": testDaemon, "l7-proxy": realProxy}
 	if verb, ok := verbs[os.Args[min(1, len(os.Args)-1)]]; ok && len(os.Args) >= 4 {
 		if err := verb(os.Args[3]); err != nil {
 			fmt.Fprintln(os.Stderr, "lbctl:", err)

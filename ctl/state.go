@@ -21,6 +21,7 @@ type state struct {
 	health         map[lb.Target]finding
 	timeouts       lb.Timeouts // set at runtime; zero ones: as config says
 	planes         []lb.Plane  // that ever had a service: they may still forward something
+	stickyKey      string      // of sticky cookies whose service has none of its own; made with the first of them
 }
 
 // memberKey is what makes a backend the same backend.
@@ -73,6 +74,9 @@ func (s state) snapshot() lb.Snapshot {
 			backends[j] = b
 		}
 		snap.Services[i].Backends = backends
+		if sticky := &snap.Services[i].HTTP.Sticky; sticky.Cookie != "" && sticky.Key == "" {
+			sticky.Key = s.stickyKey
+		}
 	}
 	return snap
 }

@@ -27,6 +27,7 @@ type stateFile struct {
 	NextID         lb.BackendID `json:"next_id"`
 	Planes         []lb.Plane   `json:"planes"`
 	Timeouts       lb.Timeouts  `json:"timeouts,omitzero"` // set at runtime
+	StickyKey      string       `json:"sticky_key,omitempty"`
 	Config         lb.Config    `json:"config"`
 	Members        []memberFile `json:"members"`
 	Health         []healthFile `json:"health"`
@@ -62,7 +63,7 @@ func saveState(path, lab string, s state) error {
 func encodeState(lab string, s state) ([]byte, error) {
 	f := stateFile{
 		Format: stateFormat, Lab: lab, Revision: s.revision, ConfigRevision: s.configRevision,
-		NextID: s.nextID, Planes: s.planes, Timeouts: s.timeouts, Config: s.config,
+		NextID: s.nextID, Planes: s.planes, Timeouts: s.timeouts, StickyKey: s.stickyKey, Config: s.config,
 	}
 	for key, m := range s.members {
 		f.Members = append(f.Members, memberFile{key.service, key.addr, m.id, m.admin, m.weight})
@@ -106,7 +107,7 @@ func decodeState(data []byte, lab string) (state, error) {
 	}
 	s := newState()
 	s.revision, s.configRevision, s.nextID = f.Revision, f.ConfigRevision, f.NextID
-	s.planes, s.timeouts, s.config = f.Planes, f.Timeouts, f.Config
+	s.planes, s.timeouts, s.config, s.stickyKey = f.Planes, f.Timeouts, f.Config, f.StickyKey
 	for _, m := range f.Members {
 		s.members[memberKey{m.Service, m.Addr}] = member{m.ID, m.Admin, m.Weight}
 	}

@@ -14,6 +14,7 @@ import (
 var policies = []lb.Policy{
 	lb.RoundRobin, lb.WeightedRoundRobin, lb.LeastConn, lb.WeightedLeastConn, lb.SourceHash, lb.Maglev, lb.ShortestDelay, lb.NeverQueue,
 	lb.Failover, lb.Overflow, lb.TwoChoices, lb.DestinationHash, lb.LocalityLeastConn, lb.LocalityReplicated,
+	lb.PowerOfTwo, lb.PeakEWMA, lb.Random, lb.KeyHash, lb.First,
 }
 
 // validate refuses a configuration that contradicts itself, or that holds what
@@ -29,8 +30,15 @@ func validate(config lb.Config, planes ...Plane) error {
 	for _, c := range lb.Clashes(config.Services) {
 		v.fault(true, "service %q: %s", c.Service, c)
 	}
+	l7 := map[string]bool{}
+	for _, svc := range config.Services {
+		l7[svc.Name] = svc.Plane == lb.L7
+	}
 	for _, svc := range config.Services {
 		v.service(svc)
+		for i, r := range svc.Routes {
+			v.fault(r.Service != "" && !l7[r.Service], "service %q: route %d: there is no l7 service %q", svc.Name, i+1, r.Service)
+		}
 		here := func(p Plane) bool { return p.Name == svc.Plane }
 		v.fault(len(planes) > 0 && !slices.ContainsFunc(planes, here), "service %q: there is no plane %s here", svc.Name, svc.Plane)
 		for _, p := range planes {
@@ -95,6 +103,9 @@ func (v *validator) service(s lb.Service) {
 // address: l4 takes more than one address and port, each plane says what of it.
 func (v *validator) address(s lb.Service) {
 	if s.Plane == lb.L4 && len(s.L4.Also) > 0 && !s.VIP.Addr.IsValid() {
+		return
+	}
+	if s.Plane == lb.L7 && s.VIP == (lb.VIP{}) && len(s.L4.Also) == 0 { // only routes lead to it
 		return
 	}
 	port := s.VIP.Addr.Port() != 0 || s.Plane == lb.L4

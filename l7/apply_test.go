@@ -42,7 +42,9 @@ func TestApplyIsWholeOrNotAtAll(t *testing.T) {
 		"unknown policy":   {func(s *lb.Service) { s.Policy = "best" }, `unknown policy "best"`},
 		"backend's ID":     {func(s *lb.Service) { s.Backends[0].ID = 0 }, "ID 0 is taken or none"},
 		"backend's port":   {func(s *lb.Service) { s.Backends[0].Addr = withPort(s.Backends[0].Addr, 0) }, "no address and port"},
-		"address missing ": {func(s *lb.Service) { s.VIP = lb.VIP{Proto: lb.TCP} }, "no address"},
+		"route to nobody":  {func(s *lb.Service) { s.Routes = []lb.Route{{Service: "nobody"}} }, "service busy: route 1: there is no l7 service nobody"},
+		"route to nowhere": {func(s *lb.Service) { s.Routes = []lb.Route{{Redirect: lb.Redirect{Status: 200, To: "/"}}} }, "route 1: redirect: status 200"},
+		"sticky, no key":   {func(s *lb.Service) { s.HTTP.Sticky.Cookie = "c" }, "key of 0 bytes"},
 	} {
 		bad := l.next()
 		c.spoil(&bad.Services[2])

@@ -13,6 +13,7 @@ type configuration struct {
 	Generation uint64         `json:"generation"` // counts configurations; what the scoreboard's ledger calls so
 	Snapshot   lb.Snapshot    `json:"snapshot"`
 	Cells      map[string]int `json:"cells"` // by key of account
+	LogFolder  string         `json:"log_folder"`
 }
 
 // The messages between the master and its workers, beside those of supervise.
@@ -20,15 +21,17 @@ const (
 	kindHello     = "hello"     // from a worker: it is there and wants a configuration
 	kindSockets   = "sockets"   // []netip.AddrPort, with their listening sockets: those that a configuration will need
 	kindConfigure = "configure" // configuration -> nothing once it is in force
+	kindReopen    = "reopen"    // nothing -> nothing once the logs are made anew
 )
 
 // maxSockets is how many go into one message; the kernel takes 253.
 const maxSockets = 200
 
-// addresses are those that the L7 services of a snapshot listen at.
+// addresses are those that the L7 services of a snapshot listen at. One that only
+// routes lead to has none.
 func addresses(s lb.Snapshot) (addrs []netip.AddrPort) {
 	for _, v := range s.Services {
-		if v.Plane == lb.L7 {
+		if v.Plane == lb.L7 && v.VIP.Addr.IsValid() {
 			addrs = append(addrs, v.VIP.Addr)
 		}
 	}

@@ -16,12 +16,14 @@ import (
 //	GET /v1/stats      lb.Stats
 //	GET /v1/workers    Workers
 //	PUT /v1/shape      Shape -> 204 when a master of it has taken over; 422 or 503 and the reason as text
+//	POST /v1/reopen    reopens the access logs -> 204; 500 and the reason as text
 //	GET /v1/watch      processInfo; then the response stays open until the process dies
 const (
 	pathSnapshot = "/v1/snapshot"
 	pathStats    = "/v1/stats"
 	pathWorkers  = "/v1/workers"
 	pathShape    = "/v1/shape"
+	pathReopen   = "/v1/reopen"
 	pathWatch    = "/v1/watch"
 )
 
@@ -46,6 +48,13 @@ func controlHandler(p *master) *http.ServeMux {
 	})
 	mux.HandleFunc("GET "+pathStats, func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, p.stats())
+	})
+	mux.HandleFunc("POST "+pathReopen, func(w http.ResponseWriter, r *http.Request) {
+		if err := p.reopen(r.Context()); err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		w.WriteHeader(http.StatusNoContent)
 	})
 	mux.HandleFunc("GET "+pathWatch, func(w http.ResponseWriter, r *http.Request) {
 		now := p.workers.report()

@@ -4,12 +4,14 @@ import (
 	"cmp"
 	"time"
 
+	"lbctl/internal/http1"
 	"lbctl/internal/lb"
 )
 
 // Defaults are what the zero values in an lb.HTTP mean: those of the scenario
 // language. Negative Retries mean none, negative IdleConns that no connection to
-// a backend is kept.
+// a backend is kept, a negative Queue.Length that nobody waits. The zero values of
+// limits and timeouts that are off by default mean just that.
 var Defaults = lb.HTTP{
 	ClientHeadTimeout:  10 * time.Second,
 	ClientIdleTimeout:  60 * time.Second,
@@ -19,6 +21,10 @@ var Defaults = lb.HTTP{
 	TunnelTimeout:      1 * time.Hour,
 	Retries:            2,
 	IdleConns:          1024,
+	ClientBodyTimeout:  60 * time.Second,
+	ResponseBuffer:     64 << 10,
+	Limits:             lb.Limits(http1.DefaultLimits),
+	Queue:              lb.Queue{Length: 1024},
 }
 
 // Limits that no service can change.
@@ -39,5 +45,8 @@ func withDefaults(h lb.HTTP) lb.HTTP {
 	h.TunnelTimeout = cmp.Or(h.TunnelTimeout, Defaults.TunnelTimeout)
 	h.Retries = min(cmp.Or(h.Retries, Defaults.Retries), maxRetries)
 	h.IdleConns = cmp.Or(h.IdleConns, Defaults.IdleConns)
+	h.ClientBodyTimeout = cmp.Or(h.ClientBodyTimeout, Defaults.ClientBodyTimeout)
+	h.ResponseBuffer = cmp.Or(h.ResponseBuffer, Defaults.ResponseBuffer)
+	h.Queue.Length = cmp.Or(h.Queue.Length, Defaults.Queue.Length)
 	return h
 }

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"lbctl/internal/accesslog"
 	"lbctl/internal/loop"
 	"lbctl/internal/proxy"
 	"lbctl/internal/scoreboard"
@@ -25,6 +26,9 @@ type engine struct {
 	row   scoreboard.Row
 	crew  []runner
 	desk  *desk // nil unless the model has one
+
+	logs       *accesslog.Logs
+	complaints *complaints
 
 	mu       sync.Mutex // serializes configure and stop
 	table    *table
@@ -42,11 +46,13 @@ type front struct {
 }
 
 func newEngine(log *slog.Logger, board *scoreboard.Board, slot int, shape Shape, kind loop.Kind) (*engine, error) {
-	e := &engine{log: log, board: board, slot: slot, row: board.Row(slot), table: &table{}, fronts: map[netip.AddrPort]*front{}}
+	e := &engine{log: log, board: board, slot: slot, row: board.Row(slot), table: &table{}, fronts: map[netip.AddrPort]*front{}, logs: accesslog.NewLogs()}
 	var err error
 	if e.crew, e.desk, err = crew(shape, kind, board, slot); err != nil {
 		return nil, fmt.Errorf("start threads of model %s: %w", shape.Model, err)
 	}
+	e.complaints = newComplaints(log)
+	e.each(func(_ runner, c *proxy.Core) { c.ComplainTo(e.complaints) })
 	return e, nil
 }
 
@@ -64,6 +70,7 @@ func (e *engine) configure(c *configuration, sockets map[netip.AddrPort]*os.File
 		return err
 	}
 	next.generation = c.Generation
+	e.openLogs(next, c.LogFolder)
 	opened, err := e.fresh(next, sockets)
 	if err != nil {
 		return err
@@ -177,6 +184,7 @@ func (e *engine) retire() {
 		oldest = min(oldest, t.generation)
 	}
 	e.board.Adopt(e.slot, oldest)
+	e.closeLogs()
 }
 
 // stop listens no more, and returns when every request in flight is answered or
@@ -206,4 +214,6 @@ func (e *engine) stop(ctx context.Context) {
 		}
 	}
 	e.desk.close()
+	e.logs.Close(ctx)
+	e.complaints.close(ctx)
 }

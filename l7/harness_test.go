@@ -52,6 +52,9 @@ func (w inProcess) configure(c *configuration, fresh []supervise.Socket) {
 // report implements workers.
 func (inProcess) report() Workers { return Workers{} }
 
+// reopen implements workers.
+func (w inProcess) reopen(ctx context.Context) error { return w.engine.reopen(ctx) }
+
 // TestMain is the lbctl binary as far as Plane is concerned.
 func TestMain(m *testing.M) {
 	run := func(context.Context) error { os.Exit(m.Run()); return nil }
@@ -60,6 +63,7 @@ func TestMain(m *testing.M) {
 		socket, slot := flags.String("socket", "", ""), flags.Int("slot", 0, "")
 		var shape Shape
 		flags.StringVar((*string)(&shape.Model), "model", "", "")
+		flags.StringVar(&shape.Events, "events", "", "")
 		for name, n := range map[string]*int{
 			"threads": &shape.Threads, "start": &shape.Start, "min-spare": &shape.MinSpare, "max-spare": &shape.MaxSpare, "processes": &shape.Processes,
 		} {

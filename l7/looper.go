@@ -107,6 +107,9 @@ func (w *looper) Connect(b *proxy.BackendConn, addr netip.AddrPort) proxy.Conn {
 // Alive implements proxy.Driver.
 func (w *looper) Alive(c proxy.Conn) bool { return alive(c.(*loop.Conn).FD()) }
 
+// After implements proxy.Driver.
+func (w *looper) After(d time.Duration, f func()) proxy.Timer { return w.loop.After(d, f) }
+
 // Now implements proxy.Driver.
 func (w *looper) Now() int64 { return w.loop.Now() }
 

@@ -29,6 +29,8 @@ type workers interface {
 	configure(c *configuration, fresh []supervise.Socket)
 	// report says what they do.
 	report() Workers
+	// reopen goes on with the log files that have the paths now.
+	reopen(ctx context.Context) error
 }
 
 // master has the desired state of the plane, the listening sockets and the
@@ -39,6 +41,7 @@ type master struct {
 	ledger    *scoreboard.Ledger
 	listeners *supervise.Listeners
 	workers   workers
+	logFolder string // of access logs that have no other
 
 	mu         sync.Mutex // serializes apply and stop
 	current    atomic.Pointer[configuration]
@@ -64,12 +67,15 @@ func (m *master) apply(s lb.Snapshot) error {
 	if _, err := newTable(s, nil, proxy.NoAccounts); err != nil {
 		return err
 	}
+	if err := checkLogs(s, m.logFolder); err != nil {
+		return err
+	}
 	old := m.current.Load()
 	fresh, err := m.open(s, old)
 	if err != nil {
 		return err
 	}
-	next := &configuration{Generation: m.generation.Add(1), Snapshot: s}
+	next := &configuration{Generation: m.generation.Add(1), Snapshot: s, LogFolder: m.logFolder}
 	if next.Cells, err = m.ledger.Retain(next.Generation, keys(s)); err != nil {
 		m.listeners.Retain(addresses(old.Snapshot), 1)
 		return err
@@ -87,7 +93,7 @@ func (m *master) open(s lb.Snapshot, old *configuration) (fresh []supervise.Sock
 	had := addresses(old.Snapshot)
 	var added []netip.AddrPort
 	for _, v := range s.Services {
-		if v.Plane != lb.L7 || slices.Contains(had, v.VIP.Addr) {
+		if v.Plane != lb.L7 || !v.VIP.Addr.IsValid() || slices.Contains(had, v.VIP.Addr) {
 			continue
 		}
 		if err := m.listeners.Open([]netip.AddrPort{v.VIP.Addr}, 1); err != nil {
@@ -150,14 +156,15 @@ func (m *master) stop() {
 // stats adds up what all workers have counted, also those that have died.
 func (m *master) stats() lb.Stats {
 	c := m.current.Load()
-	st := lb.Stats{Revision: c.Snapshot.Revision}
+	st := lb.Stats{Revision: c.Snapshot.Revision, Workers: m.states()}
 	for _, v := range c.Snapshot.Services {
 		if v.Plane != lb.L7 {
 			continue
 		}
-		ss := lb.ServiceStats{Name: v.Name, Counters: m.counters(c, proxy.ServiceKey(v.Name)), Backends: make([]lb.BackendStats, 0, len(v.Backends))}
+		ss := lb.ServiceStats{Name: v.Name, Counters: m.counters(c, proxy.ServiceKey(v.Name)), HTTP: m.details(c, proxy.ServiceKey(v.Name)), Backends: make([]lb.BackendStats, 0, len(v.Backends))}
 		for _, b := range v.Backends {
-			ss.Backends = append(ss.Backends, lb.BackendStats{ID: b.ID, Name: b.Name, Counters: m.counters(c, proxy.BackendKey(v.Name, b.ID))})
+			key := proxy.BackendKey(v.Name, b.ID)
+			ss.Backends = append(ss.Backends, lb.BackendStats{ID: b.ID, Name: b.Name, Counters: m.counters(c, key), HTTP: m.details(c, key)})
 		}
 		st.Services = append(st.Services, ss)
 	}
@@ -168,7 +175,7 @@ func (m *master) counters(c *configuration, key string) lb.Counters {
 	t := m.ledger.Totals(c.Cells[key])
 	return lb.Counters{
 		Connections: t.Connections, Requests: t.Requests, BytesIn: t.BytesIn, BytesOut: t.BytesOut,
-		Errors: t.Errors, Retries: t.Retries, Active: uint64(t.InFlight),
+		Errors: t.Errors, Retries: t.Retries, Active: uint64(t.InFlight), Queued: uint64(t.Queued),
 	}
 }
 

@@ -1,9 +1,11 @@
 package l7
 
 import (
+	"slices"
 	"strconv"
 
 	"lbctl/internal/lb"
+	"lbctl/internal/loop"
 )
 
 // Model says how the plane spends processes and threads.
@@ -39,5 +41,11 @@ func proxyArgs(socket string, s Shape) []string {
 			args = append(args, f.name, strconv.Itoa(f.n))
 		}
 	}
+	if s.Events != "" {
+		args = append(args, "--events", s.Events)
+	}
 	return args
 }
+
+// kindOf is that of a shape's event loops.
+func kindOf(s Shape) loop.Kind { return loop.Kind(max(slices.Index(lb.EventKinds, s.Events), 0)) }

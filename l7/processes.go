@@ -35,7 +35,10 @@ type processes struct {
 
 // newProcesses supervises workers for m. slots is the most there can be.
 func newProcesses(m *master, shape Shape, slots int) *processes {
-	_, why := loop.Probe()
+	why := shape.Events + ": asked for"
+	if kindOf(shape) == loop.Auto {
+		_, why = loop.Probe()
+	}
 	p := &processes{master: m, shape: shape, loop: why, up: map[int]bool{}, reshapings: make(chan reshaping)}
 	p.Supervisor = supervise.New(supervise.Config{
 		Slots: slots, Command: p.start, Accounts: p, Handle: p.handle,
@@ -47,11 +50,14 @@ func newProcesses(m *master, shape Shape, slots int) *processes {
 // start makes the command that starts this same binary: a worker must be of its master's version also
 // if the file has been replaced.
 func (p *processes) start(at supervise.Place) (*exec.Cmd, error) {
-	cmd := exec.Command("/proc/self/exe", "l7-worker", "--slot", strconv.Itoa(at.Slot), "--model", string(p.shape.Model), "--threads", strconv.Itoa(p.shape.Threads))
+	cmd := exec.Command("/proc/self/exe", "l7-worker", "--slot", strconv.Itoa(at.Slot), "--model", string(p.shape.Model), "--threads", strconv.Itoa(p.shape.Threads), "--events", p.shape.Events)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.ExtraFiles = []*os.File{p.master.board.File()}
+	// There is next to no garbage and little that lives: to collect it at every 4 MiB
+	// would cost more than the memory is worth.
+	cmd.Env = append(os.Environ(), "GOGC=400")
 	if p.shape.Threads == 1 { // the other is for the collector and the master's messages
-		cmd.Env = append(os.Environ(), "GOMAXPROCS=2")
+		cmd.Env = append(cmd.Env, "GOMAXPROCS=2")
 	}
 	return cmd, nil
 }
@@ -92,19 +98,26 @@ func (p *processes) welcome(slot int) {
 
 // configure implements workers.
 func (p *processes) configure(c *configuration, fresh []supervise.Socket) {
+	p.each(func(child supervise.Child) {
+		if child.State == supervise.Draining {
+			return
+		}
+		if err := p.tell(child.Slot, c, fresh); err != nil {
+			p.replace(child.Slot, err)
+		}
+	})
+}
+
+// each calls f for all worker processes that have said hello, at the same time.
+func (p *processes) each(f func(child supervise.Child)) {
 	var all sync.WaitGroup
 	for _, child := range p.Status().Children {
 		p.mu.Lock()
 		up := p.up[child.Slot]
 		p.mu.Unlock()
-		if !up || child.State == supervise.Draining {
-			continue
+		if up {
+			all.Go(func() { f(child) })
 		}
-		all.Go(func() {
-			if err := p.tell(child.Slot, c, fresh); err != nil {
-				p.replace(child.Slot, err)
-			}
-		})
 	}
 	all.Wait()
 }

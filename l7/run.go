@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"time"
 
 	"lbctl/internal/scoreboard"
@@ -48,7 +49,7 @@ func Run(ctx context.Context, socket string, shape Shape, log *slog.Logger) (err
 		return err
 	}
 	defer door.close()
-	p, err := startProcesses(ctx, in, shape, log)
+	p, err := startProcesses(ctx, socket, in, shape, log)
 	if err != nil {
 		return err
 	}
@@ -69,7 +70,7 @@ func Run(ctx context.Context, socket string, shape Shape, log *slog.Logger) (err
 }
 
 // startProcesses makes the master and its first workers.
-func startProcesses(ctx context.Context, in *supervise.Inheritance, shape Shape, log *slog.Logger) (*processes, error) {
+func startProcesses(ctx context.Context, socket string, in *supervise.Inheritance, shape Shape, log *slog.Logger) (*processes, error) {
 	slots := 2 * shape.Processes // two generations
 	board, err := scoreboard.Create(scoreboard.Sizes{Children: slots, Threads: shape.Threads, Cells: maxCells})
 	if err != nil {
@@ -78,6 +79,7 @@ func startProcesses(ctx context.Context, in *supervise.Inheritance, shape Shape,
 	// It stays mapped: whoever asks for counters may read it to the end.
 	m := newMaster(log, board)
 	m.listeners = in.Listeners
+	m.logFolder = filepath.Join(filepath.Dir(socket), "log")
 	p := newProcesses(m, shape, slots)
 	m.workers = p
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
@@ -154,6 +156,8 @@ func (p *processes) command(ctx context.Context, c supervise.Command, door *door
 	switch c {
 	case supervise.CommandReload:
 		err = p.reload(ready)
+	case supervise.CommandReopen:
+		err = p.reopen(ready)
 	case supervise.CommandUpgrade:
 		if err = p.upgrade(ready, door, os.Args[1:]); err == nil {
 			door.handOver()

@@ -14,6 +14,7 @@ type table struct {
 	generation uint64 // of the configuration
 	services   []*proxy.Service
 	byVIP      map[netip.AddrPort]*proxy.Service
+	logs       map[string]bool // paths of access logs
 }
 
 // newTable builds the table of a snapshot, taking over from old, which may be nil,
@@ -31,7 +32,7 @@ func newTable(s lb.Snapshot, old *table, accounts proxy.Accounts) (*table, error
 		if names[conf.Name] {
 			return nil, fmt.Errorf("service %s: configured twice", conf.Name)
 		}
-		if other := t.byVIP[conf.VIP.Addr]; other != nil {
+		if other := t.byVIP[conf.VIP.Addr]; other != nil && conf.VIP.Addr.IsValid() {
 			return nil, fmt.Errorf("service %s: address %s is that of service %s", conf.Name, conf.VIP.Addr, other.Name)
 		}
 		conf.HTTP = withDefaults(conf.HTTP)
@@ -41,17 +42,19 @@ func newTable(s lb.Snapshot, old *table, accounts proxy.Accounts) (*table, error
 		}
 		names[conf.Name] = true
 		t.services = append(t.services, svc)
-		t.byVIP[conf.VIP.Addr] = svc
+		if conf.VIP.Addr.IsValid() { // else only routes lead to it
+			t.byVIP[conf.VIP.Addr] = svc
+		}
 	}
-	return t, nil
+	return t, proxy.Link(t.services)
 }
 
 func validate(s lb.Service) error {
-	if s.VIP.Proto != lb.TCP {
+	if s.VIP.Proto != lb.TCP && s.VIP.Addr.IsValid() {
 		return fmt.Errorf("protocol %q: l7 speaks tcp only", s.VIP.Proto)
 	}
-	if !s.VIP.Addr.IsValid() {
-		return fmt.Errorf("no address")
+	if err := validateLog(s.HTTP.AccessLog); err != nil {
+		return err
 	}
 	ids := map[lb.BackendID]bool{}
 	for _, b := range s.Backends {

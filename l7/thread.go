@@ -25,6 +25,7 @@ type thread struct {
 	desk    *desk // where clients come from in event; nil: from listening sockets
 	epoll   int   // of what a thread without a client waits for
 	fronts  []*front
+	timers  []*timer
 	sockets []*socket // the client's, and those to backends, also the ones kept
 	client  *socket   // nil: none
 	polls   []unix.PollFd
@@ -220,6 +221,7 @@ func (t *thread) sweep() {
 		}
 	}
 	t.sockets = slices.DeleteFunc(t.sockets, func(s *socket) bool { return s.closed })
+	t.runTimers()
 	if t.client == nil {
 		return
 	}
@@ -239,6 +241,11 @@ func (t *thread) patience() int {
 		}
 		if s.err != nil {
 			return 0
+		}
+	}
+	for _, m := range t.timers {
+		if first == 0 || m.due < first {
+			first = m.due
 		}
 	}
 	if first == 0 {

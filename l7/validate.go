@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"lbctl/internal/lb"
+	"lbctl/internal/proxy"
 )
 
 // policies are those of internal/balance.
@@ -20,10 +21,24 @@ func Validate(v lb.Service) error {
 	case v.L4.Ports || v.L4.Fallback:
 		return errors.New("ports and fallback are for l4")
 	}
+	if err := validateHTTP(v); err != nil {
+		return err
+	}
 	for _, b := range v.Backends {
 		if b.Upper != 0 || b.Lower != 0 {
 			return fmt.Errorf("backend %q: thresholds are for l4", b.Name)
 		}
 	}
 	return nil
+}
+
+// validateHTTP makes the service as a worker would, and throws it away.
+func validateHTTP(v lb.Service) error {
+	if v.HTTP.Sticky.Cookie != "" && v.HTTP.Sticky.Key == "" {
+		v.HTTP.Sticky.Key = strings.Repeat("?", 32) // the Controller's will be no shorter
+	}
+	v.Backends = nil // they have no IDs yet
+	v.HTTP = withDefaults(v.HTTP)
+	_, err := proxy.NewService(v, nil, proxy.NoAccounts)
+	return err
 }

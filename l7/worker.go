@@ -8,7 +8,6 @@ import (
 	"os"
 	"sync"
 
-	"lbctl/internal/loop"
 	"lbctl/internal/scoreboard"
 	"lbctl/internal/supervise"
 )
@@ -22,7 +21,7 @@ func Work(ctx context.Context, slot int, shape Shape, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	e, err := newEngine(log, board, slot, shape, loop.Auto)
+	e, err := newEngine(log, board, slot, shape, kindOf(shape))
 	if err != nil {
 		return err
 	}
@@ -59,7 +58,7 @@ type worker struct {
 	sockets map[netip.AddrPort]*os.File // that the next configuration will need
 }
 
-func (w *worker) handle(_ context.Context, m supervise.Message) (any, error) {
+func (w *worker) handle(ctx context.Context, m supervise.Message) (any, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch m.Kind {
@@ -82,6 +81,8 @@ func (w *worker) handle(_ context.Context, m supervise.Message) (any, error) {
 			w.once.Do(w.configured.Done)
 		}
 		return nil, err
+	case kindReopen:
+		return nil, w.engine.reopen(ctx)
 	}
 	return nil, fmt.Errorf("message %q: unknown kind", m.Kind)
 }

@@ -23,6 +23,7 @@ type serviceGrowth struct {
 	Name     string          `json:"name"`
 	Counters lb.Counters     `json:"counters"`
 	Rates    rates           `json:"rates"`
+	HTTP     *httpGrowth     `json:"http,omitempty"` // L7 only
 	Backends []backendGrowth `json:"backends"`
 }
 
@@ -30,6 +31,7 @@ type backendGrowth struct {
 	Name     string      `json:"name"`
 	Counters lb.Counters `json:"counters"`
 	Rates    rates       `json:"rates"`
+	HTTP     *httpGrowth `json:"http,omitempty"` // L7 only
 }
 
 type verdictGrowth struct {
@@ -102,10 +104,10 @@ func growthOf(before, now ctl.Stats) []growth {
 }
 
 func serviceGrowthOf(was, is lb.ServiceStats, took time.Duration) serviceGrowth {
-	g := serviceGrowth{Name: is.Name, Counters: is.Counters, Rates: ratesOf(was.Counters, is.Counters, took), Backends: []backendGrowth{}}
+	g := serviceGrowth{Name: is.Name, Counters: is.Counters, Rates: ratesOf(was.Counters, is.Counters, took), HTTP: httpGrowthOf(was.HTTP, is.HTTP), Backends: []backendGrowth{}}
 	for _, b := range is.Backends {
 		old, _ := find(was.Backends, func(o lb.BackendStats) bool { return o.ID == b.ID })
-		g.Backends = append(g.Backends, backendGrowth{b.Name, b.Counters, ratesOf(old.Counters, b.Counters, took)})
+		g.Backends = append(g.Backends, backendGrowth{b.Name, b.Counters, ratesOf(old.Counters, b.Counters, took), httpGrowthOf(old.HTTP, b.HTTP)})
 	}
 	return g
 }

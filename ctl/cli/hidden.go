@@ -35,12 +35,12 @@ func (s *shell) proxy() *cli.Command {
 		Name: "l7-proxy", Hidden: true, Usage: "the L7 plane's process",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "socket", Required: true}, &cli.StringFlag{Name: "model"}, &cli.IntFlag{Name: "threads"},
-			&cli.IntFlag{Name: "start"}, &cli.IntFlag{Name: "min-spare"}, &cli.IntFlag{Name: "max-spare"}, &cli.IntFlag{Name: "processes"},
+			&cli.IntFlag{Name: "start"}, &cli.IntFlag{Name: "min-spare"}, &cli.IntFlag{Name: "max-spare"}, &cli.IntFlag{Name: "processes"}, &cli.StringFlag{Name: "events"},
 		},
 		Action: func(c *cli.Context) error {
 			return l7.Run(c.Context, c.String("socket"), l7.Shape{
 				Model: l7.Model(c.String("model")), Threads: c.Int("threads"), Start: c.Int("start"),
-				MinSpare: c.Int("min-spare"), MaxSpare: c.Int("max-spare"), Processes: c.Int("processes"),
+				MinSpare: c.Int("min-spare"), MaxSpare: c.Int("max-spare"), Processes: c.Int("processes"), Events: c.String("events"),
 			}, s.logger())
 		},
 	}
@@ -50,10 +50,10 @@ func (s *shell) proxyWorker() *cli.Command {
 	return &cli.Command{
 		Name: "l7-worker", Hidden: true, Usage: "a worker of the L7 plane's process",
 		Flags: []cli.Flag{
-			&cli.IntFlag{Name: "slot", Required: true}, &cli.StringFlag{Name: "model", Required: true}, &cli.IntFlag{Name: "threads", Required: true},
+			&cli.IntFlag{Name: "slot", Required: true}, &cli.StringFlag{Name: "model", Required: true}, &cli.IntFlag{Name: "threads", Required: true}, &cli.StringFlag{Name: "events"},
 		},
 		Action: func(c *cli.Context) error {
-			return l7.Work(c.Context, c.Int("slot"), l7.Shape{Model: l7.Model(c.String("model")), Threads: c.Int("threads")}, s.logger())
+			return l7.Work(c.Context, c.Int("slot"), l7.Shape{Model: l7.Model(c.String("model")), Threads: c.Int("threads"), Events: c.String("events")}, s.logger())
 		},
 	}
 }
@@ -65,9 +65,10 @@ func (s *shell) server() *cli.Command {
 			&cli.StringFlag{Name: "name", Required: true},
 			&cli.StringSliceFlag{Name: "listen", Required: true},
 			&cli.Int64Flag{Name: "body"},
+			&cli.IntFlag{Name: "loops", Value: 1, Usage: "event loops, each of which can keep one core busy"},
 		},
 		Action: func(c *cli.Context) error {
-			config := traffic.ServerConfig{Name: c.String("name"), Body: c.Int64("body")}
+			config := traffic.ServerConfig{Name: c.String("name"), Body: c.Int64("body"), Loops: c.Int("loops")}
 			for _, text := range c.StringSlice("listen") {
 				addr, err := netip.ParseAddrPort(text)
 				if err != nil {
@@ -82,7 +83,7 @@ func (s *shell) server() *cli.Command {
 
 func (s *shell) load() *cli.Command {
 	return &cli.Command{
-		Name: "load", Hidden: true, Usage: "the load generator's process: JSON in, JSON out",
+		Name: "load", Hidden: true, Usage: "the load generator's process: JSON in, JSON out; one event loop unless \"loops\" asks for more",
 		Action: func(c *cli.Context) error {
 			return traffic.RunLoad(c.Context, s.in, s.out)
 		},

@@ -124,6 +124,9 @@ func plan(c *cli.Context, sc *scenario.Scenario, services []string) (traffic.Pla
 		if !ok {
 			return p, codef(exitNotFound, "scenario %s has no service %q", sc.Name, name)
 		}
+		if !svc.Target().IsValid() {
+			return p, codef(exitNotFound, "service %q of scenario %s has no VIP that a client could ask", name, sc.Name)
+		}
 		p.Arms = append(p.Arms, traffic.Arm{Name: name, Targets: []netip.AddrPort{svc.Target()}, Service: svc})
 		for _, b := range svc.Backends {
 			if addr := sc.Topology.Direct(svc, b); !seen[addr] {

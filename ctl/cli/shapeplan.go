@@ -45,5 +45,8 @@ func shapeText(s lb.Shape) string {
 			parts = append(parts, fmt.Sprintf("%s %d", n.name, n.is))
 		}
 	}
+	if s.Events != "" && s.Events != own.Events {
+		parts = append(parts, "events "+s.Events)
+	}
 	return strings.Join(parts, ", ")
 }

@@ -14,7 +14,8 @@ func (s *shell) stats() *cli.Command {
 		Name:  "stats",
 		Usage: "print what the planes count: per service, backend and verdict, totals and rates",
 		Description: `Rates are of the interval between two looks. Of l4 also: how full its flow tables are,
-what became of its packets, and how long its program takes for one. For the latter the
+what became of its packets, and how long its program takes for one; of l7 also: answers by
+class of their status, and within what time half and 99 % of those in the interval were whole. For the run time the
 kernel must account for the time that BPF programs take, by two looks at the clock each time:
 --run-time makes it do so for the interval. 'lbctl top' goes on.`,
 		Flags: []cli.Flag{
@@ -120,6 +121,7 @@ func (g growth) requests(t *tableWriter) {
 	g.each(func(service, backend string, _ lb.Counters, r rates) {
 		t.row(service, backend, rateText(r.Requests), rateText(r.Connections), bytesText(uint64(r.BytesIn)), bytesText(uint64(r.BytesOut)), rateText(r.Errors), rateText(r.Retries))
 	})
+	g.answers(t)
 }
 
 // each visits services, each before its backends.

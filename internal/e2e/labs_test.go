@@ -61,6 +61,9 @@ func TestShippedScenariosComeUp(t *testing.T) {
 			w.json(&labs, "list")
 			l := w.open(labs[0].Name)
 			for _, svc := range l.status(t).Services {
+				if !svc.VIP.Addr.IsValid() { // only routes lead to it
+					continue
+				}
 				l.dial(t, svc.Name).ask(t, svc.Name)
 			}
 			began = time.Now()

@@ -92,12 +92,13 @@ func (v VIP) String() string {
 type Service struct {
 	Name     string    `json:"name"`
 	Plane    Plane     `json:"plane"`
-	VIP      VIP       `json:"vip"`               // on L4 it may be absent where L4.Also says more
+	VIP      VIP       `json:"vip"`               // absent on L4 where L4.Also says more, on L7 of a service that only routes lead to
 	Forward  Forward   `json:"forward,omitempty"` // L4 only
 	Policy   Policy    `json:"policy"`
 	L4       L4Options `json:"l4,omitzero"`
-	Check    string    `json:"check,omitempty"` // name of a Check; empty: backends count as up
-	HTTP     HTTP      `json:"http,omitzero"`   // L7 only
+	Check    string    `json:"check,omitempty"`  // name of a Check; empty: backends count as up
+	HTTP     HTTP      `json:"http,omitzero"`    // L7 only
+	Routes   []Route   `json:"routes,omitempty"` // L7 only, in order
 	Backends []Backend `json:"backends"`
 }
 

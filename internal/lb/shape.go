@@ -1,6 +1,7 @@
 package lb
 
 import (
+	"cmp"
 	"fmt"
 	"runtime"
 	"slices"
@@ -23,13 +24,18 @@ var Models = []Model{ModelPrefork, ModelWorker, ModelEvent, ModelLoop}
 
 // Shape is a model and its numbers. Zero ones are the model's own, see WithDefaults.
 type Shape struct {
-	Model     Model `json:"model"`
-	Threads   int   `json:"threads,omitempty"`   // of a process, worker and event only
-	Start     int   `json:"start,omitempty"`     // processes in the beginning
-	MinSpare  int   `json:"min_spare,omitempty"` // idle threads that are kept at least; not of loop
-	MaxSpare  int   `json:"max_spare,omitempty"` // at most
-	Processes int   `json:"processes,omitempty"` // the most there are; of loop: as many as there are
+	Model     Model  `json:"model"`
+	Threads   int    `json:"threads,omitempty"`   // of a process, worker and event only
+	Start     int    `json:"start,omitempty"`     // processes in the beginning
+	MinSpare  int    `json:"min_spare,omitempty"` // idle threads that are kept at least; not of loop
+	MaxSpare  int    `json:"max_spare,omitempty"` // at most
+	Processes int    `json:"processes,omitempty"` // the most there are; of loop: as many as there are
+	Events    string `json:"events,omitempty"`    // of loop: one of EventKinds
 }
+
+// EventKinds are how an event loop hears of events: by what works best on the
+// machine, by epoll, or by io_uring.
+var EventKinds = []string{"auto", "epoll", "io_uring"}
 
 // The most that a Shape may have of them.
 const (
@@ -67,6 +73,7 @@ func (s Shape) WithDefaults() Shape {
 		}
 	}
 	s.Start = min(s.Start, s.Processes)
+	s.Events = cmp.Or(s.Events, EventKinds[0])
 	return s
 }
 
@@ -95,6 +102,8 @@ func (s Shape) Check() error {
 		return refuse("threads", s.Threads, "a process of model %s has one", s.Model)
 	case s.Processes < 1 || s.Processes > MaxProcesses:
 		return refuse("processes", s.Processes, "want 1 to %d", MaxProcesses)
+	case !slices.Contains(EventKinds, s.Events):
+		return &ShapeError{"events", fmt.Sprintf("events %q: want one of %s", s.Events, strings.Join(EventKinds, ", "))}
 	case s.Model != ModelLoop && s.MaxSpare < s.MinSpare+s.Threads:
 		return refuse("max_spare", s.MaxSpare, "want at least min_spare and the threads of a process, %d", s.MinSpare+s.Threads)
 	}
@@ -114,6 +123,9 @@ func (s Shape) CheckTyped() error {
 				return refuse(f.key, f.n, "of model loop there are always as many processes as processes says, and each serves any number of clients")
 			}
 		}
+	}
+	if full.Model != ModelLoop && s.Events != "" {
+		return &ShapeError{"events", fmt.Sprintf("events %q: model %s has no event loop to choose", s.Events, full.Model)}
 	}
 	if s.Start > full.Processes {
 		return refuse("start", s.Start, "there are at most %d processes", full.Processes)

@@ -23,6 +23,9 @@ func TestAShapeIsRefusedByTheKeyThatIsWrong(t *testing.T) {
 		{Shape{Model: ModelWorker, Threads: MaxThreads + 1}, "threads"},
 		{Shape{Model: ModelWorker, Processes: MaxProcesses + 1}, "processes"},
 		{Shape{Model: ModelWorker, Start: 20}, "start"},
+		{Shape{Events: "epoll"}, ""},
+		{Shape{Events: "kqueue"}, "events"},
+		{Shape{Model: ModelEvent, Events: "epoll"}, "events"},
 		{Shape{Model: ModelWorker, MaxSpare: 99}, "max_spare"},
 	} {
 		err := c.shape.CheckTyped()

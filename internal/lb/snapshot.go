@@ -45,8 +45,19 @@ type HTTP struct {
 	TunnelTimeout      time.Duration `json:"tunnel_timeout"`       // either side of an upgraded connection has said something
 	IdleConns          int           `json:"idle_conns"`           // kept open to each backend
 
+	ClientBodyTimeout time.Duration `json:"client_body_timeout"`       // more of a request's body received, or of an answer taken
+	RequestTimeout    time.Duration `json:"request_timeout,omitempty"` // from a request's head to the end of its answer; 0: no limit
+	MaxBody           int64         `json:"max_body,omitempty"`        // bytes of a request's body, beyond which it is refused; 0: no limit
+	BufferRequest     int           `json:"buffer_request,omitempty"`  // bytes of a request that are received before a backend is chosen; 0: it streams
+	ResponseBuffer    int           `json:"response_buffer"`           // bytes of an answer that may wait for the client before the backend must
+	Limits            Limits        `json:"limits,omitzero"`
+	Queue             Queue         `json:"queue,omitzero"`
+	Forwarding        Forwarding    `json:"forwarding,omitzero"`
+	Sticky            Sticky        `json:"sticky,omitzero"`
+
 	SlowStart   time.Duration `json:"slow_start,omitempty"`  // a backend that comes up grows to its weight over this time; 0: at once
 	Hash        HashKey       `json:"hash,omitzero"`         // of policy hash
 	Outlier     Outlier       `json:"outlier,omitzero"`      // zero: off
 	RetryBudget RetryBudget   `json:"retry_budget,omitzero"` // zero: unlimited
+	AccessLog   AccessLog     `json:"access_log,omitzero"`   // zero: off
 }

@@ -11,6 +11,8 @@ type Stats struct {
 	Flows    uint64         `json:"flows,omitempty"`    // L4 only: connections of these services that are remembered
 
 	FlowTables []FlowTable `json:"flow_tables,omitempty"` // L4 only
+
+	Workers map[string]int `json:"workers,omitempty"` // L7 only: how many workers are in which state
 }
 
 // FlowTable is how full one of the tables is that flows are remembered in.
@@ -24,18 +26,20 @@ type FlowTable struct {
 // ServiceStats are the counters of one service.
 type ServiceStats struct {
 	Name     string         `json:"name"`
-	Counters Counters       `json:"counters"` // the service as a whole
+	Counters Counters       `json:"counters"`       // the service as a whole
+	HTTP     *HTTPStats     `json:"http,omitempty"` // L7 only
 	Backends []BackendStats `json:"backends"`
 }
 
 // BackendStats are the counters of one backend.
 type BackendStats struct {
-	ID       BackendID `json:"id"`
-	Name     string    `json:"name"`
-	Counters Counters  `json:"counters"`
+	ID       BackendID  `json:"id"`
+	Name     string     `json:"name"`
+	Counters Counters   `json:"counters"`
+	HTTP     *HTTPStats `json:"http,omitempty"` // L7 only
 }
 
-// Counters are totals, except Active and Inactive, which are levels. A plane leaves at zero
+// Counters are totals, except Active, Queued and Inactive, which are levels. A plane leaves at zero
 // what it cannot see: L4 knows no requests, and under direct routing no replies.
 type Counters struct {
 	Connections uint64 `json:"connections"`        // new flows (L4), connections made to the backend (L7)
@@ -47,6 +51,7 @@ type Counters struct {
 	Errors      uint64 `json:"errors,omitempty"`   // L7: answers that the proxy had to make up (502, 503, 504)
 	Retries     uint64 `json:"retries,omitempty"`  // L7
 	Active      uint64 `json:"active"`             // TCP flows not seen closing (L4), requests in flight (L7)
+	Queued      uint64 `json:"queued,omitempty"`   // L7: requests of the service that wait for a backend below its MaxConn
 	Inactive    uint64 `json:"inactive,omitempty"` // L4: other flows that are remembered; all of UDP, as IPVS counts
 	Sticky      uint64 `json:"sticky,omitempty"`   // L4: clients that stick to the backend; IPVS's PersistConn
 }

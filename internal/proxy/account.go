@@ -26,6 +26,9 @@ func (a Account) begin() {
 	a.Begin()
 }
 
+// addStatus counts a request by the status that it was answered with.
+func (a Account) addStatus(status int) { a.AddResult(min(max(status, 100), 599) - 100) }
+
 // InFlight is how many requests are being answered, in all processes.
 func (a Account) InFlight() int64 { return a.Shared().InFlight.Load() }
 

@@ -1,5 +1,7 @@
 package proxy
 
+import "time"
+
 // BackendConn is a connection to a backend.
 type BackendConn struct {
 	conn  Conn
@@ -23,6 +25,7 @@ func (c *Core) connect(x *Exchange, m *Member) {
 // Connected hears that the connection is made.
 func (b *BackendConn) Connected() {
 	b.pool.endpoint.Account.AddConnection()
+	b.x.trace.connect = time.Duration(b.pool.core.driver.Now() - b.x.attempted)
 	b.x.send()
 }
 
@@ -100,7 +103,7 @@ func (b *BackendConn) shut(how func()) {
 }
 
 func (c *ClientConn) write(p []byte) {
-	c.front.Service().Account.AddBytesOut(len(p))
+	c.sent(len(p))
 	c.conn.Write(p)
 }
 
@@ -109,6 +112,13 @@ func (c *ClientConn) writePieces(pieces [][]byte) {
 	for _, p := range pieces {
 		n += len(p)
 	}
-	c.front.Service().Account.AddBytesOut(n)
+	c.sent(n)
 	c.conn.WriteBuffers(pieces)
+}
+
+func (c *ClientConn) sent(n int) {
+	c.front.Service().Account.AddBytesOut(n)
+	if c.x != nil {
+		c.x.trace.out += uint64(n)
+	}
 }

@@ -1,6 +1,9 @@
 package proxy
 
-import "lbctl/internal/http1"
+import (
+	"lbctl/internal/accesslog"
+	"lbctl/internal/http1"
+)
 
 const (
 	// maxRemade bounds the request that is kept to be sent a second time.
@@ -18,11 +21,16 @@ func (x *Exchange) body(b []byte) (used int) {
 	c.head, c.pieces = c.head[:0], c.pieces[:0]
 	for used < len(b) && !x.whole {
 		data, n, done, err := x.inBody.Next(b[used:])
+		x.trace.bodyIn += uint64(n)
 		if err != nil {
-			x.fail(failure{status: err.Status, reason: "the request's body broke off or is malformed", client: true})
+			x.fail(failure{status: err.Status, end: accesslog.BadRequest, reason: "the request's body broke off or is malformed", client: true})
 			return len(b)
 		}
 		used += n
+		if x.received += int64(len(data)); x.service.HTTP.MaxBody > 0 && x.received > x.service.HTTP.MaxBody {
+			x.fail(failure{status: 413, reason: "the request's body is too large", client: true})
+			return len(b)
+		}
 		c.gather(data, x.chunked)
 		if done {
 			x.whole = true
@@ -68,15 +76,18 @@ func (x *Exchange) append() {
 
 // relieve makes the client wait for a backend that is slower, and no longer.
 func (x *Exchange) relieve() {
-	waiting := 0
+	waiting, most := 0, maxAhead
 	switch {
 	case x.whole || x.stage > stageRelays:
 	case x.backend != nil && x.stage >= stageWaits:
 		waiting = x.backend.conn.Pending()
 	default:
 		waiting = len(x.out)
+		if x.gathers {
+			most = max(most, x.service.HTTP.BufferRequest)
+		}
 	}
-	off := waiting > maxAhead || x.clientOff && waiting > 0
+	off := waiting > most || x.clientOff && waiting > 0
 	if off == x.clientOff {
 		return
 	}
@@ -93,12 +104,15 @@ func (x *Exchange) relieve() {
 	}
 }
 
+// gathering reports whether more of the request must come before it goes to a backend.
+func (x *Exchange) gathering() bool { return !x.whole && len(x.out) <= x.service.HTTP.BufferRequest }
+
 // listenFor bounds how long the client may take to send more of a body.
 func (c *ClientConn) listenFor(x *Exchange) {
 	if x.whole {
 		c.conn.Deadline(0)
 	} else {
-		c.conn.Deadline(x.service.HTTP.ClientIdleTimeout)
+		c.conn.Deadline(x.service.HTTP.ClientBodyTimeout)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"time"
 
+	"lbctl/internal/accesslog"
 	"lbctl/internal/http1"
 )
 
@@ -44,6 +45,7 @@ type ClientConn struct {
 	taking bool // take is on the stack
 	ended  bool // the client sends no more
 	paused bool // too much of in
+	reused bool // it has carried a request
 	left   int  // pending bytes when the deadline was set
 }
 
@@ -64,7 +66,8 @@ func (c *Core) Resume(conn Conn, f *Front, addr netip.AddrPort) *ClientConn {
 }
 
 func (c *Core) join(conn Conn, f *Front, addr netip.AddrPort) *ClientConn {
-	k := &ClientConn{core: c, conn: conn, front: f, addr: addr}
+	k := c.client()
+	k.core, k.conn, k.front, k.addr = c, conn, f, addr
 	c.clients.add(&k.link, k)
 	return k
 }
@@ -175,10 +178,13 @@ func (c *ClientConn) keep(b []byte) {
 // head takes a request's head, if it is there whole.
 func (c *ClientConn) head(b []byte) (used int) {
 	s := c.front.Service()
+	if c.phase == clientIdle {
+		c.parser.Limits = &s.limits
+	}
 	n, err := c.parser.Request(b, &c.core.request)
 	switch {
 	case err != nil:
-		c.refuse(err.Status, err.Reason)
+		c.refuse(err.Status, err.Reason, b)
 		return len(b)
 	case n == 0:
 		if c.phase == clientIdle {
@@ -188,6 +194,7 @@ func (c *ClientConn) head(b []byte) (used int) {
 		return 0
 	}
 	c.x = c.core.exchange()
+	c.x.trace.headIn = uint64(n)
 	c.x.begin(c, s, &c.core.request)
 	return n
 }
@@ -217,7 +224,7 @@ func (c *ClientConn) Drained() {
 func (c *ClientConn) Expired() {
 	switch c.phase {
 	case clientSends:
-		c.refuse(408, "the request's head did not come in time")
+		c.refuse(408, "the request's head did not come in time", c.in)
 	case clientIdle, clientDiscards:
 		if left := c.conn.Pending(); left > 0 && left != c.left { // it takes its last answer slowly
 			c.left = left
@@ -279,6 +286,11 @@ func (c *ClientConn) shut(how func()) {
 		c.in = nil
 	}
 	how()
+	// Whoever is on the stack may look at it until the event is over; the next
+	// client comes with another event.
+	if len(c.core.spares) < maxSpareClients {
+		c.core.spares = append(c.core.spares, c)
+	}
 }
 
 // idleTime is how long the client may be silent between two requests.
@@ -316,6 +328,7 @@ func (c *Core) Cut(f *Front) {
 			return
 		}
 		if k.x != nil {
+			k.x.trace.end = accesslog.Removed
 			k.x.abandon(k.conn.Abort)
 			return
 		}

@@ -3,6 +3,7 @@ package proxy
 import (
 	"time"
 
+	"lbctl/internal/accesslog"
 	"lbctl/internal/http1"
 )
 
@@ -15,26 +16,35 @@ const maxSpareBuffers = 256
 
 // Core is what the connections of one thread share.
 type Core struct {
-	driver Driver
-	random uint64 // state of the generator
+	driver     Driver
+	complaints Complaints // nil: nobody hears them
+	random     uint64     // state of the generator
 
 	// Scratch of the event that is being handled.
 	request  http1.Request
 	response http1.Response
 	head     []byte   // a head being made, chunk heads
 	pieces   [][]byte // to be written together
+	record   accesslog.Record
+
+	path, rewritten []byte // of the request, if it is another than was sent
 
 	clients   list[ClientConn]
 	active    int // exchanges under way
 	pools     map[*Endpoint]*pool
 	exchanges []*Exchange // spare
-	buffers   [][]byte    // spare
+	spares    []*ClientConn
+	buffers   [][]byte // spare
 	date      date
+	queues    queues
 }
 
 // NewCore makes the Core of one thread. seed makes its random numbers.
 func NewCore(d Driver, seed uint64) *Core {
-	return &Core{driver: d, random: seed, pools: map[*Endpoint]*pool{}, head: make([]byte, 0, bufferSize)}
+	return &Core{
+		driver: d, random: seed, pools: map[*Endpoint]*pool{}, head: make([]byte, 0, bufferSize),
+		queues: queues{waiting: map[Account][]*Exchange{}},
+	}
 }
 
 // Clients is how many client connections are open.
@@ -77,16 +87,33 @@ func (c *Core) exchange() *Exchange {
 		c.exchanges = c.exchanges[:n-1]
 		return x
 	}
-	return &Exchange{core: c}
+	x := &Exchange{core: c}
+	x.late = x.overdue
+	return x
 }
+
+// client returns a fresh ClientConn.
+func (c *Core) client() *ClientConn {
+	if n := len(c.spares); n > 0 {
+		k := c.spares[n-1]
+		c.spares = c.spares[:n-1]
+		*k = ClientConn{}
+		return k
+	}
+	return &ClientConn{}
+}
+
+// maxSpareClients bounds what a thread keeps of those that have ended.
+const maxSpareClients = 1024
 
 // recycle takes back an exchange that is over and that nobody refers to.
 func (c *Core) recycle(x *Exchange) {
 	c.active--
 	c.release(x.out)
 	c.release(x.in)
+	c.release(x.trace.text)
 	tried := x.tried[:0]
-	*x = Exchange{core: c, tried: tried}
+	*x = Exchange{core: c, tried: tried, late: x.late}
 	c.exchanges = append(c.exchanges, x)
 }
 

@@ -30,4 +30,12 @@ type Driver interface {
 	Alive(c Conn) bool
 	// Now is a monotonic clock in nanoseconds that may lag by an event's time.
 	Now() int64
+	// After calls f once, in the Core's thread and from no other call, when d has
+	// passed. It may be late by some 30 ms.
+	After(d time.Duration, f func()) Timer
+}
+
+// Timer is what After has set.
+type Timer interface {
+	Stop() // prevents the call, if it has not come yet
 }

@@ -1,6 +1,9 @@
 package proxy
 
 import (
+	"time"
+
+	"lbctl/internal/accesslog"
 	"lbctl/internal/balance"
 	"lbctl/internal/http1"
 	"lbctl/internal/lb"
@@ -44,9 +47,17 @@ type Exchange struct {
 	tried     []lb.BackendID
 	retries   int
 	interims  int
-	began     int64 // the driver's clock
-	attempted int64 // likewise: when the attempt under way began
-	clientOff bool  // the client is paused for the backend's sake
+	route     *route       // that it goes by, nil: the service's own way
+	stuck     lb.BackendID // that its cookie names
+	gathers   bool         // it goes to a backend when it is whole, or too large for that
+	hostAt    int          // where Host's value belongs in out; 0: it is there
+	received  int64        // of the body
+	queued    int64        // until when it waits for a backend, 0 if it does not
+	timer     Timer        // of RequestTimeout, nil: none
+	late      func()       // overdue, for that
+	began     int64        // the driver's clock
+	attempted int64        // likewise: when the attempt under way began
+	clientOff bool         // the client is paused for the backend's sake
 
 	// Of the answer.
 	answer     http1.Parser
@@ -57,11 +68,18 @@ type Exchange struct {
 	keep       bool // the backend's connection can be kept
 	backendOff bool // the backend is paused for the client's sake
 	ended      [2]bool
+
+	trace trace
 }
 
 // begin takes a request's head.
 func (x *Exchange) begin(c *ClientConn, s *Service, r *http1.Request) {
-	x.client, x.service, x.stage = c, s, stageRequest
+	m, path, ok := s.route(r, x.core.path)
+	x.core.path = path
+	if m != nil {
+		s = m.target
+	}
+	x.client, x.service, x.route, x.stage = c, s, m, stageRequest
 	x.method, x.old = r.Method, r.Minor == 0
 	// RFC 9112, section 9.3: a proxy keeps no HTTP/1.0 client's connection.
 	x.close = !r.KeepAlive || x.old || c.front.closed.Load()
@@ -69,40 +87,55 @@ func (x *Exchange) begin(c *ClientConn, s *Service, r *http1.Request) {
 	x.whole = x.inBody.Done()
 	x.began = x.core.driver.Now()
 	x.key = balance.Key{Src: c.addr.Addr(), SrcPort: c.addr.Port(), Now: x.began, Random: x.core.draw()}
-	if s.Policy == lb.KeyHash {
-		x.key.Hash = hashKey(r, s.HTTP.Hash)
-	}
 	if s.HTTP.RetryBudget != (lb.RetryBudget{}) {
 		s.budget.Request(x.began)
 	}
 	s.Account.begin()
 	s.refs.Add(1)
+	x.note(c, r)
 	c.phase = clientWaits
 	if !x.whole {
 		c.phase = clientBody
-		c.conn.Deadline(s.HTTP.ClientIdleTimeout)
+		c.conn.Deadline(s.HTTP.ClientBodyTimeout)
 	} else {
 		c.conn.Deadline(0)
 	}
+	x.inBody.Limits, x.answer.Limits = &s.limits, &s.limits
 	switch {
 	case r.Method == http1.CONNECT:
+		x.trace.end = accesslog.BadRequest
 		x.makeUp(501, "CONNECT is not supported")
 		return
+	case !ok:
+		x.makeUp(400, "the path can be read in several ways")
+		return
+	case m != nil && m.status != 0:
+		if !m.rewrite.apply(r, x.core) {
+			x.makeUp(400, "the path can be read in several ways")
+			return
+		}
+		x.perform(m, r)
+		return
 	}
-	x.upgrade = r.Upgrade != nil && x.whole
-	x.chunked = r.Body == http1.Chunked
-	x.out = appendRequest(x.core.buffer(), r, x)
-	x.remade = true
+	x.accept(r)
 }
 
 // start sends the request to a backend, if it is not on its way already.
 func (x *Exchange) start() {
-	if x.stage != stageRequest || x.client == nil {
+	if x.stage != stageRequest || x.client == nil || x.queued != 0 || x.gathers && x.gathering() {
 		return
 	}
-	m := x.service.pick(x.key, nil)
-	if m == nil {
-		x.fail(failure{status: 503, reason: "no backend of service " + x.service.Name + " is eligible"})
+	if x.core.inLine(x.service) {
+		x.waitInLine()
+		return
+	}
+	m := x.choose()
+	switch {
+	case m == nil && x.service.queues:
+		x.waitInLine()
+		return
+	case m == nil:
+		x.fail(failure{status: 503, end: accesslog.Unavailable, reason: "no backend of service " + x.service.Name + " is eligible"})
 		return
 	}
 	x.try(m)
@@ -119,6 +152,7 @@ func (x *Exchange) try(m *Member) {
 func (x *Exchange) attempt(m *Member, b *BackendConn) {
 	x.member, x.heard = m, false
 	x.attempted = x.core.driver.Now()
+	x.trace.tried(time.Duration(x.attempted-x.began), b != nil)
 	m.Endpoint.Account.AddRequest()
 	if b == nil {
 		x.stage = stageConnects
@@ -133,7 +167,7 @@ func (x *Exchange) attempt(m *Member, b *BackendConn) {
 func (x *Exchange) send() {
 	b := x.backend
 	x.stage, x.sent = stageWaits, true
-	b.write(x.out)
+	x.writeHead(b)
 	x.await()
 	x.forget()
 	x.relieve()
@@ -172,6 +206,9 @@ func (x *Exchange) finish() {
 // abandon ends an exchange whose client has gone or is to go.
 func (x *Exchange) abandon(how func()) {
 	c := x.client
+	if x.trace.end == accesslog.Complete {
+		x.trace.end = accesslog.ClientGone
+	}
 	x.drop()
 	x.over()
 	c.shut(how)
@@ -181,6 +218,10 @@ func (x *Exchange) abandon(how func()) {
 // answer for a whole one.
 func (x *Exchange) cut() {
 	c, ends := x.client, x.untilEnd
+	if x.trace.end == accesslog.Complete {
+		x.trace.end = accesslog.BackendBroke
+		x.blame(x.trace.end, "the answer of backend "+x.member.Name+" broke off")
+	}
 	x.drop()
 	x.over()
 	if ends { // nothing but a reset tells it
@@ -210,9 +251,16 @@ func (x *Exchange) detach() *BackendConn {
 
 func (x *Exchange) over() {
 	x.stage = stageOver
-	x.service.Account.End()
+	if x.queued != 0 {
+		x.leaveLine()
+	}
+	x.noTimer()
+	x.conclude()
+	c, account := x.core, x.service.Account
+	account.End()
 	x.service.refs.Add(-1)
-	x.core.recycle(x)
+	c.recycle(x)
+	c.admit(account)
 }
 
 func (x *Exchange) countError() {

@@ -6,7 +6,9 @@ import (
 	"syscall"
 	"time"
 
+	"lbctl/internal/accesslog"
 	"lbctl/internal/lb"
+	"lbctl/internal/scoreboard"
 )
 
 // errCut is why a connection to a disabled backend ends.
@@ -16,6 +18,7 @@ var errCut = errors.New("the backend was disabled")
 type failure struct {
 	status int
 	reason string
+	end    accesslog.End
 	retry  bool // another backend may be tried
 	client bool // it is the client's own fault
 }
@@ -26,11 +29,17 @@ func (x *Exchange) fail(f failure) {
 	if !f.client && x.backend != nil {
 		x.judge(true)
 	}
+	if f.client {
+		x.core.complain(f.end, x.service.Name, "", f.reason)
+	} else {
+		x.blame(f.end, f.reason)
+	}
 	unsent := x.stage == stageConnects
 	x.drop()
 	if f.retry && x.retries < x.service.HTTP.Retries && x.retry(unsent) {
 		return
 	}
+	x.trace.end = f.end
 	if x.stage == stageRelays { // the client has part of an answer
 		x.cut()
 		return
@@ -47,11 +56,7 @@ func (x *Exchange) fail(f failure) {
 // The budget is for requests that a backend has got: what was not sent adds no
 // load to anybody.
 func (x *Exchange) retry(unsent bool) bool {
-	if now := x.client.front.Service(); now != x.service && now.Account == x.service.Account {
-		now.refs.Add(1)
-		x.service.refs.Add(-1)
-		x.service = now
-	}
+	x.renew()
 	failed := x.member
 	x.tried = append(x.tried, failed.ID)
 	x.key.Now = x.core.driver.Now()
@@ -82,7 +87,7 @@ func (x *Exchange) backendEnded(err error) {
 			x.backendExpired()
 			return
 		}
-		x.fail(failure{status: 502, reason: "connect to backend " + x.member.Name + ": " + cause(err), retry: true})
+		x.fail(failure{status: 502, end: accesslog.ConnectFailed, reason: "connect to backend " + x.member.Name + ": " + cause(err), retry: true})
 	case stageWaits:
 		x.died()
 	case stageRelays:
@@ -117,7 +122,7 @@ func (x *Exchange) died() {
 		x.attempt(x.member, nil)
 		return
 	}
-	x.fail(failure{status: 502, reason: "the connection to backend " + x.member.Name + " ended before it answered", retry: twice})
+	x.fail(failure{status: 502, end: accesslog.BackendBroke, reason: "the connection to backend " + x.member.Name + " ended before it answered", retry: twice})
 }
 
 // judge tells how the backend answered, by which it may be ejected for a while.
@@ -131,7 +136,10 @@ func (x *Exchange) judge(failed bool) {
 		x.member.Endpoint.Account.words().Observe(took, now)
 	}
 	if x.service.HTTP.Outlier != (lb.Outlier{}) {
-		x.service.ejector.Report(x.member.ID, failed, now)
+		if _, ejected := x.service.ejector.Report(x.member.ID, failed, now); ejected {
+			x.service.Account.AddEvents(scoreboard.Ejected, 1)
+			x.member.Endpoint.Account.AddEvents(scoreboard.Ejected, 1)
+		}
 	}
 }
 
@@ -139,13 +147,16 @@ func (x *Exchange) judge(failed bool) {
 func (x *Exchange) backendExpired() {
 	switch x.stage {
 	case stageConnects:
-		x.fail(failure{status: 504, reason: "connect to backend " + x.member.Name + ": timed out", retry: true})
+		x.fail(failure{status: 504, end: accesslog.ConnectTimeout, reason: "connect to backend " + x.member.Name + ": timed out", retry: true})
 	case stageWaits:
-		x.fail(failure{status: 504, reason: "backend " + x.member.Name + " did not answer in time"})
+		x.fail(failure{status: 504, end: accesslog.HeadTimeout, reason: "backend " + x.member.Name + " did not answer in time"})
 	case stageRelays:
+		x.trace.end = accesslog.BackendTimeout
+		x.blame(x.trace.end, "the answer of backend "+x.member.Name+" stopped")
 		x.countError()
 		x.cut()
 	case stageTunnels:
+		x.trace.end = accesslog.TunnelTimeout
 		x.closeTunnel()
 	}
 }
@@ -153,15 +164,38 @@ func (x *Exchange) backendExpired() {
 // clientExpired says what it means that the client was too slow.
 func (x *Exchange) clientExpired() {
 	if x.stage < stageRelays && !x.whole {
-		x.fail(failure{status: 408, reason: "the request's body did not come in time", client: true})
+		x.fail(failure{status: 408, end: accesslog.ClientTimeout, reason: "the request's body did not come in time", client: true})
 		return
 	}
 	if left := x.client.conn.Pending(); left > 0 && left != x.client.left { // it takes some
 		x.client.left = left
-		x.client.conn.Deadline(x.service.HTTP.ClientIdleTimeout)
+		x.client.conn.Deadline(x.service.HTTP.ClientBodyTimeout)
 		return
 	}
+	x.trace.end = accesslog.ClientTimeout
 	x.abandon(x.client.conn.Abort)
+}
+
+// overdue says what it means that the request has taken too long, whoever's fault that is.
+func (x *Exchange) overdue() {
+	x.timer = nil
+	switch {
+	case x.stage == stageRelays:
+		x.countError()
+		x.cut()
+	case !x.whole:
+		x.fail(failure{status: 408, reason: "the request did not come in time", client: true})
+	default:
+		x.fail(failure{status: 504, reason: "the request was not answered in time"})
+	}
+}
+
+// noTimer lets an exchange take as long as it likes.
+func (x *Exchange) noTimer() {
+	if x.timer != nil {
+		x.timer.Stop()
+		x.timer = nil
+	}
 }
 
 // clientDrained lets the backend send again.

@@ -2,8 +2,11 @@ package proxy
 
 import (
 	"bytes"
+	"fmt"
 	"testing"
+	"time"
 
+	"lbctl/internal/accesslog"
 	"lbctl/internal/http1"
 	"lbctl/internal/lb"
 )
@@ -16,6 +19,8 @@ var lines = []string{
 	"abc", "3\r\nabc\r\n", "0\r\n\r\n", "0\r\nT: u\r\n\r\n", "zz\r\n",
 	"HTTP/1.1 200 OK\r\n", "HTTP/1.0 200 OK\r\n", "HTTP/1.1 100 Continue\r\n", "HTTP/1.1 101 Switching Protocols\r\n", "HTTP/1.1 204 No Content\r\n", "HTTP/1.1 304 Not Modified\r\n",
 	"HTTP/9.9 999 What\r\n", "\x00\x01", "CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n",
+	"GET /old/%61//b?c HTTP/1.1\r\nHost: y\r\n", "PUT /api/x HTTP/1.1\r\nHost: y\r\n", "GET /%2e%2e/ HTTP/1.1\r\nHost: y\r\n", "OPTIONS * HTTP/1.1\r\nHost: y\r\n",
+	"POST /made HTTP/1.1\r\nHost: y\r\n", "Cookie: lb=x\r\n",
 }
 
 // play has hostile peers act as the script says: two bytes an act, what and how.
@@ -48,6 +53,8 @@ func (th *theatre) act(a *actor, what, how byte, big []byte) {
 	case connecting && what%4 != 0:
 		a.connected = true
 		a.backend.Connected()
+	case what == 99:
+		th.passes(time.Duration(how) * time.Second / 20)
 	case what == 100:
 		a.takes(int(how) * 1000)
 	case what == 101:
@@ -96,6 +103,25 @@ func (a *actor) eof() {
 	}
 }
 
+// hostile makes a service that keeps few connections.
+func hostile(v *lb.Service) { v.HTTP.IdleConns = 1 }
+
+// routed is a service that has everything, and another one that it leads to.
+func routed(th *theatre) (front, api lb.Service) {
+	front, api = th.conf("web", 1, 2), th.conf("api", 2)
+	at := func(p string) lb.PathMatch { return lb.PathMatch{Kind: lb.PathPrefix, Value: p} }
+	front.Routes = []lb.Route{
+		{Path: at("/old"), Redirect: lb.Redirect{Status: 301, To: "https://{host}{path}{query}"}, Rewrite: lb.Rewrite{Regexp: "^/old(.*)", To: "$1"}},
+		{Path: at("/made"), Respond: lb.Respond{Status: 200, Body: "made"}},
+		{Path: at("/api"), Service: "api", Rewrite: lb.Rewrite{Prefix: "/"}, Response: lb.HeaderEdits{Set: []lb.Header{{Name: "X", Value: "z"}}}},
+	}
+	stickyService(&front)
+	front.HTTP.MaxBody, front.HTTP.BufferRequest, front.HTTP.RequestTimeout = 60_000, 20_000, 10*time.Second
+	api.HTTP.Forwarding = lb.Forwarding{BackendHost: true, RequestID: true, Forwarded: lb.FieldReplace}
+	full(&api)
+	return front, api
+}
+
 // check fails the test unless what clients got is a sequence of answers, of which
 // the last may be cut off, and all that is open can still end.
 func (th *theatre) check() {
@@ -113,6 +139,7 @@ func (th *theatre) check() {
 			th.Fatalf("%s: still open", k.name)
 		}
 	}
+	th.passes(queuePoll) // the last tick
 	th.idle()
 	for _, s := range th.dialled {
 		if s.ended == "" && s.deadline == 0 {
@@ -123,6 +150,9 @@ func (th *theatre) check() {
 
 // waited reports whether a backend of the client's has a deadline.
 func (th *theatre) waited(k *actor) bool {
+	if x := k.client.x; x != nil && (x.queued != 0 || x.timer != nil) && len(th.timers) > 0 {
+		return true
+	}
 	if k.client.x == nil || k.client.x.backend == nil {
 		return false
 	}
@@ -135,11 +165,15 @@ func (th *theatre) waited(k *actor) bool {
 }
 
 func (th *theatre) checkAnswers(out []byte) {
+	guessed := false
 	var p http1.Parser
 	var r http1.Response
 	for len(out) > 0 {
 		n, err := p.Response(out, http1.Other, &r)
-		if err != nil {
+		switch {
+		case err != nil && guessed: // a body that looked like a head
+			return
+		case err != nil:
 			th.Fatalf("a client got %q: %v", out, err)
 		}
 		if n == 0 || r.Status == 101 || r.Body == http1.NoBody && r.Status != 204 && r.Status >= 200 && r.Status != 304 {
@@ -147,7 +181,10 @@ func (th *theatre) checkAnswers(out []byte) {
 		}
 		// Whether this answers a HEAD is not known here: what looks like a head is one.
 		out = out[n:]
-		if bytes.HasPrefix(out, []byte("HTTP/1.")) {
+		if r.Body == http1.UntilClose {
+			return
+		}
+		if guessed = bytes.HasPrefix(out, []byte("HTTP/1.")); guessed {
 			continue
 		}
 		var b http1.Body
@@ -173,10 +210,15 @@ func FuzzHostilePeers(f *testing.F) {
 		if len(script) > 1000 {
 			return
 		}
-		th := newTheatre(t, 2, func(v *lb.Service) { v.HTTP.IdleConns = 1 })
+		th := newTheatre(t, 2, hostile)
+		if len(script) > 1 && script[1]&0x80 != 0 {
+			th.serve(routed(th))
+		}
 		if len(script) > 0 && script[0]&0x80 != 0 {
 			th.room = int(script[0]&0x7f) * 1000
 		}
+		var log tally
+		th.service.Log = &log
 		th.play(script)
 		for _, k := range th.clients {
 			if x := k.client.x; x != nil && cap(x.out)+cap(x.in)+cap(k.client.in) > 1<<20 {
@@ -184,5 +226,30 @@ func FuzzHostilePeers(f *testing.F) {
 			}
 		}
 		th.check()
+		if requests, d := th.count().Requests, th.ledger.Details(th.cells[ServiceKey("web")]); log.records != requests || sum(d.Results) != requests {
+			t.Fatalf("%d records and %v for %d requests", log.records, d.Results, requests)
+		}
 	})
+}
+
+func sum(counts map[int]uint64) (sum uint64) {
+	for _, n := range counts {
+		sum += n
+	}
+	return sum
+}
+
+// tally counts records, each of which must make sense.
+type tally struct{ records uint64 }
+
+// Log implements Log.
+func (l *tally) Log(r *accesslog.Record) {
+	l.records++
+	switch {
+	case r.Status < 100 || r.Whole < 0 || r.Head > r.Whole || r.Queue > r.Whole,
+		(r.Backend == "") != (r.Attempts == 0), (r.Why == accesslog.NoBackend) != (r.Attempts == 0),
+		r.Method == nil && r.End != accesslog.BadRequest && r.End != accesslog.ClientTimeout,
+		r.BodyOut > 1<<40 || r.HeadIn == 0:
+		panic(fmt.Sprintf("%+v", r))
+	}
 }

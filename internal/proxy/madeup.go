@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"strconv"
 
 	"lbctl/internal/http1"
@@ -11,16 +12,23 @@ func (x *Exchange) makeUp(status int, reason string) {
 	x.close = x.close || !x.whole // the rest of the request is nobody's
 	c := x.client
 	x.core.head = x.core.appendAnswer(x.core.head[:0], status, reason, x.close, x.method == http1.HEAD)
+	x.trace.reason = reason
+	x.trace.told(status, headSize(x.core.head))
 	c.write(x.core.head)
 	x.finish()
 }
 
 // refuse answers what is no request, and ends the connection.
-func (c *ClientConn) refuse(status int, reason string) {
+func (c *ClientConn) refuse(status int, reason string, came []byte) {
 	c.core.head = c.core.appendAnswer(c.core.head[:0], status, reason, true, false)
 	c.write(c.core.head)
+	head := headSize(c.core.head)
+	c.conclude(status, reason, came, head, len(c.core.head)-head)
 	c.last(false)
 }
+
+// headSize is the size of the head that an answer begins with.
+func headSize(answer []byte) int { return bytes.Index(answer, []byte("\r\n\r\n")) + 4 }
 
 func (c *Core) appendAnswer(dst []byte, status int, reason string, last, head bool) []byte {
 	text := http1.ReasonPhrase(status)

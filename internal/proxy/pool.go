@@ -120,4 +120,7 @@ func (c *Core) Settle(services []*Service) {
 			delete(c.pools, e)
 		}
 	}
+	if c.queues.n > 0 { // there may be others to go to
+		c.poll()
+	}
 }

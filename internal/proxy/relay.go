@@ -1,6 +1,9 @@
 package proxy
 
-import "lbctl/internal/http1"
+import (
+	"lbctl/internal/accesslog"
+	"lbctl/internal/http1"
+)
 
 // maxInterim bounds the interim responses before an answer.
 const maxInterim = 32
@@ -30,7 +33,7 @@ func (x *Exchange) answerHead(p []byte) {
 	for {
 		n, err := x.answer.Response(p, x.method, r)
 		if err != nil || x.interims > maxInterim {
-			x.fail(failure{status: 502, reason: "backend " + x.member.Name + " gave no valid answer"})
+			x.fail(failure{status: 502, end: accesslog.BackendBroke, reason: "backend " + x.member.Name + " gave no valid answer"})
 			return
 		}
 		if n == 0 {
@@ -70,6 +73,7 @@ func (x *Exchange) interim(r *http1.Response) {
 	x.interims++
 	if !x.old {
 		x.core.head = appendInterim(x.core.head[:0], r)
+		x.trace.headOut += uint64(len(x.core.head))
 		x.client.write(x.core.head)
 	}
 	x.await()
@@ -88,6 +92,7 @@ func (x *Exchange) respond(r *http1.Response, p []byte) {
 	x.chunks, x.untilEnd = unknown && !x.old, unknown && x.old
 	x.close = x.close || unknown && x.old || !x.whole || x.client.front.closed.Load()
 	c.head = appendResponse(c.head[:0], r, x)
+	x.trace.answers(r.Status, len(c.head), c.driver.Now()-x.attempted)
 	c.pieces = append(c.pieces[:0], c.head)
 	x.relay(p)
 }
@@ -129,7 +134,7 @@ func (x *Exchange) pass() {
 // that either may take.
 func (x *Exchange) hold() {
 	pending := x.client.conn.Pending()
-	off := pending > maxAhead || x.backendOff && pending > 0
+	off := pending > x.service.HTTP.ResponseBuffer || x.backendOff && pending > 0
 	if off != x.backendOff {
 		x.backendOff = off
 		if off {
@@ -144,7 +149,7 @@ func (x *Exchange) hold() {
 		x.backend.conn.Deadline(x.service.HTTP.BackendIdleTimeout)
 	}
 	if pending > 0 {
-		x.client.conn.Deadline(x.service.HTTP.ClientIdleTimeout)
+		x.client.conn.Deadline(x.service.HTTP.ClientBodyTimeout)
 	}
 }
 

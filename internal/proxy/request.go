@@ -15,22 +15,23 @@ const pseudonym = "lbctl"
 func appendRequest(dst []byte, r *http1.Request, x *Exchange) []byte {
 	dst = append(append(dst, r.MethodName...), ' ')
 	dst = append(appendTarget(dst, r), " HTTP/1.1\r\nHost: "...)
-	if len(r.Host) > 0 {
+	switch {
+	case x.service.HTTP.Forwarding.BackendHost:
+		x.hostAt = len(dst) // sent as each attempt's member has it
+	case len(r.Host) > 0:
 		dst = append(dst, r.Host...)
-	} else {
+	default:
 		dst = x.client.front.VIP.AppendTo(dst) // HTTP/1.0
 	}
 	dst = append(dst, "\r\n"...)
+	edits := x.requestEdits()
 	for i := range r.Fields {
 		f := &r.Fields[i]
-		if !f.Hop && !ours(f.ID) {
+		if !f.Hop && !x.ours(f, r) && !edits.drops(f) {
 			dst = http1.AppendField(dst, f.Name, f.Value)
 		}
 	}
-	dst = appendForwarded(dst, r, x)
-	dst = append(dst, "Via: 1."...)
-	dst = append(dst, '0'+r.Minor, ' ')
-	dst = append(dst, pseudonym+"\r\n"...)
+	dst = edits.append(appendForwarded(dst, r, x))
 	switch {
 	case x.upgrade:
 		dst = append(append(append(dst, "Connection: upgrade\r\nUpgrade: "...), r.Upgrade...), "\r\n"...)
@@ -40,19 +41,8 @@ func appendRequest(dst []byte, r *http1.Request, x *Exchange) []byte {
 	return append(appendFraming(dst, r), "\r\n"...)
 }
 
-// ours reports whether a field of the request is made anew.
-func ours(id http1.Name) bool {
-	switch id {
-	case http1.Host, http1.ContentLength, http1.TransferEncoding, http1.XForwardedFor, http1.XForwardedHost, http1.XForwardedProto:
-		return true
-	}
-	return false
-}
-
+// appendTarget appends what is asked of the backend: path and query, as they are now.
 func appendTarget(dst []byte, r *http1.Request) []byte {
-	if r.Form != http1.Absolute {
-		return append(dst, r.Target...)
-	}
 	dst = append(dst, r.Path...)
 	if r.Query != nil {
 		dst = append(append(dst, '?'), r.Query...)
@@ -60,20 +50,15 @@ func appendTarget(dst []byte, r *http1.Request) []byte {
 	return dst
 }
 
-// appendForwarded says who asked, and for what: the client is added to those that
-// a proxy in front of this one has named.
-func appendForwarded(dst []byte, r *http1.Request, x *Exchange) []byte {
-	dst = append(dst, "X-Forwarded-For: "...)
-	for i := range r.Fields {
-		if f := &r.Fields[i]; f.ID == http1.XForwardedFor && !f.Hop && len(f.Value) > 0 {
-			dst = append(append(dst, f.Value...), ", "...)
-		}
+// writeHead sends what there is of a request, with the Host of the attempt's member
+// if that is to be sent.
+func (x *Exchange) writeHead(b *BackendConn) {
+	if x.hostAt == 0 {
+		b.write(x.out)
+		return
 	}
-	dst = append(x.client.addr.Addr().AppendTo(dst), "\r\nX-Forwarded-Proto: http\r\n"...)
-	if len(r.Host) > 0 {
-		dst = append(append(append(dst, "X-Forwarded-Host: "...), r.Host...), "\r\n"...)
-	}
-	return dst
+	x.core.pieces = append(x.core.pieces[:0], x.out[:x.hostAt], x.member.host, x.out[x.hostAt:])
+	b.writePieces(x.core.pieces)
 }
 
 func appendFraming(dst []byte, r *http1.Request) []byte {

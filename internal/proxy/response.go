@@ -10,11 +10,12 @@ import (
 // that x has settled on.
 func appendResponse(dst []byte, r *http1.Response, x *Exchange) []byte {
 	dst = appendStatus(dst, r)
+	edits := x.responseEdits()
 	dated := false
 	for i := range r.Fields {
 		f := &r.Fields[i]
 		switch {
-		case f.Hop || f.ID == http1.TransferEncoding || f.ID == http1.ContentLength && r.Body != http1.NoBody:
+		case f.Hop || f.ID == http1.TransferEncoding || f.ID == http1.ContentLength && r.Body != http1.NoBody || edits.drops(f):
 			continue
 		case f.ID == http1.Date:
 			dated = true
@@ -24,7 +25,10 @@ func appendResponse(dst []byte, r *http1.Response, x *Exchange) []byte {
 	if !dated { // RFC 9110, section 6.6.1
 		dst = append(x.core.appendDate(append(dst, "Date: "...)), "\r\n"...)
 	}
-	dst = append(append(append(dst, "Via: 1."...), '0'+r.Minor), " "+pseudonym+"\r\n"...)
+	if !x.service.HTTP.Forwarding.NoVia && !edits.has(http1.Via) {
+		dst = append(append(append(dst, "Via: 1."...), '0'+r.Minor), " "+pseudonym+"\r\n"...)
+	}
+	dst = edits.append(x.appendCookie(dst))
 	switch {
 	case x.chunks:
 		dst = append(dst, "Transfer-Encoding: chunked\r\n"...)

@@ -1,12 +1,15 @@
 package proxy
 
 import (
+	"bytes"
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
 	"sync/atomic"
 
 	"lbctl/internal/balance"
+	"lbctl/internal/http1"
 	"lbctl/internal/lb"
 )
 
@@ -32,11 +35,17 @@ func (f *Front) Close() { f.closed.Store(true) }
 type Service struct {
 	lb.Service
 	Account Account
+	Log     Log // nil: none; to be set before the service is in force
 	Members []*Member
 	byID    map[lb.BackendID]*Member
 	picker  *balance.Picker
 	ejector *balance.Ejector
 	budget  balance.Budget
+	routes  []route
+	sticky  sticky
+	limits  http1.Limits
+	queues  bool         // its backends may all be at their MaxConn
+	sole    bool         // no two members are eligible
 	refs    atomic.Int64 // exchanges that go by it
 }
 
@@ -54,6 +63,7 @@ func (s *Service) InUse() bool { return s.refs.Load() != 0 }
 type Member struct {
 	lb.Backend
 	Endpoint *Endpoint
+	host     []byte // its address, as Host has it
 }
 
 // Endpoint is what a connection to a backend is made by. A backend whose settings
@@ -82,21 +92,60 @@ type Settings struct {
 
 // NewService makes a service out of its configuration, in which every default is
 // filled in, and takes from old, which may be nil, what stays: endpoints and,
-// since making a table takes a while, the picker.
+// since making a table takes a while, the picker. It must be linked before it is in force.
 func NewService(conf lb.Service, old *Service, accounts Accounts) (*Service, error) {
+	conf.HTTP = derived(conf.HTTP)
 	s := &Service{Service: conf, Account: accounts(ServiceKey(conf.Name)), byID: map[lb.BackendID]*Member{}}
+	eligible := 0
 	for _, b := range conf.Backends {
+		if b.Eligible() {
+			eligible++
+		}
 		account := accounts(BackendKey(conf.Name, b.ID))
-		m := &Member{Backend: b, Endpoint: endpoint(b, conf.HTTP, account, old.Member(b.ID))}
+		m := &Member{Backend: b, Endpoint: endpoint(b, conf.HTTP, account, old.Member(b.ID)), host: hostOf(b.Addr)}
 		s.Members, s.byID[b.ID] = append(s.Members, m), m
 	}
-	if old != nil && old.Account == s.Account && old.Policy == conf.Policy && old.HTTP == conf.HTTP && slices.EqualFunc(old.Backends, conf.Backends, samePick) {
+	s.sole = eligible < 2
+	if old != nil && old.Account == s.Account && old.Policy == conf.Policy && sameChoice(old.HTTP, conf.HTTP) && slices.EqualFunc(old.Backends, conf.Backends, samePick) {
 		s.picker, s.ejector = old.picker, old.ejector
 	} else if err := s.judge(); err != nil {
 		return nil, err
 	}
 	s.budget = balance.NewBudget(conf.HTTP.RetryBudget, &s.Account.Shared().Budget)
-	return s, nil
+	return s, s.prepare()
+}
+
+// derived fills in defaults that are others' business.
+func derived(h lb.HTTP) lb.HTTP {
+	h.ResponseBuffer = cmp.Or(h.ResponseBuffer, maxAhead)
+	h.Queue.Timeout = cmp.Or(h.Queue.Timeout, h.ConnectTimeout)
+	h.Limits.Line = cmp.Or(h.Limits.Line, http1.DefaultLimits.Line)
+	h.Limits.Head = cmp.Or(h.Limits.Head, http1.DefaultLimits.Head)
+	h.Limits.Fields = cmp.Or(h.Limits.Fields, http1.DefaultLimits.Fields)
+	return h
+}
+
+// prepare makes ready what requests are treated by.
+func (s *Service) prepare() (err error) {
+	s.limits = http1.Limits(s.HTTP.Limits)
+	s.queues = s.HTTP.Queue.Length > 0 && canFill(s.Backends)
+	for i, conf := range s.Routes {
+		r, err := newRoute(conf)
+		if err != nil {
+			return fmt.Errorf("route %d: %w", i+1, err)
+		}
+		s.routes = append(s.routes, r)
+	}
+	s.sticky, err = newSticky(s.Service)
+	return err
+}
+
+// hostOf is an address as Host has it (RFC 9110, section 7.2).
+func hostOf(a netip.AddrPort) []byte {
+	if a.Port() != 80 {
+		return a.AppendTo(nil)
+	}
+	return bytes.TrimSuffix(a.AppendTo(nil), []byte(":80"))
 }
 
 // judge makes what chooses backends, and what ejects them.
@@ -127,6 +176,13 @@ func endpoint(b lb.Backend, h lb.HTTP, account Account, old *Member) *Endpoint {
 		return old.Endpoint
 	}
 	return e
+}
+
+// sameChoice reports whether two settings are the same to a picker, an ejector
+// and a budget.
+func sameChoice(a, b lb.HTTP) bool {
+	a.AccessLog = b.AccessLog
+	return a == b
 }
 
 // samePick reports whether two backends are the same to a picker.

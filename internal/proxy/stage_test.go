@@ -64,17 +64,54 @@ func (s *socket) end(how string) {
 // theatre is a Core with a driver that connects to nothing.
 type theatre struct {
 	testing.TB
-	core    *Core
-	board   *scoreboard.Board
-	ledger  *scoreboard.Ledger
-	cells   map[string]int
-	front   Front
-	service *Service
-	clients []*actor
-	dialled []*actor // connections to backends, in order
-	stale   bool     // what Alive denies
-	now     int64
-	room    int // of new connections
+	core     *Core
+	board    *scoreboard.Board
+	ledger   *scoreboard.Ledger
+	cells    map[string]int
+	front    Front
+	service  *Service
+	services []*Service
+	clients  []*actor
+	dialled  []*actor // connections to backends, in order
+	stale    bool     // what Alive denies
+	now      int64
+	room     int // of new connections
+	timers   map[*timer]bool
+}
+
+// timer is one that was set and has not rung.
+type timer struct {
+	th *theatre
+	at int64
+	f  func()
+}
+
+func (a *timer) Stop() { delete(a.th.timers, a) }
+
+// After implements Driver.
+func (th *theatre) After(d time.Duration, f func()) Timer {
+	a := &timer{th, th.now + int64(d), f}
+	th.timers[a] = true
+	return a
+}
+
+// passes lets time pass, and rings the timers that are due by then.
+func (th *theatre) passes(d time.Duration) {
+	for until := th.now + int64(d); ; {
+		var next *timer
+		for a := range th.timers {
+			if a.at <= until && (next == nil || a.at < next.at) {
+				next = a
+			}
+		}
+		if next == nil {
+			th.now = until
+			return
+		}
+		th.now = max(th.now, next.at)
+		next.Stop()
+		next.f()
+	}
 }
 
 // actor is one connection's other end.
@@ -88,10 +125,10 @@ type actor struct {
 }
 
 func newTheatre(t testing.TB, backends int, change ...func(*lb.Service)) *theatre {
-	th := &theatre{TB: t, front: Front{VIP: netip.MustParseAddrPort("192.0.2.1:80")}, room: -1}
+	th := &theatre{TB: t, timers: map[*timer]bool{}, front: Front{VIP: netip.MustParseAddrPort("192.0.2.1:80")}, room: -1}
 	th.core = NewCore(th, 1)
 	var err error
-	if th.board, err = scoreboard.Create(scoreboard.Sizes{Children: 1, Threads: 1, Cells: 10}); err != nil {
+	if th.board, err = scoreboard.Create(scoreboard.Sizes{Children: 1, Threads: 1, Cells: 20}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { th.board.Close() })
@@ -99,7 +136,7 @@ func newTheatre(t testing.TB, backends int, change ...func(*lb.Service)) *theatr
 	th.ledger.Admit(0, 1)
 	v := lb.Service{Name: "web", Plane: lb.L7, Policy: lb.RoundRobin, HTTP: lb.HTTP{
 		ClientHeadTimeout: 1 * time.Second, ClientIdleTimeout: 2 * time.Second, ConnectTimeout: 3 * time.Second,
-		BackendHeadTimeout: 4 * time.Second, BackendIdleTimeout: 5 * time.Second, TunnelTimeout: 6 * time.Second,
+		ClientBodyTimeout: 2 * time.Second, BackendHeadTimeout: 4 * time.Second, BackendIdleTimeout: 5 * time.Second, TunnelTimeout: 6 * time.Second,
 		Retries: 2, IdleConns: 10,
 	}}
 	for i := range backends {
@@ -115,27 +152,52 @@ func newTheatre(t testing.TB, backends int, change ...func(*lb.Service)) *theatr
 	return th
 }
 
-func (th *theatre) serve(v lb.Service) {
-	keys := []string{ServiceKey(v.Name)}
-	for _, b := range v.Backends {
-		keys = append(keys, BackendKey(v.Name, b.ID))
+// serve brings a service into force, and others that its routes lead to.
+func (th *theatre) serve(v lb.Service, others ...lb.Service) {
+	var keys []string
+	all := append([]lb.Service{v}, others...)
+	for _, v := range all {
+		keys = append(keys, ServiceKey(v.Name))
+		for _, b := range v.Backends {
+			keys = append(keys, BackendKey(v.Name, b.ID))
+		}
 	}
 	var err error
 	if th.cells, err = th.ledger.Retain(1, keys); err != nil {
 		th.Fatal(err)
 	}
-	s, err := NewService(v, th.service, func(key string) Account { return Account{th.board.Row(0).Cell(th.cells[key])} })
-	if err != nil {
+	var services []*Service
+	for _, v := range all {
+		s, err := NewService(v, th.named(v.Name), func(key string) Account { return Account{th.board.Row(0).Cell(th.cells[key])} })
+		if err != nil {
+			th.Fatal(err)
+		}
+		services = append(services, s)
+	}
+	if err := Link(services); err != nil {
 		th.Fatal(err)
 	}
-	th.core.Wake([]*Service{s})
-	th.service = s
-	th.front.Serve(s)
-	th.core.Settle([]*Service{s})
+	th.core.Wake(services)
+	th.service, th.services = services[0], services
+	th.front.Serve(th.service)
+	th.core.Settle(services)
+}
+
+func (th *theatre) named(name string) *Service {
+	for _, s := range th.services {
+		if s.Name == name {
+			return s
+		}
+	}
+	return nil
 }
 
 // count reads the service's account.
-func (th *theatre) count() scoreboard.Totals { return th.ledger.Totals(th.cells[ServiceKey("web")]) }
+func (th *theatre) count() scoreboard.Totals { return th.countOf("web") }
+
+func (th *theatre) countOf(name string) scoreboard.Totals {
+	return th.ledger.Totals(th.cells[ServiceKey(name)])
+}
 
 // Connect implements Driver.
 func (th *theatre) Connect(b *BackendConn, addr netip.AddrPort) Conn {
@@ -212,14 +274,23 @@ func (th *theatre) connected() *actor {
 // idle fails the test if anything is counted as in flight.
 func (th *theatre) idle() {
 	th.Helper()
-	if n := th.service.Account.InFlight(); n != 0 {
-		th.Errorf("%d requests are in flight", n)
-	}
-	for _, m := range th.service.Members {
-		if n := m.Endpoint.Account.InFlight(); n != 0 {
-			th.Errorf("backend %s has %d in flight", m.Name, n)
+	for _, s := range th.services {
+		if n, queued := s.Account.InFlight(), s.Account.Shared().Queued.Load(); n != 0 || queued != 0 {
+			th.Errorf("%s: %d requests are in flight, %d wait", s.Name, n, queued)
+		}
+		for _, m := range s.Members {
+			if n := m.Endpoint.Account.InFlight(); n != 0 {
+				th.Errorf("backend %s has %d in flight", m.Name, n)
+			}
 		}
 	}
+	if len(th.timers) != 0 {
+		th.Errorf("%d timers are left", len(th.timers))
+	}
+}
+
+func withPort(a netip.AddrPort, port uint16) netip.AddrPort {
+	return netip.AddrPortFrom(a.Addr(), port)
 }
 
 // status is that of the first answer in text.

@@ -1,20 +1,25 @@
 package proxy
 
-import "lbctl/internal/http1"
+import (
+	"lbctl/internal/accesslog"
+	"lbctl/internal/http1"
+)
 
 // switchProtocols makes a tunnel of the two connections, if the client asked for it
 // (RFC 9110, section 7.8). p is what the backend sent in its new protocol already.
 func (x *Exchange) switchProtocols(r *http1.Response, p []byte) {
 	if !x.upgrade {
-		x.fail(failure{status: 502, reason: "backend " + x.member.Name + " switched protocols unasked"})
+		x.fail(failure{status: 502, end: accesslog.BackendBroke, reason: "backend " + x.member.Name + " switched protocols unasked"})
 		return
 	}
 	c := x.core
 	x.stage = stageTunnels
+	x.noTimer()
 	x.close, x.keep, x.chunks = true, false, false
 	c.release(x.out)
 	x.out, x.remade = nil, false
 	c.head = appendResponse(c.head[:0], r, x)
+	x.trace.answers(r.Status, len(c.head), c.driver.Now()-x.attempted)
 	c.pieces = append(c.pieces[:0], c.head)
 	if len(p) > 0 {
 		c.pieces = append(c.pieces, p)
@@ -39,6 +44,7 @@ func (x *Exchange) idleTunnel() {
 
 func (x *Exchange) toBackend(p []byte) {
 	x.idleTunnel()
+	x.trace.bodyIn += uint64(len(p))
 	x.backend.write(p)
 	if x.backend.conn.Pending() > maxAhead && !x.clientOff {
 		x.clientOff = true

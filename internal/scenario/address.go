@@ -18,7 +18,8 @@ var (
 const (
 	addrPattern    = `^([0-9]+\.[0-9]+\.[0-9]+\.[0-9]+|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*)$`
 	prefixPattern  = `^[0-9a-fA-F:.]+/[0-9]+$`
-	vipPattern     = `^([0-9]+\.[0-9]+\.[0-9]+\.[0-9]+(:[0-9]+)?|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*|\[[0-9a-fA-F:.]+\]:[0-9]+)$`
+	noVIP          = "none"
+	vipPattern     = `^(none|[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+(:[0-9]+)?|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*|\[[0-9a-fA-F:.]+\]:[0-9]+)$`
 	notInLab       = "lab addresses come from 198.18.0.0/15 and 2001:2::/48, the ranges reserved for benchmarks (RFC 2544, RFC 5180), so that a lab meets nobody's network"
 	defaultPrefix4 = "0.0.0.0/0"
 )
@@ -147,7 +148,14 @@ type Endpoint struct {
 	Port uint16 // 0: not typed
 }
 
+// isNone reports whether it was typed that there is to be no VIP.
+func isNone(vip Val[Endpoint]) bool { return vip.IsSet() && !vip.Value.Addr.IsValid() }
+
 func (e *Endpoint) parse(text string) error {
+	if text == noVIP {
+		*e = Endpoint{}
+		return nil
+	}
 	if v, err := netip.ParseAddr(text); err == nil && v.Zone() == "" && !v.Is4In6() {
 		e.Addr, e.Port = v, 0
 		return inLab(v)
@@ -161,7 +169,7 @@ func (e *Endpoint) parse(text string) error {
 }
 
 func (e *Endpoint) want() string {
-	return `an address, with or without port, such as "198.18.3.9", "198.18.3.9:80" or "[2001:2::309]:80"`
+	return `an address, with or without port, such as "198.18.3.9", "198.18.3.9:80" or "[2001:2::309]:80", or none`
 }
 
 func (e *Endpoint) schema() map[string]any {

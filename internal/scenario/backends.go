@@ -31,6 +31,7 @@ func (r *resolver) backends() {
 				Name:   w.node.Name,
 				Addr:   netip.AddrPortFrom(r.backendAddr(s, w.node, net), port),
 				Weight: uint32(w.spec.Weight.Value), ServerID: uint16(w.spec.ServerID.Value),
+				MaxConn: uint32(w.spec.MaxConn.Value), Backup: bool(w.spec.Backup.Value),
 				Upper: uint32(w.spec.Upper.Value), Lower: uint32(w.spec.Lower.Value),
 			}
 			if port != s.port {

@@ -15,11 +15,13 @@ type L7Spec struct {
 	MinSpare  Val[SpareThreads] `yaml:"min_spare" default:"(5 of prefork, 75 of worker and event)" doc:"Not for loop: idle threads below which processes are started, 1, 2, 4 … 32 a second."`
 	MaxSpare  Val[SpareThreads] `yaml:"max_spare" default:"(10 of prefork, 250 of worker and event)" doc:"Not for loop: idle threads above which processes end, one a second; at least min_spare and the threads of a process."`
 	Processes Val[Processes]    `yaml:"processes" default:"(256 of prefork, 16 of worker and event, one for each CPU of loop)" doc:"The most processes there are; of loop: as many as there are."`
+	Events    Val[EventsWord]   `yaml:"events" default:"(auto)" doc:"loop only: how loops hear of events: epoll, io_uring, or auto (io_uring where it works)."`
 }
 
 // The words and numbers of l7.
 type (
 	ModelWord    = Enum[modelWords]
+	EventsWord   = Enum[eventsWords]
 	Threads      = Int[threadBounds]
 	Processes    = Int[processBounds]
 	SpareThreads = Int[spareBounds]
@@ -27,6 +29,7 @@ type (
 
 type (
 	modelWords    struct{}
+	eventsWords   struct{}
 	threadBounds  struct{}
 	processBounds struct{}
 	spareBounds   struct{}
@@ -38,6 +41,8 @@ func (modelWords) words() (words []string) {
 	}
 	return words
 }
+
+func (eventsWords) words() []string { return lb.EventKinds }
 
 func (threadBounds) bounds() (string, int64, int64) {
 	return "a number of threads", 1, lb.MaxThreads
@@ -58,6 +63,7 @@ func (s L7Spec) shape(r *resolver) lb.Shape {
 	shape := lb.Shape{
 		Model: lb.Model(typed.Model.Value), Threads: int(typed.Threads.Value), Start: int(typed.Start.Value),
 		MinSpare: int(typed.MinSpare.Value), MaxSpare: int(typed.MaxSpare.Value), Processes: int(typed.Processes.Value),
+		Events: string(typed.Events.Value),
 	}
 	err := shape.CheckTyped()
 	if err == nil {
@@ -67,7 +73,7 @@ func (s L7Spec) shape(r *resolver) lb.Shape {
 	var refused *lb.ShapeError
 	if errors.As(err, &refused) {
 		places := map[string]Pos{
-			"threads": s.Threads.Pos, "start": s.Start.Pos, "min_spare": s.MinSpare.Pos, "max_spare": s.MaxSpare.Pos, "processes": s.Processes.Pos,
+			"threads": s.Threads.Pos, "start": s.Start.Pos, "min_spare": s.MinSpare.Pos, "max_spare": s.MaxSpare.Pos, "processes": s.Processes.Pos, "events": s.Events.Pos,
 		}
 		if key := places[refused.Key]; key.IsSet() {
 			at = key

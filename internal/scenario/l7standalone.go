@@ -60,40 +60,51 @@ func (r *resolver) l7Services(typed Map[NodeName, L7ServiceSpec], able func(lb.S
 	}
 	r.svcNamed = map[string]*service{}
 	for _, e := range limited(r, "services", typed.Entries, maxServices) {
-		before := len(r.errs)
 		s := r.l7Service(e)
 		for _, other := range r.svcs {
 			if meet(s.VIP.Addr, other.VIP.Addr) {
 				r.fail(e.Value.VIP.Pos, "", "vip: service %s listens at %s already", other.Name, other.VIP.Addr)
 			}
 		}
-		if len(r.errs) == before && able != nil {
-			if err := able(s.Service); err != nil {
-				r.fail(e.Key.Pos, "", "service %s: %v", s.Name, err)
-			}
-		}
 		r.svcs, r.svcNamed[s.Name] = append(r.svcs, s), s
+	}
+	r.httpRoutes()
+	if len(r.errs) > 0 || able == nil {
+		return
+	}
+	for _, s := range r.svcs {
+		if err := able(s.Service); err != nil {
+			r.fail(s.at, "", "service %s: %v", s.Name, err)
+		}
 	}
 }
 
 // meet reports whether only one can listen at two addresses: all of a family hold
 // each of it.
 func meet(a, b netip.AddrPort) bool {
-	return a == b || a.Port() == b.Port() && a.Addr().Is4() == b.Addr().Is4() && (a.Addr().IsUnspecified() || b.Addr().IsUnspecified())
+	return a.IsValid() && a == b || a.Port() == b.Port() && a.Addr().Is4() == b.Addr().Is4() && (a.Addr().IsUnspecified() || b.Addr().IsUnspecified())
 }
+
+// defaultPort is that of backends of a service without a VIP.
+const defaultPort = 80
 
 func (r *resolver) l7Service(e Entry[NodeName, L7ServiceSpec]) *service {
 	spec := filled(e.Value)
-	s := &service{at: e.Key.Pos, port: spec.VIP.Value.Port(), spec: ServiceSpec{Check: spec.Check, HTTP: spec.HTTP}}
-	s.Service = lb.Service{
-		Name: string(e.Key.Value), Plane: lb.L7, VIP: lb.VIP{Addr: spec.VIP.Value.AddrPort, Proto: lb.TCP},
-		Policy: lb.Policy(spec.Policy.Value), HTTP: httpOf(spec.HTTP),
+	s := &service{at: e.Key.Pos, port: defaultPort, spec: ServiceSpec{
+		Check: spec.Check, HTTP: spec.HTTP, Policy: Val[PolicyWord]{Pos: e.Value.Policy.Pos}, VIP: Val[Endpoint]{Pos: spec.VIP.Pos},
+	}}
+	s.Service = lb.Service{Name: string(e.Key.Value), Plane: lb.L7, Policy: lb.Policy(spec.Policy.Value), HTTP: httpOf(spec.HTTP)}
+	if at := spec.VIP.Value.AddrPort; at.IsValid() {
+		s.port, s.VIP = at.Port(), lb.VIP{Addr: at, Proto: lb.TCP}
+		s.spec.VIP.Value.Addr = at.Addr()
 	}
 	r.checkOf(s)
+	r.refuseHTTP(s)
 	names, addrs := map[string]bool{}, map[netip.AddrPort]bool{}
 	for _, item := range spec.Backends.Items {
 		b := targeted(item.Address.Value, s.port, item.Name)
-		b.Weight = uint32(filled(item).Weight.Value)
+		typed := filled(item)
+		b.Weight, b.MaxConn, b.Backup = uint32(typed.Weight.Value), uint32(typed.MaxConn.Value), bool(typed.Backup.Value)
 		switch {
 		case addrs[b.Addr]:
 			r.fail(item.Address.Pos, "", "backends: service %s has %s twice", s.Name, b.Addr)

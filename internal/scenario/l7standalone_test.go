@@ -46,7 +46,7 @@ func TestAFileOfL7RunOfFourLinesHasDefaults(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	web := got.Config.Services[0]
-	if web.Plane != lb.L7 || web.VIP != (lb.VIP{Addr: addr("0.0.0.0:80"), Proto: lb.TCP}) || web.Policy != lb.WeightedRoundRobin || web.HTTP != httpOf(HTTPSpec{}) {
+	if web.Plane != lb.L7 || web.VIP != (lb.VIP{Addr: addr("0.0.0.0:80"), Proto: lb.TCP}) || web.Policy != lb.WeightedRoundRobin || !cmp.Equal(web.HTTP, httpOf(HTTPSpec{})) {
 		t.Errorf("service: %+v", web)
 	}
 	want := []lb.Backend{{Name: "10.0.0.11", Addr: addr("10.0.0.11:80"), Weight: 1}, {Name: "10.0.0.12:8080", Addr: addr("10.0.0.12:8080"), Weight: 1}}
@@ -64,11 +64,17 @@ func TestEveryKeyOfAFileOfL7RunCountsAndIsValidByItsSchema(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := l7Standalone(t, string(text))
-	if s.Name != "edge" || s.Dir != "/run/edge" || s.API.Addr.Port() != 9090 || s.L7.Threads != 8 || len(s.Config.Services) != 2 {
+	if s.Name != "edge" || s.Dir != "/run/edge" || s.API.Addr.Port() != 9090 || s.L7.Threads != 8 || len(s.Config.Services) != 3 {
 		t.Errorf("%+v", s)
 	}
 	if b := s.Config.Services[0].Backends[0]; b.Name != "a" || b.Weight != 3 {
 		t.Errorf("backend: %+v", b)
+	}
+	if web := s.Config.Services[0]; len(web.Routes) != 4 || web.Routes[0].Service != "api" {
+		t.Errorf("routes: %+v", web.Routes)
+	}
+	if api := s.Config.Services[1]; api.VIP.Addr.IsValid() || api.Backends[0].Addr.Port() != 80 || api.Backends[0].MaxConn != 10 || !api.Backends[1].Backup {
+		t.Errorf("a service without a VIP: %+v", api)
 	}
 	if h := s.Config.Services[0].HTTP; h.Retries != -1 || h.ClientIdleTimeout != 90*time.Second {
 		t.Errorf("http: %+v", h)
@@ -184,9 +190,24 @@ func FuzzParseL7Standalone(f *testing.F) {
 			t.Errorf("accepted: %+v", s)
 		}
 		for _, svc := range s.Config.Services {
-			if !svc.VIP.Addr.IsValid() || svc.VIP.Addr.Port() == 0 || len(svc.Backends) == 0 || svc.Policy == "" {
+			if svc.VIP.Addr.IsValid() && svc.VIP.Addr.Port() == 0 || len(svc.Backends) == 0 || svc.Policy == "" {
 				t.Errorf("accepted: %+v", svc)
 			}
 		}
 	})
+}
+
+func TestAFileOfL7RunIsRefusedWhereRoutesOrThePlaneCannot(t *testing.T) {
+	able := func(lb.Service) error { return errors.New("the plane cannot do this") }
+	for _, c := range []struct{ text, want string }{
+		{shortL7, "x.yaml:2:3: service web: the plane cannot do this"},
+		{shortL7 + "    policy: hash\n", "x.yaml:5:13: policy: hash needs http.hash"},
+		{shortL7 + "    http: {routes: [{path: /a, service: wbe}]}\n", `x.yaml:5:41: unknown service "wbe"; did you mean "web"?`},
+		{shortL7 + "  apart: {vip: none, backends: [10.0.0.1]}\n", "x.yaml:5:16: vip: service apart has none, and no route of another service leads to it"},
+	} {
+		_, err := ParseL7Standalone("x.yaml", []byte(c.text), able)
+		if err == nil || !strings.HasPrefix(err.Error(), c.want) {
+			t.Errorf("%v, want %s", err, c.want)
+		}
+	}
 }

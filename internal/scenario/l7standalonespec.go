@@ -20,19 +20,21 @@ type L7StandaloneSpec struct {
 // L7ServiceSpec is one service of a standalone balancer of HTTP as typed.
 type L7ServiceSpec struct {
 	Pos      Pos
-	VIP      Val[Bind]           `yaml:"vip" required:"true" doc:"Address and port to listen at: one of this machine's, or all (0.0.0.0:80, IPv4 only; \"[::]:80\", IPv6 only). One with an IPv6 address needs quotes."`
-	Policy   Val[HTTPPolicyWord] `yaml:"policy" default:"wrr" doc:"How a backend is chosen for a request: rr, wrr (round robin, weighted), lc, wlc (least requests in flight, weighted), sh (source address hash), mh (Maglev hash)."`
+	VIP      Val[Bind]           `yaml:"vip" required:"true" doc:"Address and port to listen at: one of this machine's, or all (0.0.0.0:80, IPv4 only; \"[::]:80\", IPv6 only). One with an IPv6 address needs quotes. none: only routes of other services lead to it."`
+	Policy   Val[HTTPPolicyWord] `yaml:"policy" default:"wrr" doc:"How a backend is chosen for a request: as in scenarios (docs/scenario.md and the glossary)."`
 	Check    CheckRef            `yaml:"check" default:"(the check named default; else GET / every second)" doc:"What judges the backends: the name of a check, a check, or none."`
-	HTTP     HTTPSpec            `yaml:"http" default:"(those below)" doc:"Timeouts, retries and connections kept."`
+	HTTP     HTTPSpec            `yaml:"http" default:"(those below)" doc:"How requests are treated, and where they go."`
 	Backends List[L7BackendSpec] `yaml:"backends" required:"true" doc:"Backends: addresses, or mappings."`
 }
 
 // L7BackendSpec is one backend of a standalone balancer of HTTP as typed.
 type L7BackendSpec struct {
 	Pos     Pos
-	Address Val[Target]   `yaml:"address" required:"true" short:"true" doc:"Address of the backend, with or without port; without, the service's."`
+	Address Val[Target]   `yaml:"address" required:"true" short:"true" doc:"Address of the backend, with or without port; without, the service's, and 80 where it has no VIP."`
 	Name    Val[NodeName] `yaml:"name" default:"(the address)" doc:"Name of the backend in lbctl's verbs."`
 	Weight  Val[Weight]   `yaml:"weight" default:"1" doc:"Share of the work; 0 takes nothing new."`
+	MaxConn Val[InFlight] `yaml:"max_conn" default:"0" doc:"Requests in flight at which the backend takes nothing more, so that they wait (queue) or go elsewhere; 0: no limit."`
+	Backup  Val[Bool]     `yaml:"backup" default:"false" doc:"Chosen only if no backend that is not a backup can be."`
 }
 
 // HTTPPolicyWord is a policy that l7 has.
@@ -51,6 +53,10 @@ func (httpPolicies) words() (words []string) {
 type Bind struct{ netip.AddrPort }
 
 func (b *Bind) parse(text string) error {
+	if text == noVIP {
+		*b = Bind{}
+		return nil
+	}
 	v, err := netip.ParseAddrPort(text)
 	if err != nil || v.Addr().Zone() != "" || v.Addr().Is4In6() || v.Port() == 0 {
 		return errIllFormed
@@ -60,10 +66,12 @@ func (b *Bind) parse(text string) error {
 }
 
 func (b *Bind) want() string {
-	return `an address and a port such as "192.0.2.10:80", "0.0.0.0:80" or "[::]:80"`
+	return `an address and a port such as "192.0.2.10:80", "0.0.0.0:80" or "[::]:80", or none`
 }
 
-func (b *Bind) schema() map[string]any { return new(Socket).schema() }
+func (b *Bind) schema() map[string]any {
+	return map[string]any{"type": "string", "pattern": `^(none|[0-9.]+:[0-9]+|\[[0-9a-fA-F:.]+\]:[0-9]+)$`}
+}
 
 func (b *Bind) suggest(text string) string {
 	var l Listen

@@ -34,6 +34,10 @@ func (r *resolver) endpoint(s *service) {
 	own := &match{at: s.at, vip: spec.VIP, prefix: spec.Prefix.Value.Prefix, proto: lb.Protocol(spec.Proto.Value)}
 	own.ports = r.portsOf(spec.VIP, spec.Port, PortRange{80, 80})
 	s.six = bool(spec.IPv6.Value)
+	if isNone(spec.VIP) && s.Plane == lb.L7 {
+		s.net, s.port = r.networkOf(s), own.ports.First
+		return
+	}
 	switch {
 	case spec.VIP.IsSet() && spec.Prefix.IsSet():
 		r.fail(spec.Prefix.Pos, "", "prefix: the service has a vip: want the other one under also")
@@ -54,6 +58,10 @@ func (r *resolver) endpoint(s *service) {
 	own.net = s.net
 	s.matches = []*match{own}
 	for _, a := range spec.Also.Items {
+		if isNone(a.VIP) {
+			r.fail(a.VIP.Pos, "", "also: want an address, a prefix or a port")
+			continue
+		}
 		r.also(s, a)
 	}
 	s.port = own.ports.First
@@ -128,7 +136,7 @@ func (r *resolver) settle() {
 		proto := s.VIP.Proto
 		s.VIP = lb.VIP{}
 		seen := map[lb.Match]bool{}
-		for i, m := range s.matches {
+		for i, m := range s.matches { // none, without a VIP
 			if m.prefix == (netip.Prefix{}) && !m.addr.IsValid() {
 				m.addr = s.matches[0].addr
 			}

@@ -96,22 +96,44 @@ const maxSize = 64 << 20
 var sizeUnits = map[string]float64{"": 1, "B": 1, "kB": 1e3, "KB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 
 func (s *Size) parse(text string) error {
+	v, err := bytesOf(text, maxSize, "64MiB")
+	*s = Size(v)
+	return err
+}
+
+// bytesOf reads a number of bytes, at most so many, which are named.
+func bytesOf(text string, most float64, named string) (int64, error) {
 	if !sizeForm.MatchString(text) {
-		return errIllFormed
+		return 0, errIllFormed
 	}
 	number := numberForm.FindString(text)
 	v, err := strconv.ParseFloat(number, 64)
 	v *= sizeUnits[strings.TrimSpace(text[len(number):])]
-	if err != nil || v > maxSize {
-		return fmt.Errorf("want at most 64MiB, not %s", text)
+	if err != nil || v > most {
+		return 0, fmt.Errorf("want at most %s, not %s", named, text)
 	}
 	if v != math.Trunc(v) {
-		return fmt.Errorf("%s is no whole number of bytes", text)
+		return 0, fmt.Errorf("%s is no whole number of bytes", text)
 	}
-	*s = Size(v)
-	return nil
+	return int64(v), nil
 }
-func (s *Size) want() string { return `a size such as 128, "64KiB" or "1MB"` }
+
+// Volume is a number of bytes that nobody holds in memory.
+type Volume int64
+
+const maxVolume = 1 << 50
+
+func (s *Volume) parse(text string) error {
+	v, err := bytesOf(text, maxVolume, "1048576GiB")
+	*s = Volume(v)
+	return err
+}
+func (s *Volume) want() string { return `a size such as 128, "64KiB" or "1GB"` }
+func (s *Volume) schema() map[string]any {
+	return map[string]any{"type": []string{"integer", "string"}, "minimum": 0, "maximum": int64(maxVolume), "pattern": sizePattern}
+}
+func (s *Volume) suggest(text string) string { return new(Size).suggest(text) }
+func (s *Size) want() string                 { return `a size such as 128, "64KiB" or "1MB"` }
 func (s *Size) schema() map[string]any {
 	return map[string]any{"type": []string{"integer", "string"}, "minimum": 0, "maximum": maxSize, "pattern": sizePattern}
 }

@@ -57,7 +57,9 @@ func init() {
 // sectionTitles say what each section of the file describes.
 var sectionTitles = map[string]string{
 	"": "The file", "network": "A network", "node": "A node", "link": "A link of a node", "route": "A route of a node",
-	"service": "A service", "match": "An entry of also", "backend": "A backend", "tunnel": "tunnel of a service", "http": "http of a service", "persist": "persist of a service", "check": "A check", "failover": "failover", "workload": "A workload", "compare": "compare",
+	"service": "A service", "match": "An entry of also", "backend": "A backend", "tunnel": "tunnel of a service", "http": "http of a service", "accesslog": "access_log of http", "limits": "limits of http", "queue": "queue of http", "forwarding": "headers of http", "sticky": "sticky of http", "hash": "hash of http",
+	"outlier": "outlier of http", "budget": "retry_budget of http", "httproute": "A route of http", "headermatch": "A header of a route", "redirect": "redirect of a route",
+	"respond": "respond of a route", "rewrite": "rewrite of a route", "edits": "request_headers and response_headers of a route", "persist": "persist of a service", "check": "A check", "failover": "failover", "workload": "A workload", "compare": "compare",
 }
 
 // reference describes all sections but those of these names.

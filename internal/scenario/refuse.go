@@ -43,6 +43,7 @@ func (r *resolver) refuse(s *service) {
 		}
 		r.refuseManyL7(s)
 		r.refuseL7Choice(s)
+		r.refuseHTTP(s)
 	}
 }
 
@@ -62,7 +63,16 @@ func (r *resolver) refuseManyL7(s *service) {
 }
 
 // l7Policies are those of internal/balance.
-var l7Policies = []lb.Policy{lb.RoundRobin, lb.WeightedRoundRobin, lb.LeastConn, lb.WeightedLeastConn, lb.SourceHash, lb.Maglev}
+var l7Policies = []lb.Policy{
+	lb.RoundRobin, lb.WeightedRoundRobin, lb.LeastConn, lb.WeightedLeastConn, lb.PowerOfTwo, lb.PeakEWMA, lb.Random, lb.SourceHash, lb.Maglev,
+	lb.KeyHash, lb.First,
+}
+
+// onlyL7 are those of them that need to see requests, or their answers.
+var onlyL7 = map[lb.Policy]string{
+	lb.PowerOfTwo: "l4 has twos, by connections", lb.PeakEWMA: "l4 sees no answer whose time could be taken",
+	lb.Random: "l4 has the kernel's schedulers, and none draws one at random", lb.KeyHash: "l4 sees no request to hash a part of", lb.First: "l4 has fo and ovf",
+}
 
 func (r *resolver) refuseL7Choice(s *service) {
 	switch {
@@ -70,7 +80,7 @@ func (r *resolver) refuseL7Choice(s *service) {
 	case s.Policy == lb.DestinationHash, s.Policy == lb.LocalityLeastConn, s.Policy == lb.LocalityReplicated:
 		r.fail(s.spec.Policy.Pos, "", "policy: %s goes by the address that clients ask for, and an l7 service has just one", s.Policy)
 	default:
-		r.fail(s.spec.Policy.Pos, "", "policy: %s is for l4, where it does as the kernel's scheduler; l7 does rr, wrr, lc, wlc, sh and mh", s.Policy)
+		r.fail(s.spec.Policy.Pos, "", "policy: %s is for l4, where it does as the kernel's scheduler; l7 does rr, wrr, lc, wlc, p2c, ewma, random, sh, mh, hash and first", s.Policy)
 	}
 	for key, at := range map[string]Pos{"ports": s.spec.Ports.Pos, "fallback": s.spec.Fallback.Pos} {
 		if at.IsSet() {
@@ -80,7 +90,7 @@ func (r *resolver) refuseL7Choice(s *service) {
 	for _, w := range s.want {
 		for key, at := range map[string]Pos{"upper": w.spec.Upper.Pos, "lower": w.spec.Lower.Pos} {
 			if at.IsSet() {
-				r.fail(at, "", "%s is for l4: l7 has no thresholds", key)
+				r.fail(at, "", "%s is for l4: l7 has no thresholds, but max_conn", key)
 			}
 		}
 	}
@@ -105,6 +115,7 @@ func (r *resolver) refuseL4(s *service) {
 	if at := spec.HTTP.Pos; at.IsSet() {
 		r.fail(at, "", "http is for l7: l4 forwards packets and sees no request")
 	}
+	r.refuseL7Words(s)
 	r.refuseQUIC(s)
 	if s.L4.OnePacket && s.VIP.Proto != lb.UDP {
 		r.fail(spec.OnePacket.Pos, "", "one_packet: want proto udp, for a TCP connection is more than one packet")
@@ -140,6 +151,24 @@ func (r *resolver) refuseL4(s *service) {
 				at = e[indexOf(r.nets, net)].Value.MTU.Pos
 			}
 			r.fail(at, "", "mtu: native XDP takes at most %d bytes from eth%d of %s, one page; hook: auto and tcx have no such limit", maxXDPMTU, i, r.balancer.Name)
+		}
+	}
+}
+
+// refuseL7Words notes what only a proxy can do.
+func (r *resolver) refuseL7Words(s *service) {
+	if why := onlyL7[s.Policy]; why != "" {
+		r.fail(s.spec.Policy.Pos, "", "policy: %s is for l7: %s", s.Policy, why)
+	}
+	if at := s.spec.VIP; isNone(at) {
+		r.fail(at.Pos, "", "vip: none is for l7, where routes of other services lead to a service")
+	}
+	for _, w := range s.want {
+		if at := w.spec.MaxConn.Pos; at.IsSet() {
+			r.fail(at, "", "max_conn is for l7: l4 has upper and lower")
+		}
+		if at := w.spec.Backup.Pos; at.IsSet() {
+			r.fail(at, "", "backup is for l7: l4 has fo, which chooses the heaviest")
 		}
 	}
 }

@@ -33,6 +33,8 @@ func TestTheShortFormMeansWhatAnExpertWouldChoose(t *testing.T) {
 				HTTP: lb.HTTP{
 					ClientHeadTimeout: 10 * time.Second, ClientIdleTimeout: time.Minute, ConnectTimeout: time.Second,
 					BackendHeadTimeout: 30 * time.Second, Retries: 2, IdleConns: 1024,
+					ClientBodyTimeout: time.Minute, BackendIdleTimeout: time.Minute, TunnelTimeout: time.Hour,
+					ResponseBuffer: 64 << 10, Limits: lb.Limits{Line: 8192, Head: 65536, Fields: 256}, Queue: lb.Queue{Length: 1024},
 				},
 			},
 		},

@@ -153,6 +153,7 @@ type (
 	PlaneWord   = Enum[planes]
 	ForwardWord = Enum[forwards]
 	PolicyWord  = Enum[policies]
+	Scheduler   = Enum[schedulers]
 	ProtoWord   = Enum[protocols]
 	KindWord    = Enum[kinds]
 	MethodWord  = Enum[methods]
@@ -162,21 +163,27 @@ type (
 )
 
 type (
-	planes    struct{}
-	forwards  struct{}
-	policies  struct{}
-	protocols struct{}
-	kinds     struct{}
-	methods   struct{}
-	roles     struct{}
-	hooks     struct{}
-	tunnels   struct{}
+	planes   struct{}
+	forwards struct{}
+	policies struct{}
+
+	schedulers struct{} // policies of l4
+	protocols  struct{}
+	kinds      struct{}
+	methods    struct{}
+	roles      struct{}
+	hooks      struct{}
+	tunnels    struct{}
 )
 
 func (planes) words() []string   { return []string{"l4", "l7"} }
 func (forwards) words() []string { return []string{"dr", "nat", "tun", "fullnat"} }
-func (policies) words() []string {
+func (schedulers) words() []string {
 	return []string{"rr", "wrr", "lc", "wlc", "sh", "mh", "sed", "nq", "fo", "ovf", "twos", "dh", "lblc", "lblcr"}
+}
+
+func (policies) words() []string {
+	return append(schedulers{}.words(), "p2c", "ewma", "random", "hash", "first")
 }
 func (protocols) words() []string { return []string{"tcp", "udp"} }
 func (kinds) words() []string     { return []string{"http", "tcp"} }
@@ -227,7 +234,7 @@ func (e *Enum[L]) suggest(text string) string {
 var otherNames = map[string]string{
 	"roundrobin": "rr", "round-robin": "rr", "round_robin": "rr", "leastconn": "lc", "least_conn": "lc", "leastconns": "lc", "least_connections": "lc",
 	"least_request": "lc", "leastrequest": "lc", "source": "sh", "ip_hash": "sh", "iphash": "sh", "source_hash": "sh", "sourcehash": "sh", "maglev": "mh",
-	"ring_hash": "mh", "consistent": "mh", "weighted": "wrr", "static-rr": "wrr", "weighted_round_robin": "wrr", "weighted-round-robin": "wrr",
+	"least_time": "ewma", "peak_ewma": "ewma", "power_of_two": "p2c", "uri": "hash", "ring_hash": "mh", "consistent": "mh", "weighted": "wrr", "static-rr": "wrr", "weighted_round_robin": "wrr", "weighted-round-robin": "wrr",
 	"director": "balancer", "loadbalancer": "balancer", "lb": "balancer", "real-server": "server", "backend": "server", "gateway": "router", "generator": "client",
 	"gatewaying": "dr", "masquerading": "nat", "masq": "nat", "tunnel": "tun", "tunnelling": "tun", "ipip": "tun", "direct": "dr", "dsr": "dr",
 	"xdp": "l4", "tcp": "l4", "layer4": "l4", "http": "l7", "proxy": "l7", "layer7": "l7", "https": "http",

@@ -4,7 +4,6 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
-	"time"
 
 	"lbctl/internal/lb"
 )
@@ -61,6 +60,7 @@ func (r *resolver) services() {
 		r.probePort(s)
 		r.refuse(s)
 	}
+	r.httpRoutes()
 }
 
 // hashing says how sh and mh hash: mh by port unless told otherwise, since one
@@ -84,25 +84,6 @@ func orWord[L lexicon](v Val[Enum[L]], otherwise string) string {
 	return otherwise
 }
 
-// httpOf says none as lb.HTTP says it: in a Service, 0 means the plane's default.
-func httpOf(typed HTTPSpec) lb.HTTP {
-	h := filled(typed)
-	none := func(n int) int {
-		if n == 0 {
-			return -1
-		}
-		return n
-	}
-	return lb.HTTP{
-		ClientHeadTimeout:  time.Duration(h.ClientHeadTimeout.Value),
-		ClientIdleTimeout:  time.Duration(h.ClientIdleTimeout.Value),
-		ConnectTimeout:     time.Duration(h.ConnectTimeout.Value),
-		BackendHeadTimeout: time.Duration(h.BackendHeadTimeout.Value),
-		Retries:            none(int(h.Retries.Value)),
-		IdleConns:          none(int(h.IdleConns.Value)),
-	}
-}
-
 // networkOf returns the network that the VIP is on, or nil after noting why there is none.
 func (r *resolver) networkOf(s *service) *network {
 	if r.balancer == nil || len(r.balancer.nets) == 0 {
@@ -115,12 +96,12 @@ func (r *resolver) networkOf(s *service) *network {
 			r.fail(name.Pos, "", "network: balancer %s is not on %s", r.balancer.Name, net.Name)
 			return nil
 		}
-		if ok && vip.IsSet() && !net.subnet(s.six).Contains(vip.Value.Addr) {
+		if ok && vip.IsSet() && !isNone(vip) && !net.subnet(s.six).Contains(vip.Value.Addr) {
 			r.fail(vip.Pos, "", "vip: %s is not on network %s", vip.Value.Addr, net.Name)
 		}
 		return net
 	}
-	if !vip.IsSet() {
+	if !vip.IsSet() || isNone(vip) {
 		return r.balancer.nets[0]
 	}
 	return r.networkWithVIP(vip)

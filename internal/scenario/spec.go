@@ -64,7 +64,7 @@ type RouteSpec struct {
 type ServiceSpec struct {
 	Pos      Pos
 	Plane    Val[PlaneWord]    `yaml:"plane" required:"true" doc:"What forwards: l4 (packets, in XDP) or l7 (HTTP requests, in a proxy)."`
-	VIP      Val[Endpoint]     `yaml:"vip" default:"(the next free address for VIPs)" doc:"Address of the service, with or without port. One IPv6 address with a port needs quotes."`
+	VIP      Val[Endpoint]     `yaml:"vip" default:"(the next free address for VIPs)" doc:"Address of the service, with or without port. One IPv6 address with a port needs quotes. none, on l7: only routes of other services lead to it."`
 	Prefix   Val[Prefix]       `yaml:"prefix" default:"(a vip)" doc:"l4 only: a prefix of addresses off all networks, instead of a VIP. Clients and routers send it to the balancer."`
 	Port     Val[PortRange]    `yaml:"port" default:"(that of vip, or 80)" doc:"Port of the service, and of its backends; on l4 also a range of ports, or any."`
 	Also     List[MatchSpec]   `yaml:"also" default:"(nothing)" doc:"l4 only: what clients may address beside, as one service with one set of backends."`
@@ -74,13 +74,13 @@ type ServiceSpec struct {
 	Forward  Val[ForwardWord]  `yaml:"forward" default:"(dr on l4)" doc:"How l4 delivers to backends: dr (their MAC address), nat (address and port translated both ways), tun (inside another packet, over routers too), fullnat (as nat, and the client's end becomes one of the balancer's, so that replies come back to it by any route)."`
 	TOA      Val[Bool]         `yaml:"toa" default:"false" doc:"l4 with fullnat and proto tcp only: tell backends the client's address, in a TCP option of the handshake."`
 	Tunnel   TunnelSpec        `yaml:"tunnel" default:"(those below)" doc:"tun only: what is put around packets."`
-	Policy   Val[PolicyWord]   `yaml:"policy" default:"(mh on l4, wrr on l7)" doc:"How a backend is chosen: rr, wrr (round robin, weighted), lc, wlc (least connections, weighted), sh (source address hash), mh (Maglev hash); on l4 also sed, nq, fo, ovf, twos, dh, lblc, lblcr (see the glossary)."`
+	Policy   Val[PolicyWord]   `yaml:"policy" default:"(mh on l4, wrr on l7)" doc:"How a backend is chosen: rr, wrr (round robin, weighted), lc, wlc (least connections, weighted), sh (source address hash), mh (Maglev hash); on l4 also sed, nq, fo, ovf, twos, dh, lblc, lblcr, on l7 also p2c, ewma, random, hash, first (see the glossary)."`
 	Ports    Val[Bool]         `yaml:"ports" default:"(true for mh)" doc:"l4 with sh or mh only: hash the client's port beside its address."`
 	Fallback Val[Bool]         `yaml:"fallback" default:"(true for sh and mh)" doc:"l4 with sh or mh only: clients whose backend weighs 0 or is overloaded go to another; false refuses them, as IPVS does unless told."`
 	QUIC     Val[Bool]         `yaml:"quic" default:"false" doc:"l4 only, proto udp: packets go to the backend whose server ID is in their connection ID, also after the client's address has changed."`
 	Check    CheckRef          `yaml:"check" default:"default" doc:"What judges the backends: the name of a check, a check, or none."`
 	Backends List[BackendSpec] `yaml:"backends" default:"(every server)" doc:"Backends: names of servers, or mappings."`
-	HTTP     HTTPSpec          `yaml:"http" default:"(those below)" doc:"l7 only: timeouts, retries and connections kept."`
+	HTTP     HTTPSpec          `yaml:"http" default:"(those below)" doc:"l7 only: how requests are treated, and where they go."`
 
 	Persist   PersistSpec   `yaml:"persist" default:"(off)" doc:"l4 only: a client's connections all go to one backend; how long after the last one, or a mapping."`
 	OnePacket Val[Bool]     `yaml:"one_packet" default:"false" doc:"l4 with proto udp only: each datagram goes to a backend of its own, and none is remembered."`
@@ -109,6 +109,8 @@ type BackendSpec struct {
 	Weight   Val[Weight]      `yaml:"weight" default:"1" doc:"Share of the work; 0 takes nothing new."`
 	Upper    Val[Threshold]   `yaml:"upper" default:"0" doc:"l4 only: connections at which the backend takes nothing new; 0: never."`
 	Lower    Val[Threshold]   `yaml:"lower" default:"(three quarters of upper)" doc:"l4 only: connections below which it does again."`
+	MaxConn  Val[InFlight]    `yaml:"max_conn" default:"0" doc:"l7 only: requests in flight at which the backend takes nothing more, so that they wait (queue) or go elsewhere; 0: no limit."`
+	Backup   Val[Bool]        `yaml:"backup" default:"false" doc:"l7 only: chosen only if no backend that is not a backup can be."`
 	Network  Val[NetworkName] `yaml:"network" default:"(the first that it shares with the balancer)" doc:"Network of the server by which it is reached."`
 	ServerID Val[ServerID]    `yaml:"server_id" default:"(the backend's ID in the status, mod 65536)" doc:"With quic: the number that the backend writes into the connection IDs that it chooses."`
 }
@@ -140,6 +142,24 @@ type HTTPSpec struct {
 	BackendHeadTimeout Val[Duration]  `yaml:"backend_head_timeout" default:"30s" doc:"Until a response head is whole."`
 	Retries            Val[Retries]   `yaml:"retries" default:"2" doc:"Further backends tried when a connection cannot be made, or ends before the answer to a request that may be repeated."`
 	IdleConns          Val[IdleConns] `yaml:"idle_conns" default:"1024" doc:"Connections kept open to each backend for 30s; with 0, each request makes one. The default is more than a lab's load has in use at a time, so that a keep-alive load dials once."`
+
+	ClientBodyTimeout  Val[Duration]       `yaml:"client_body_timeout" default:"60s" doc:"Until more of a request's body has come, or more of an answer was taken."`
+	BackendIdleTimeout Val[Duration]       `yaml:"backend_idle_timeout" default:"60s" doc:"Until more of an answer's body has come."`
+	TunnelTimeout      Val[Duration]       `yaml:"tunnel_timeout" default:"1h" doc:"Until either side of an upgraded connection has said something."`
+	RequestTimeout     Val[Pause]          `yaml:"request_timeout" default:"0s" doc:"From a request's head to the end of its answer; 0s: no limit."`
+	MaxBody            Val[Volume]         `yaml:"max_body" default:"0" doc:"Bytes of a request's body; beyond: 413. 0: no limit, for bodies are passed on as they come."`
+	BufferRequest      Val[Size]           `yaml:"buffer_request" default:"0" doc:"Requests of up to so many bytes are received whole before a backend is chosen, so that slow clients hold none; larger ones are passed on as they come."`
+	ResponseBuffer     Val[Size]           `yaml:"response_buffer" default:"64KiB" doc:"Bytes of an answer that may wait for a slow client before the backend must."`
+	Limits             LimitsSpec          `yaml:"limits" default:"(those below)" doc:"Bounds of heads, of requests and of answers."`
+	Queue              QueueSpec           `yaml:"queue" default:"(those below)" doc:"Where requests wait while every backend that could be chosen is at its max_conn."`
+	Headers            ForwardingSpec      `yaml:"headers" default:"(those below)" doc:"What backends are told of the client and of the request's way."`
+	Sticky             StickySpec          `yaml:"sticky" default:"(off)" doc:"A cookie by which a client's requests go to one backend."`
+	Hash               HashSpec            `yaml:"hash" default:"(required by policy hash)" doc:"policy: hash only: what of a request is hashed."`
+	SlowStart          Val[Pause]          `yaml:"slow_start" default:"0s" doc:"A backend that comes up, or back from an ejection, grows to its weight over this time; 0s: at once."`
+	Outlier            OutlierSpec         `yaml:"outlier" default:"(off)" doc:"Eject backends for a while for how they answer; {} has the defaults below."`
+	RetryBudget        BudgetSpec          `yaml:"retry_budget" default:"(unlimited)" doc:"Limit retries of requests that a backend has got; {} has the defaults below."`
+	Routes             List[HTTPRouteSpec] `yaml:"routes" default:"(all to the backends)" doc:"Routes, in order: the first that matches has a request; if none does it goes to the service's own backends."`
+	AccessLog          AccessLogSpec       `yaml:"access_log" default:"(off)" doc:"What is written down of requests."`
 }
 
 // CheckSpec is one check as typed.

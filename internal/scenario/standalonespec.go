@@ -26,7 +26,7 @@ type L4ServiceSpec struct {
 	VIP     Val[Socket]      `yaml:"vip" required:"true" doc:"Address and port of the service. One with an IPv6 address needs quotes."`
 	Proto   Val[ProtoWord]   `yaml:"proto" default:"tcp" doc:"Transport protocol."`
 	Forward Val[ForwardWord] `yaml:"forward" default:"dr" doc:"How packets reach backends: dr (their MAC address; each has the VIP on lo), nat (address and port translated; replies come back over the balancer), tun (inside another packet), fullnat (as nat, and the client's end becomes one of the balancer's, see local_addresses)."`
-	Policy  Val[PolicyWord]  `yaml:"policy" default:"mh" doc:"How a backend is chosen, by the name of the LVS scheduler."`
+	Policy  Val[Scheduler]   `yaml:"policy" default:"mh" doc:"How a backend is chosen, by the name of the LVS scheduler."`
 	Check   CheckRef         `yaml:"check" default:"(the check named default; else for tcp whether a connection can be made, for udp none)" doc:"What judges the backends: the name of a check, a check, or none. Probes go to the backend's own address, not to the VIP."`
 	OptionsSpec
 	Backends List[L4BackendSpec] `yaml:"backends" required:"true" doc:"Backends: addresses, or mappings."`

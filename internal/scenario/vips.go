@@ -19,6 +19,9 @@ func (r *resolver) placeVIPs(s *service) {
 
 // chooseVIP gives a service that has no VIP one of its own.
 func (r *resolver) chooseVIP(s *service) {
+	if len(s.matches) == 0 {
+		return
+	}
 	own := s.matches[0]
 	subnet := s.net.subnet(s.six)
 	if !subnet.IsValid() {

@@ -57,6 +57,8 @@ func (r *resolver) compare(workloads []Workload) Compare {
 	for _, n := range typed.Services.Items {
 		if s := r.svcNamed[string(n.Value)]; s != nil && s.VIP.Proto == lb.UDP {
 			r.fail(n.Pos, "", "services: %s is udp: workloads are HTTP requests, over tcp", s.Name)
+		} else if s != nil && isNone(s.spec.VIP) {
+			r.fail(n.Pos, "", "services: %s has no VIP that a client could ask", s.Name)
 		}
 	}
 	byName := map[string]bool{}

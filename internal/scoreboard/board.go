@@ -25,6 +25,7 @@ type Board struct {
 	slots    []Slot
 	shared   []Shared
 	accounts []account
+	details  []detail
 }
 
 // Create makes a board. The master hands its File to the processes it starts.
@@ -100,6 +101,7 @@ func mapBoard(f *os.File, s Sizes) (*Board, error) {
 		slots:    unsafe.Slice((*Slot)(unsafe.Pointer(&memory[r.slots])), s.Children*s.Threads),
 		shared:   unsafe.Slice((*Shared)(unsafe.Pointer(&memory[r.shared])), s.Cells),
 		accounts: unsafe.Slice((*account)(unsafe.Pointer(&memory[r.rows])), s.Children*s.Cells),
+		details:  unsafe.Slice((*detail)(unsafe.Pointer(&memory[r.details])), s.Children*s.Cells),
 	}, nil
 }
 

@@ -2,13 +2,14 @@
 // workers: who does what, and the accounts that decisions need to be exact
 // across processes. It knows nothing of what the workers serve.
 //
-// It is one memfd, mapped shared by all, in five regions:
+// It is one memfd, mapped shared by all, in six regions:
 //
 //	header   what it is and how large; refused if it is not what is expected
 //	children one line per process slot: the configuration it may still use
 //	slots    one per worker thread, written by that thread only
 //	shared   one group of words per cell, written by everybody
 //	rows     per process slot one account per cell, written by that process only
+//	details  likewise: how long requests took, and how they ended
 //
 // A cell is the account of a service or a backend. What a cell has in flight is
 // kept twice: in the shared word that decisions read, and in the row of the

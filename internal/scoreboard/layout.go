@@ -9,7 +9,7 @@ import (
 
 const (
 	magic   = 0x6c62_626f_6172_6431 // "lbboard1"
-	version = 1
+	version = 2
 
 	line = 64 // bytes of a cache line
 	page = 4096
@@ -23,8 +23,10 @@ type Sizes struct {
 	Cells    int // services and backends, freed ones that are still in use included
 }
 
-// The bounds of the bounds keep a board below 2^40 bytes.
+// The bounds of the bounds. Together they may not take more than maxBoard, which
+// a process of 2^47 bytes can map beside everything else.
 const (
+	maxBoard    = 1 << 44
 	maxChildren = 1 << 16
 	maxThreads  = 1 << 12
 	maxCells    = 1 << 17
@@ -33,7 +35,7 @@ const (
 var errSizes = errors.New("sizes are out of range")
 
 func (s Sizes) check() error {
-	if s.Children < 1 || s.Children > maxChildren || s.Threads < 1 || s.Threads > maxThreads || s.Cells < 1 || s.Cells > maxCells {
+	if s.Children < 1 || s.Children > maxChildren || s.Threads < 1 || s.Threads > maxThreads || s.Cells < 1 || s.Cells > maxCells || s.regions().end > maxBoard {
 		return fmt.Errorf("use sizes %+v: %w", s, errSizes)
 	}
 	return nil
@@ -44,8 +46,8 @@ type header struct {
 	magic                             uint64
 	version                           uint32
 	slotSize, sharedSize, accountSize uint32
+	detailSize                        uint32
 	children, threads, cells          uint32
-	_                                 uint32
 	total                             uint64
 }
 
@@ -55,6 +57,7 @@ func headerOf(s Sizes) header {
 		slotSize:    uint32(unsafe.Sizeof(Slot{})),
 		sharedSize:  uint32(unsafe.Sizeof(Shared{})),
 		accountSize: uint32(unsafe.Sizeof(account{})),
+		detailSize:  uint32(unsafe.Sizeof(detail{})),
 		children:    uint32(s.Children), threads: uint32(s.Threads), cells: uint32(s.Cells),
 		total: uint64(s.regions().end),
 	}
@@ -62,14 +65,15 @@ func headerOf(s Sizes) header {
 
 // regions are offsets into the memory. Each begins at a page, so that its lines
 // are lines of the cache.
-type regions struct{ children, slots, shared, rows, end int }
+type regions struct{ children, slots, shared, rows, details, end int }
 
 func (s Sizes) regions() (r regions) {
 	r.children = page
 	r.slots = pages(r.children + s.Children*int(unsafe.Sizeof(child{})))
 	r.shared = pages(r.slots + s.Children*s.Threads*int(unsafe.Sizeof(Slot{})))
 	r.rows = pages(r.shared + s.Cells*int(unsafe.Sizeof(Shared{})))
-	r.end = pages(r.rows + s.Children*s.Cells*int(unsafe.Sizeof(account{})))
+	r.details = pages(r.rows + s.Children*s.Cells*int(unsafe.Sizeof(account{})))
+	r.end = pages(r.details + s.Children*s.Cells*int(unsafe.Sizeof(detail{})))
 	return r
 }
 

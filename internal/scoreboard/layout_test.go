@@ -8,7 +8,7 @@ import (
 func TestEveryOwnerHasItsOwnCacheLines(t *testing.T) {
 	for name, size := range map[string]uintptr{
 		"child": unsafe.Sizeof(child{}), "slot": unsafe.Sizeof(Slot{}),
-		"shared": unsafe.Sizeof(Shared{}), "account": unsafe.Sizeof(account{}),
+		"shared": unsafe.Sizeof(Shared{}), "account": unsafe.Sizeof(account{}), "detail": unsafe.Sizeof(detail{}),
 	} {
 		if size%line != 0 {
 			t.Errorf("a %s takes %d bytes, want whole cache lines", name, size)
@@ -16,6 +16,9 @@ func TestEveryOwnerHasItsOwnCacheLines(t *testing.T) {
 	}
 	if size := unsafe.Sizeof(account{}); size != line {
 		t.Errorf("an account takes %d bytes, want one cache line", size)
+	}
+	if size := unsafe.Sizeof(detail{}); size != 2*page || unsafe.Offsetof(detail{}.results) != page {
+		t.Errorf("a detail takes %d bytes, want two pages", size)
 	}
 	var s Shared
 	for name, offset := range map[string]uintptr{
@@ -47,7 +50,8 @@ func TestRegionsDoNotOverlap(t *testing.T) {
 		{"children", r.children, 256 * 64, r.slots},
 		{"slots", r.slots, 256 * 64 * 128, r.shared},
 		{"shared", r.shared, 512 * 256, r.rows},
-		{"rows", r.rows, 256 * 512 * 64, r.end},
+		{"rows", r.rows, 256 * 512 * 64, r.details},
+		{"details", r.details, 256 * 512 * 8192, r.end},
 	} {
 		if c.from+c.size > c.end || c.from%line != 0 {
 			t.Errorf("%s from %d with %d bytes does not end before %d", c.name, c.from, c.size, c.end)

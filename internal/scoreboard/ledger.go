@@ -104,6 +104,11 @@ func (l *Ledger) assign(cell int, key string) {
 	l.index[key] = cell
 	l.cells[cell] = entry{key: key}
 	l.board.shared[cell].clear()
+	for c := range l.board.children {
+		if l.board.used(c, cell) { // while the account still says so
+			l.board.detail(c, cell).clear()
+		}
+	}
 	for a := range l.accounts(cell) {
 		a.clear()
 	}
@@ -128,7 +133,7 @@ func (l *Ledger) Reclaim(child int) {
 		if l.cells[i].key == "" {
 			continue
 		}
-		a, s := &row.accounts[i], &l.board.shared[i]
+		a, s := row.account(i), &l.board.shared[i]
 		s.InFlight.Add(-a.inFlight.drop())
 		s.Queued.Add(-a.queued.drop())
 	}

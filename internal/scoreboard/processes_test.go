@@ -46,6 +46,7 @@ func runChild(slot string) {
 					c := row.Cell(rand.IntN(childCells))
 					c.Begin()
 					c.AddRequest()
+					c.AddResult(0)
 					open = append(open, c)
 				} else if len(open) > 0 {
 					open[0].End()
@@ -144,6 +145,11 @@ func TestAfterKillsTheSharedNumbersAreThoseOfTheLiving(t *testing.T) {
 		l.Settle()
 	}
 	compare(t, b, 0)
+	for cell := range childCells { // a thread may be killed between the two
+		if requests, results := l.Totals(cell).Requests, l.Details(cell).Results[0]; results > requests || requests > results+(kills+1)*childThreads {
+			t.Errorf("cell %d has %d requests and %d results", cell, requests, results)
+		}
+	}
 	t.Logf("%d kills left the shared numbers %d too high before Settle, %d requests", kills+1, drift, before)
 }
 
@@ -154,10 +160,10 @@ func compare(t *testing.T, b *Board, allowed int64) (drift int64) {
 	for cell := range childCells {
 		var sum int64
 		for child := range b.sizes.Children {
-			n, _ := b.Row(child).accounts[cell].inFlight.read()
+			n, _ := b.Row(child).account(cell).inFlight.read()
 			sum += n
 		}
-		if dead, _ := b.Row(0).accounts[cell].inFlight.read(); dead != 0 {
+		if dead, _ := b.Row(0).account(cell).inFlight.read(); dead != 0 {
 			t.Errorf("the dead child has %d in flight", dead)
 		}
 		got := b.shared[cell].InFlight.Load()

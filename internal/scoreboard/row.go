@@ -33,28 +33,33 @@ func (h *held) drop() (number int64) {
 
 // Row is where a process keeps its part of the accounts. Its threads share it.
 type Row struct {
-	board    *Board
-	accounts []account
+	board *Board
+	child int
 }
 
 // Row returns the row of a process slot.
-func (b *Board) Row(child int) Row {
-	at := child * b.sizes.Cells
-	return Row{b, b.accounts[at : at+b.sizes.Cells]}
+func (b *Board) Row(child int) Row { return Row{b, child} }
+
+// Cell returns this process's hold on a cell. It is three pointers; keep it.
+func (r Row) Cell(i int) Cell {
+	return Cell{r.account(i), &r.board.shared[i], r.board.detail(r.child, i)}
 }
 
-// Cell returns this process's hold on a cell. It is a pair of pointers; keep it.
-func (r Row) Cell(i int) Cell { return Cell{&r.accounts[i], &r.board.shared[i]} }
+func (r Row) account(cell int) *account { return &r.board.accounts[r.child*r.board.sizes.Cells+cell] }
 
 // Cell is a process's hold on the account of a service or a backend. Its methods
 // may be called by all threads of the process.
 type Cell struct {
 	own    *account
 	shared *Shared
+	detail *detail // nil: nothing beyond the account is counted
 }
 
 // Scratch returns a cell of no board, for who only tries something out.
-func Scratch() Cell { return Cell{new(account), new(Shared)} }
+func Scratch() Cell { return Cell{own: new(account), shared: new(Shared)} }
+
+// Plain returns the cell without the counts beyond its account.
+func (c Cell) Plain() Cell { return Cell{own: c.own, shared: c.shared} }
 
 // Shared returns what all processes know of the cell.
 func (c Cell) Shared() *Shared { return c.shared }

@@ -28,3 +28,10 @@ func (s State) Busy() bool {
 	}
 	return true
 }
+
+var stateWords = map[State]string{
+	Vacant: "vacant", Waiting: "waiting", Starting: "starting", Reading: "reading", Sending: "sending", KeepAlive: "keepalive",
+	Connecting: "connecting", Closing: "closing", Logging: "logging", Finishing: "finishing", Cleaning: "cleaning",
+}
+
+func (s State) String() string { return stateWords[s] }

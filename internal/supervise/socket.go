@@ -11,22 +11,17 @@ import (
 
 const (
 	backlog = 4096 // the kernel takes net.core.somaxconn if that is less
-
-	keepIdle, keepInterval, keepCount = 60, 15, 4 // seconds, seconds, probes
 )
 
 var errZone = errors.New("an address with a zone cannot be listened at")
 
 // option is a socket option. Accepted connections inherit those of their
-// listener, which saves a system call each.
+// listener, which saves a system call each. TCP's own keep-alive is not among
+// them: it would set a timer for each connection, and who serves has timeouts.
 type option struct{ level, name, value int }
 
 var options = []option{
 	{unix.SOL_SOCKET, unix.SO_REUSEADDR, 1},
-	{unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1},
-	{unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, keepIdle},
-	{unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, keepInterval},
-	{unix.IPPROTO_TCP, unix.TCP_KEEPCNT, keepCount},
 	{unix.IPPROTO_TCP, unix.TCP_NODELAY, 1},
 }
 

@@ -1,14 +1,17 @@
 package traffic
 
 import (
+	"bytes"
 	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"net/http"
 	"net/netip"
 	"strconv"
-	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
+
+	"lbctl/internal/http1"
 )
 
 // maxBody bounds what one request can make a server send.
@@ -20,112 +23,83 @@ type answer struct {
 	kind    string         // Content-Type
 	body    []byte         // or
 	filler  int64          // so many bytes of filler
+	sum     bool           // or the sum of the request's body
 	allow   string         // Allow
 	client  netip.AddrPort // X-Client-TOA, if valid
+	delay   time.Duration  // before it is written
 	head    bool           // leave the body out
 	close   bool
 	persist bool // say that the connection stays, as a client of HTTP/1.0 must be told
 }
 
-// answer reads the request's body, appends its response and reports whether the
-// connection stays.
-func (c *conn) answer(r *request) (persists bool, err error) {
-	persists = r.persists(r.minor) && !c.srv.closing.Load()
-	if string(r.target) == "/" && string(r.method) == "GET" && r.minor == 1 && r.length <= 0 && !r.chunked {
-		return persists, c.answerRoot(persists)
-	}
-	// The request points into the buffer that its body is read through.
-	route := route{srv: c.srv, method: string(r.method), path: string(r.path())}
-	a := route.answer(c, r)
-	if r.continues && (r.length > 0 || r.chunked) {
-		c.out = append(c.out, "HTTP/1.1 100 Continue\r\n\r\n"...)
-	}
-	sum := sha256.New()
-	sink := func(b []byte) { sum.Write(b) }
-	if route.path != "/sum" {
-		sink = nil
-	}
-	a.head, a.close, a.persist = route.method == "HEAD", !persists, persists && r.minor == 0
-	if err := c.in.body(r.framing, sink); err != nil {
-		return false, err
-	}
-	if route.path == "/sum" && a.status == 200 {
-		a.body = append(hex.AppendEncode(nil, sum.Sum(nil)), '\n')
-	}
-	if !route.wait(c) {
-		return false, nil
-	}
-	return persists, c.respond(a)
-}
+var okBody, noPathBody = []byte("ok\n"), []byte("no such path\n")
 
-// route finds the answer to a path.
-type route struct {
-	srv          *Server
-	method, path string
-	delay        time.Duration
-}
-
-func (r *route) answer(c *conn, req *request) answer {
-	ok := answer{status: 200, kind: "text/plain", body: []byte("ok\n")}
-	if r.path == "/sum" {
-		if r.method != "POST" && r.method != "PUT" {
+// route finds the answer to a request. What it returns points to nothing of r.
+func (c *conn) route(r *http1.Request) answer {
+	ok := answer{status: 200, kind: "text/plain", body: okBody}
+	if string(r.Path) == "/sum" {
+		if r.Method != http1.POST && r.Method != http1.PUT {
 			return answer{status: 405, allow: "POST, PUT"}
 		}
-		return ok
+		c.sum = sha256.New()
+		return answer{status: 200, kind: "text/plain", sum: true}
 	}
-	if r.method != "GET" && r.method != "HEAD" && r.method != "POST" {
+	if r.Method != http1.GET && r.Method != http1.HEAD && r.Method != http1.POST {
 		return answer{status: 405, allow: "GET, HEAD, POST"}
 	}
-	word, arg, _ := strings.Cut(r.path[1:], "/")
-	switch word {
-	case "":
-		if r.path == "/" {
-			return answer{status: 200, kind: "text/plain", filler: r.srv.body}
-		}
+	if len(r.Path) == 1 {
+		return answer{status: 200, kind: "text/plain", filler: c.loop.body}
+	}
+	word, arg, _ := bytes.Cut(r.Path[1:], []byte("/"))
+	switch string(word) {
 	case "healthz":
 		return ok
 	case "echo":
-		return answer{status: 200, kind: "application/json", body: echo(c, r, req), client: c.told()}
+		return answer{status: 200, kind: "application/json", body: c.echo(r), client: c.told()}
 	case "bytes":
-		if n, err := strconv.ParseInt(arg, 10, 64); err == nil && n >= 0 && n <= maxBody {
+		if n, err := strconv.ParseInt(string(arg), 10, 64); err == nil && n >= 0 && n <= maxBody {
 			return answer{status: 200, kind: "application/octet-stream", filler: n}
 		}
 	case "status":
-		if n, err := strconv.Atoi(arg); err == nil && n >= 200 && n <= 599 {
+		if n, err := strconv.Atoi(string(arg)); err == nil && n >= 200 && n <= 599 {
 			return answer{status: n, kind: "text/plain", body: []byte(strconv.Itoa(n) + "\n")}
 		}
 	case "slow":
-		if d, err := time.ParseDuration(arg); err == nil && d >= 0 && d <= time.Minute {
-			r.delay = d
+		if d, err := time.ParseDuration(string(arg)); err == nil && d >= 0 && d <= time.Minute {
+			ok.delay = d
 			return ok
 		}
 	}
-	return answer{status: 404, kind: "text/plain", body: []byte("no such path\n")}
+	return answer{status: 404, kind: "text/plain", body: noPathBody}
 }
 
-// wait reports whether the server still wants to answer after the delay.
-func (r *route) wait(c *conn) bool {
-	if r.delay == 0 {
-		return true
-	}
-	_ = c.flush()
-	select {
-	case <-time.After(r.delay):
-		return true
-	case <-r.srv.over:
-		return false
-	}
-}
-
-func echo(c *conn, r *route, req *request) []byte {
+func (c *conn) echo(r *http1.Request) []byte {
 	header := http.Header{}
-	_ = eachField(req.fields, func(name, value []byte) error { // parsed once already
-		header.Add(string(name), string(value))
-		return nil
-	})
+	for i := range r.Fields {
+		header.Add(string(r.Fields[i].Name), string(r.Fields[i].Value))
+	}
+	target := string(r.Path)
+	if r.Query != nil {
+		target += "?" + string(r.Query)
+	}
 	b, _ := json.MarshalIndent(map[string]any{ // strings only: cannot fail
-		"server": r.srv.name, "method": r.method, "target": string(req.target),
-		"remote": c.tcp.RemoteAddr().String(), "local": c.tcp.LocalAddr().String(), "header": header,
+		"server": c.loop.name, "method": string(r.MethodName), "target": target,
+		"remote": c.tcp.Peer().String(), "local": local(c.tcp.FD()).String(), "header": header,
 	}, "", "  ")
 	return append(b, '\n')
+}
+
+// local returns a connection's own address.
+func local(fd int) netip.AddrPort {
+	sa, err := unix.Getsockname(fd)
+	if err != nil {
+		return netip.AddrPort{}
+	}
+	switch sa := sa.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port))
+	case *unix.SockaddrInet6:
+		return netip.AddrPortFrom(netip.AddrFrom16(sa.Addr).Unmap(), uint16(sa.Port))
+	}
+	return netip.AddrPort{}
 }

@@ -1,113 +1,124 @@
 package traffic
 
 import (
-	"errors"
-	"io"
-	"net"
+	"hash"
 	"net/netip"
-	"sync/atomic"
 	"time"
+
+	"lbctl/internal/http1"
+	"lbctl/internal/loop"
 )
 
-// conn is one connection to a server: a goroutine that reads a request, appends
-// its answer to out, and writes out when it would otherwise wait for more input.
-// So pipelined requests share a write.
+// conn is one connection to a server. take reads requests from what has come and
+// appends their answers to the loop's out, which flush sends: so pipelined requests
+// share a write. Nothing in between does I/O.
 type conn struct {
-	srv  *Server
-	tcp  *net.TCPConn
-	in   stream
-	out  []byte
-	rest bool        // between two requests
-	idle atomic.Bool // waiting there
+	loop   *serverLoop
+	tcp    *loop.Conn
+	index  int // in loop.conns
+	state  connState
+	asleep bool // an alarm is to come, and nothing is read before it
+
+	held   []byte // has come and is still to be read: a part of a head, or what came while the conn was not open
+	parser http1.Parser
+	within bool // a request's body
+	body   http1.Body
+	sum    hash.Hash // of the body, nil if nobody wants to know
+	answer answer    // to that request
+	filler int64     // bytes of an answer's body still to be sent
+	spoken int       // bytes sent in this turn
+	waste  int       // bytes read while lingering
 
 	asked  bool // for the client that the SYN told of
 	client netip.AddrPort
 }
 
-func newConn(s *Server, tcp *net.TCPConn) *conn {
-	c := &conn{srv: s, tcp: tcp}
-	c.in.from = c
-	return c
+// connState says what a conn does.
+type connState uint8
+
+const (
+	open      connState = iota // reads requests
+	last                       // reads no more: it ends when all is sent
+	lingering                  // has answered what is no HTTP, and waits for the client to close
+	gone                       // is closed
+)
+
+const (
+	flushAt   = 64 << 10 // so much of small answers is sent in one go
+	fullTurn  = 1 << 20  // so much is sent before others have their turn
+	maxWaste  = 1 << 20
+	maxHeld   = 4 << 10 // a larger buffer is not kept
+	maxLinger = time.Second
+)
+
+func (c *conn) reset(l *serverLoop, tcp *loop.Conn) {
+	held := c.held[:0]
+	*c = conn{loop: l, tcp: tcp, held: held}
+	c.parser.Limits, c.body.Limits = &limits, &limits
 }
 
-// Read is where the stream meets the connection.
-func (c *conn) Read(p []byte) (int, error) {
-	if err := c.flush(); err != nil {
+// idle reports whether no request is in progress.
+func (c *conn) idle() bool {
+	return c.state == open && !c.asleep && !c.within && len(c.held) == 0 && c.filler == 0
+}
+
+// take reads requests from b until it must wait, and returns what is left.
+func (c *conn) take(b []byte) []byte {
+	for c.state == open && !c.asleep && c.filler == 0 && len(b) > 0 && len(c.loop.out) < flushAt {
+		var n int
+		var err *http1.Error
+		if c.within {
+			n, err = c.readBody(b)
+		} else if n, err = c.parser.Request(b, &c.loop.request); n > 0 {
+			c.begin(&c.loop.request)
+		} else if err == nil {
+			return b
+		}
+		if err != nil {
+			c.refuse(err)
+			return nil
+		}
+		b = b[n:]
+	}
+	return b
+}
+
+// begin takes a request's head.
+func (c *conn) begin(r *http1.Request) {
+	persists := r.KeepAlive && !c.loop.closing
+	if r.Method == http1.GET && len(r.Target) == 1 && r.Minor == 1 && r.Body == http1.NoBody {
+		c.answerRoot(persists)
+		return
+	}
+	c.answer = c.route(r)
+	c.answer.head, c.answer.close, c.answer.persist = r.Method == http1.HEAD, !persists, persists && r.Minor == 0
+	if r.Expect100 {
+		c.loop.out = append(c.loop.out, "HTTP/1.1 100 Continue\r\n\r\n"...)
+	}
+	c.body.Start(r.Body, r.Length)
+	if c.within = !c.body.Done(); !c.within {
+		c.respond()
+	}
+}
+
+func (c *conn) readBody(b []byte) (int, *http1.Error) {
+	payload, n, done, err := c.body.Next(b)
+	if err != nil {
 		return 0, err
 	}
-	if !c.rest {
-		return c.tcp.Read(p)
+	if c.sum != nil {
+		c.sum.Write(payload)
 	}
-	c.idle.Store(true)
-	defer c.idle.Store(false)
-	if c.srv.closing.Load() { // after idle is set: either we see closing or hurry sees idle
-		return 0, io.EOF
+	if done {
+		c.within = false
+		c.respond()
 	}
-	return c.tcp.Read(p)
+	return n, nil
 }
 
-// hurry ends the connection if no request is in progress on it.
-func (c *conn) hurry() {
-	if c.idle.Load() {
-		_ = c.tcp.SetReadDeadline(time.Now())
-	}
-}
-
-func (c *conn) flush() error {
-	if len(c.out) == 0 {
-		return nil
-	}
-	_, err := c.tcp.Write(c.out)
-	c.out = c.out[:0]
-	return err
-}
-
-func (c *conn) serve() {
-	defer c.tcp.Close()
-	for {
-		c.rest = len(c.in.buffered()) == 0
-		if c.rest && c.in.fill(maxHead) != nil {
-			return
-		}
-		c.rest = false
-		c.in.skipEmptyLine()
-		head, err := c.in.head()
-		if err != nil {
-			c.refuse(err)
-			return
-		}
-		req, err := parseRequest(head)
-		if err != nil {
-			c.refuse(err)
-			return
-		}
-		persists, err := c.answer(&req)
-		if err != nil {
-			c.refuse(err)
-			return
-		}
-		if !persists {
-			_ = c.flush()
-			return
-		}
-	}
-}
-
-// refuse answers what is not HTTP, if the client is still there, and reads on for
-// a moment: closing with unread input would make the kernel send a reset, which
-// can take the answer away from the client (RFC 9112, 9.6).
-func (c *conn) refuse(err error) {
-	status := 400
-	switch {
-	case errors.Is(err, errHeadTooLarge):
-		status = 431
-	case !errors.Is(err, errSyntax):
-		return
-	}
-	c.respond(answer{status: status, kind: "text/plain", body: []byte(err.Error() + "\n"), close: true})
-	if c.flush() != nil || c.tcp.CloseWrite() != nil {
-		return
-	}
-	_ = c.tcp.SetReadDeadline(time.Now().Add(time.Second))
-	_, _ = io.CopyN(io.Discard, c.tcp, 1<<20)
+// refuse answers what is not HTTP.
+func (c *conn) refuse(err *http1.Error) {
+	c.answer = answer{status: err.Status, kind: "text/plain", body: []byte(err.Reason + "\n"), close: true}
+	c.respond()
+	c.state = lingering
 }

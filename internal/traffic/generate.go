@@ -2,9 +2,8 @@ package traffic
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"net"
-	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,12 +15,16 @@ import (
 // Generate makes the load in the current network namespace and reports what it
 // saw. It calls event, which may be nil, when the measured window begins and ends.
 //
-// One goroutine serves each connection. In a closed loop a worker whose request
-// failed pauses for 1 ms, doubling up to 100 ms until one succeeds, so that a
-// dead target is not met with a storm. Without keep-alive every request says
-// "Connection: close" and the worker waits for the server to close first, as ab
-// and wrk do: TIME_WAIT then stays with the server, and the client, whose side
-// has only 28,000 ports for one target, does not run out of them.
+// Load.Loops event loops share the connections. In a closed loop a connection
+// whose request failed pauses for 1 ms, doubling up to 100 ms until one succeeds,
+// so that a dead target is not met with a storm. Without keep-alive every request
+// says "Connection: close" and the generator waits for the server to close first,
+// as ab does: TIME_WAIT then stays with the server, and the client, whose side has
+// only 28,000 ports for one target, does not run out of them.
+//
+// A latency begins with a clock reading before the request is written, or when it
+// was due, and ends with one after the last byte of the answer was read: it counts
+// the time that the request and its answer wait for their turn in the generator.
 //
 // When ctx ends Generate stops at once and returns what it has with the
 // context's error.
@@ -33,7 +36,11 @@ func Generate(ctx context.Context, load Load, event func(Event)) (Result, error)
 	if event == nil {
 		event = func(Event) {}
 	}
-	g := newGenerator(load)
+	g, err := newGenerator(load)
+	if err != nil {
+		return Result{}, fmt.Errorf("generate load: %w", err)
+	}
+	defer g.close()
 	return g.run(ctx, event)
 }
 
@@ -41,39 +48,38 @@ func Generate(ctx context.Context, load Load, event func(Event)) (Result, error)
 type generator struct {
 	load     Load
 	requests [][]byte // the bytes to send, by target
-	dialer   net.Dialer
+	loops    []*loadLoop
 	base     time.Time
 	ctx      context.Context // ends when the run is cut short
-	stopped  atomic.Bool     // the same, cheaper to ask
 	halt     context.CancelCauseFunc
+	stopped  atomic.Bool // nothing is sent or counted any more
 	window   window
 	sent     atomic.Uint64 // measured requests begun, where Requests bounds them
 	errors   atomic.Uint64 // measured, where MaxErrors bounds them
-	shards   []shard
-	workers  []*worker
-	pacer    *pacer // of an open loop
+
+	mu     sync.Mutex // between interrupt and close
+	closed bool
 }
 
-// shard is a histogram that a few workers share: one of their own, at 140 KB
-// each, would not fit a thousand connections.
-type shard struct {
-	mu sync.Mutex
-	h  Histogram
-}
-
-func newGenerator(load Load) *generator {
+func newGenerator(load Load) (*generator, error) {
 	g := &generator{load: load}
 	g.window.reset()
-	g.dialer.KeepAlive = -1 // system calls that no connection here lives long enough to need
-	g.dialer.SetMultipathTCP(false)
 	for _, t := range load.Targets {
 		g.requests = append(g.requests, requestFor(load, t.String()))
 	}
-	g.shards = make([]shard, min(load.Connections, 2*runtime.GOMAXPROCS(0)))
-	for i := range load.Connections {
-		g.workers = append(g.workers, newWorker(g, i))
+	for range min(load.Loops, load.Connections) {
+		l, err := newLoadLoop(g, len(g.loops))
+		if err != nil {
+			g.close()
+			return nil, err
+		}
+		g.loops = append(g.loops, l)
 	}
-	return g
+	for i := range load.Connections {
+		l := g.loops[i%len(g.loops)]
+		l.workers = append(l.workers, newWorker(l, i%len(load.Targets)))
+	}
+	return g, nil
 }
 
 func requestFor(l Load, target string) []byte {
@@ -99,21 +105,14 @@ func (g *generator) take() bool {
 func (g *generator) run(ctx context.Context, event func(Event)) (Result, error) {
 	g.ctx, g.halt = context.WithCancelCause(ctx)
 	defer g.halt(nil)
-	if g.load.Rate > 0 {
-		var err error
-		if g.pacer, err = newPacer(g); err != nil {
-			return Result{}, err
-		}
-		defer g.pacer.close()
-	}
 	if g.load.Warmup == 0 {
 		event(Measuring)
 		g.window.open(0)
 	}
 	cpu := processTime()
 	g.base = time.Now()
+	finished, ended := g.start()
 	defer context.AfterFunc(g.ctx, g.interrupt)()
-	finished := g.start()
 
 	begin := time.Duration(0)
 	if g.load.Warmup > 0 {
@@ -130,40 +129,38 @@ func (g *generator) run(ctx context.Context, event func(Event)) (Result, error) 
 	end, cpuEnd := g.now(), processTime()
 	g.window.close(end)
 	event(Measured)
-	for _, w := range g.workers {
-		<-w.done
-	}
-	r := g.collect()
+	<-ended
+	r, err := g.collect()
 	r.Elapsed, r.CPU = end-begin, cpuEnd-cpu
-	r.Procs = runtime.GOMAXPROCS(0)
-	if ctx.Err() != nil {
-		return r, ctx.Err()
-	}
-	if g.stopped.Load() {
+	switch {
+	case ctx.Err() != nil:
+		err = ctx.Err()
+	case err == nil && g.stopped.Load():
 		r.Stopped = context.Cause(g.ctx).Error()
 	}
-	return r, nil
+	return r, err
 }
 
-// start starts the workers. The channel it returns is closed when no further
-// request will be sent: in an open loop when all were due, else when the
-// workers have ended.
-func (g *generator) start() <-chan struct{} {
-	for _, w := range g.workers {
-		go w.run()
+// start starts the loops. The first channel is closed when no further request
+// will be sent, the second when all loops have ended.
+func (g *generator) start() (finished, ended <-chan struct{}) {
+	var sending, running sync.WaitGroup
+	for _, l := range g.loops {
+		sending.Add(1)
+		running.Go(func() {
+			spent := sync.OnceFunc(sending.Done)
+			l.run(spent)
+			spent()
+		})
 	}
-	finished := make(chan struct{})
-	go func() {
-		defer close(finished)
-		if g.pacer != nil {
-			g.pacer.run()
-			return
-		}
-		for _, w := range g.workers {
-			<-w.done
-		}
-	}()
-	return finished
+	return after(&sending), after(&running)
+}
+
+// after returns a channel that is closed when wg is done.
+func after(wg *sync.WaitGroup) <-chan struct{} {
+	done := make(chan struct{})
+	go func() { wg.Wait(); close(done) }()
+	return done
 }
 
 // await waits until a time of the run's clock, for ever if it is negative, but
@@ -180,54 +177,46 @@ func (g *generator) await(until time.Duration, finished <-chan struct{}) {
 	}
 }
 
-// interrupt ends whatever the workers wait for.
+// interrupt ends whatever the loops do.
 func (g *generator) interrupt() {
 	g.stopped.Store(true)
-	for _, w := range g.workers {
-		w.interrupt()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.closed {
+		for _, l := range g.loops {
+			l.events.Stop()
+		}
 	}
-	if g.pacer != nil {
-		g.pacer.interrupt()
+}
+
+func (g *generator) close() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.closed = true
+	for _, l := range g.loops {
+		_ = l.events.Close()
 	}
 }
 
 // failed counts one measured error.
 func (g *generator) failed() {
 	if g.load.MaxErrors > 0 && g.errors.Add(1) == g.load.MaxErrors {
+		g.stopped.Store(true)
 		g.halt(fmt.Errorf("stopped after %d errors", g.load.MaxErrors))
 	}
 }
 
-func (g *generator) collect() Result {
-	r := Result{Errors: map[string]uint64{}, Servers: map[string]uint64{}}
-	for _, w := range g.workers {
-		r.Requests += w.requests
-		r.Answered += w.answered
-		r.Connections += w.connections
-		r.BytesIn += w.bytesIn
-		r.BytesOut += w.bytesOut
-		r.Schedule.Queued += w.queued
-		r.Schedule.Dropped += w.dropped
-		for kind, n := range w.errors {
-			r.Errors[kind] += n
-		}
-		for name, n := range w.servers {
-			if *n > 0 {
-				r.Servers[name] += *n
-			}
-		}
+func (g *generator) collect() (Result, error) {
+	r := Result{Errors: map[string]uint64{}, Servers: map[string]uint64{}, Procs: len(g.loops)}
+	var errs []error
+	for _, l := range g.loops {
+		l.addTo(&r)
+		errs = append(errs, l.err)
 	}
-	for i := range g.shards {
-		r.Latency.Merge(g.shards[i].h)
+	if r.Schedule.Dropped > 0 {
+		r.Errors[ErrDropped] = r.Schedule.Dropped
 	}
-	if p := g.pacer; p != nil {
-		r.Schedule.Due, r.Schedule.Late, r.Schedule.MaxLate = p.due, p.late, p.maxLate
-		r.Schedule.Dropped += p.dropped
-		if r.Schedule.Dropped > 0 {
-			r.Errors[ErrDropped] = r.Schedule.Dropped
-		}
-	}
-	return r
+	return r, errors.Join(errs...)
 }
 
 // processTime returns the CPU that this process has used.

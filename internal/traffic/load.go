@@ -27,6 +27,7 @@ type Load struct {
 
 	Requests  uint64 `json:"requests,omitempty"`   // send no more than so many in the window; 0: no such bound
 	MaxErrors uint64 `json:"max_errors,omitempty"` // stop after so many errors in the window; 0: no such bound
+	Loops     int    `json:"loops,omitempty"`      // event loops, each of which can keep one core busy; 0: 1
 	AnyTarget bool   `json:"any_target,omitempty"` // allow targets outside loopback and the benchmarking ranges
 }
 
@@ -40,6 +41,7 @@ const (
 	defaultTimeout = 5 * time.Second
 	maxTimeout     = time.Minute // the histogram ends there; internal/scenario knows it too
 	maxConnections = 65536
+	maxLoops       = 256
 )
 
 // normal returns the load with its defaults filled in, or why it cannot run.
@@ -50,11 +52,16 @@ func (l Load) normal() (Load, error) {
 	if l.Timeout == 0 {
 		l.Timeout = defaultTimeout
 	}
+	if l.Loops == 0 {
+		l.Loops = 1
+	}
 	switch {
 	case len(l.Targets) == 0:
 		return l, errors.New("generate load: no target")
 	case l.Connections < 1 || l.Connections > maxConnections:
 		return l, fmt.Errorf("generate load: %d connections: want 1 to %d", l.Connections, maxConnections)
+	case l.Loops < 1 || l.Loops > maxLoops:
+		return l, fmt.Errorf("generate load: %d loops: want 1 to %d", l.Loops, maxLoops)
 	case l.Duration < 0 || l.Warmup < 0 || l.Timeout < 0 || l.Timeout > maxTimeout:
 		return l, fmt.Errorf("generate load: duration, warm-up and timeout must not be negative, timeout at most %v", maxTimeout)
 	case l.Duration == 0 && l.Requests == 0:

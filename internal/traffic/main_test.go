@@ -9,7 +9,8 @@ import (
 	"os/signal"
 	"syscall"
 	"testing"
-	"time"
+
+	"lbctl/internal/loop"
 )
 
 // TestMain lets the test binary play the parts of lbctl that are forked.
@@ -17,6 +18,12 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 1 {
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 		var err error
+		switch os.Getenv("LBCTL_TEST_LOOP") {
+		case "epoll":
+			kind = loop.Epoll
+		case "io_uring":
+			kind = loop.URing
+		}
 		switch os.Args[1] {
 		case "load":
 			err = RunLoad(ctx, os.Stdin, os.Stdout)
@@ -39,7 +46,13 @@ func TestMain(m *testing.M) {
 func serveForTest(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	go func() { _, _ = os.Stdin.Read(make([]byte, 1)); cancel() }()
-	s, err := Listen(ctx, ServerConfig{Name: "s1", Listen: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0")}, Body: 1024})
+	body := int64(1024)
+	if text := os.Getenv("LBCTL_TEST_BODY"); text != "" {
+		if _, err := fmt.Sscan(text, &body); err != nil {
+			return err
+		}
+	}
+	s, err := Listen(ctx, ServerConfig{Name: "s1", Listen: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0")}, Body: body})
 	if err != nil {
 		return err
 	}
@@ -95,42 +108,4 @@ func startServerProcess(t testing.TB, env ...string) (netip.AddrPort, int) {
 		t.Fatal(err)
 	}
 	return netip.MustParseAddrPort(addr), cmd.Process.Pid
-}
-
-// BenchmarkLoopback reports what a request costs server and generator, each in a
-// process of its own.
-func BenchmarkLoopback(b *testing.B) {
-	self, err := os.Executable()
-	if err != nil {
-		b.Fatal(err)
-	}
-	for _, procs := range []string{"1", "2"} {
-		for _, keep := range []bool{true, false} {
-			for _, conns := range []int{64, 1000} {
-				b.Run(fmt.Sprintf("procs=%s/keep=%v/conns=%d", procs, keep, conns), func(b *testing.B) {
-					b.Setenv("GOMAXPROCS", procs)
-					addr, pid := startServerProcess(b)
-					load := Load{Targets: []netip.AddrPort{addr}, Connections: conns, KeepAlive: keep, Duration: 2 * time.Second, Warmup: 300 * time.Millisecond}
-					var from, to time.Duration
-					r, err := RunProcess(b.Context(), (*exec.Cmd).Start, self, load, func(e Event) {
-						if from == 0 {
-							from, _ = processCPU(pid)
-						} else {
-							to, _ = processCPU(pid)
-						}
-					})
-					if err != nil {
-						b.Fatal(err)
-					}
-					n := float64(r.Requests)
-					b.ReportMetric(r.Rate(), "req/s")
-					b.ReportMetric(float64((to-from).Nanoseconds())/n/1e3, "server-µs/req")
-					b.ReportMetric(float64(r.CPU.Nanoseconds())/n/1e3, "generator-µs/req")
-					b.ReportMetric(float64(r.Latency.Quantile(0.99).Microseconds()), "p99-µs")
-					b.ReportMetric(float64(r.Failed()), "errors")
-					b.ReportMetric(0, "ns/op")
-				})
-			}
-		}
-	}
 }

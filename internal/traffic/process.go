@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
+	"runtime"
 	"syscall"
 	"time"
 )
@@ -120,6 +121,7 @@ func RunLoad(ctx context.Context, in io.Reader, out io.Writer) error {
 			cancel()
 		}()
 	}
+	limitProcs(max(o.Loops, 1))
 	enc := json.NewEncoder(out)
 	result, err := Generate(ctx, o.Load, func(e Event) {
 		if enc.Encode(message{Event: e}) != nil {
@@ -130,6 +132,15 @@ func RunLoad(ctx context.Context, in io.Reader, out io.Writer) error {
 		return errors.Join(err, enc.Encode(message{Error: err.Error()}))
 	}
 	return enc.Encode(message{Result: &result})
+}
+
+// limitProcs gives the process what so many loops need: a core each, and one for
+// all else, which would otherwise wait for a loop that never sleeps. More would only
+// spin in search of work.
+func limitProcs(loops int) {
+	if loops+1 < runtime.GOMAXPROCS(0) {
+		runtime.GOMAXPROCS(loops + 1)
+	}
 }
 
 // tail keeps the end of what a process wrote to its standard error.

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-func testSelf(t *testing.T) string {
+func testSelf(t testing.TB) string {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {

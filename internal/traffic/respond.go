@@ -2,134 +2,114 @@ package traffic
 
 import (
 	"bytes"
-	"net"
+	"encoding/hex"
 	"net/http"
-	"strconv"
 	"time"
+
+	"lbctl/internal/http1"
 )
 
 // filler is what large bodies are made of.
 var filler = bytes.Repeat([]byte("The quick brown fox jumps over the lazy dog. 0123456789 abcdef.\n"), 1024)
 
-const (
-	copyUpTo = 16 << 10 // a body up to this size is copied behind its head and leaves with it
-	flushAt  = 64 << 10
-)
+// copyUpTo: a body up to this size is copied behind its head and leaves with it.
+const copyUpTo = 16 << 10
 
-// prepared holds the answers to GET / for as long as their Date is right.
+// prepared is what stays the same for a second: the date, and with it the answers
+// to GET /.
 type prepared struct {
-	second             int64
+	until              int64 // on the loop's clock
+	date               []byte
 	persisting, ending []byte // with body if it is small
 }
 
-// answerRoot is the path that measurements take.
-func (c *conn) answerRoot(persists bool) error {
+// now returns what is prepared for now.
+func (l *serverLoop) now() *prepared {
+	p := &l.prepared
+	if l.events.Now() < p.until {
+		return p
+	}
 	now := time.Now()
-	p := c.srv.root.Load()
-	if p == nil || p.second != now.Unix() {
-		p = c.srv.prepare(now)
-		c.srv.root.Store(p)
-	}
-	if persists {
-		c.out = append(c.out, p.persisting...)
-	} else {
-		c.out = append(c.out, p.ending...)
-	}
-	if c.srv.body > copyUpTo {
-		return c.writeFiller(c.srv.body)
-	}
-	return c.flushIfLarge()
-}
-
-func (s *Server) prepare(now time.Time) *prepared {
-	p := &prepared{second: now.Unix()}
-	a := answer{status: 200, kind: "text/plain", filler: s.body}
-	p.persisting = s.appendHead(nil, a, now)
+	p.until = l.clock.now() + int64(time.Second) - int64(now.Nanosecond())
+	p.date = http1.AppendDate(p.date[:0], now)
+	a := answer{status: 200, kind: "text/plain", filler: l.body}
+	p.persisting = l.appendHead(p.persisting[:0], &a, p.date)
 	a.close = true
-	p.ending = s.appendHead(nil, a, now)
-	if s.body <= copyUpTo {
-		p.persisting = append(p.persisting, filler[:s.body]...)
-		p.ending = append(p.ending, filler[:s.body]...)
+	p.ending = l.appendHead(p.ending[:0], &a, p.date)
+	if l.body <= copyUpTo {
+		p.persisting = append(p.persisting, filler[:l.body]...)
+		p.ending = append(p.ending, filler[:l.body]...)
 	}
 	return p
 }
 
-func (s *Server) appendHead(b []byte, a answer, now time.Time) []byte {
-	b = append(b, "HTTP/1.1 "...)
-	b = strconv.AppendInt(b, int64(a.status), 10)
-	b = append(b, ' ')
-	b = append(b, http.StatusText(a.status)...)
-	b = append(b, "\r\nX-Server: "...)
-	b = append(b, s.name...)
-	b = append(b, "\r\nDate: "...)
-	b = now.UTC().AppendFormat(b, http.TimeFormat)
+// answerRoot is the path that measurements take.
+func (c *conn) answerRoot(persists bool) {
+	l := c.loop
+	head := l.now().persisting
+	if !persists {
+		head, c.state = l.prepared.ending, last
+	}
+	l.out = append(l.out, head...)
+	if l.body > copyUpTo {
+		c.filler = l.body
+	}
+}
+
+func (l *serverLoop) appendHead(b []byte, a *answer, date []byte) []byte {
+	b = http1.AppendStatusLine(b, a.status)
+	b = http1.AppendField(b, "X-Server", l.name)
+	b = http1.AppendField(b, "Date", date)
 	if a.kind != "" && !bodyless(a.status) {
-		b = append(b, "\r\nContent-Type: "...)
-		b = append(b, a.kind...)
+		b = http1.AppendField(b, "Content-Type", a.kind)
 	}
 	if a.status != http.StatusNoContent { // which must not have one, RFC 9110, 8.6
-		b = append(b, "\r\nContent-Length: "...)
-		b = strconv.AppendInt(b, int64(len(a.body))+a.filler, 10)
+		b = http1.AppendFieldUint(b, "Content-Length", uint64(len(a.body))+uint64(a.filler))
 	}
 	if a.allow != "" {
-		b = append(b, "\r\nAllow: "...)
-		b = append(b, a.allow...)
+		b = http1.AppendField(b, "Allow", a.allow)
 	}
 	if a.client.IsValid() {
-		b = append(b, "\r\nX-Client-TOA: "...)
-		b = a.client.AppendTo(b)
+		b = http1.AppendField(b, "X-Client-TOA", a.client.String())
 	}
 	switch {
 	case a.close:
-		b = append(b, "\r\nConnection: close"...)
+		b = http1.AppendField(b, "Connection", "close")
 	case a.persist:
-		b = append(b, "\r\nConnection: keep-alive"...)
+		b = http1.AppendField(b, "Connection", "keep-alive")
 	}
-	return append(b, "\r\n\r\n"...)
+	return append(b, "\r\n"...)
 }
 
 func bodyless(status int) bool {
 	return status == http.StatusNoContent || status == http.StatusNotModified
 }
 
-func (c *conn) respond(a answer) error {
-	c.out = c.srv.appendHead(c.out, a, time.Now())
+// respond writes the answer to the request that was read, or has the conn sleep
+// first.
+func (c *conn) respond() {
+	a := &c.answer
+	if a.delay > 0 {
+		c.sleep(a.delay)
+		return
+	}
+	if a.sum {
+		a.body = append(hex.AppendEncode(nil, c.sum.Sum(nil)), '\n')
+	}
+	c.sum = nil
+	l := c.loop
+	l.out = l.appendHead(l.out, a, l.now().date)
 	switch {
 	case a.head || bodyless(a.status):
+	case a.filler > copyUpTo:
+		c.filler = a.filler
 	case a.filler > 0:
-		return c.writeFiller(a.filler)
+		l.out = append(l.out, filler[:a.filler]...)
 	default:
-		c.out = append(c.out, a.body...)
+		l.out = append(l.out, a.body...)
 	}
-	return c.flushIfLarge()
-}
-
-func (c *conn) flushIfLarge() error {
-	if len(c.out) < flushAt {
-		return nil
+	if a.close {
+		c.state = last
 	}
-	return c.flush()
-}
-
-// writeFiller appends n bytes, or writes them behind what is pending, up to a
-// megabyte with each system call.
-func (c *conn) writeFiller(n int64) error {
-	if n <= copyUpTo {
-		c.out = append(c.out, filler[:n]...)
-		return c.flushIfLarge()
-	}
-	parts := net.Buffers{c.out}
-	for n > 0 {
-		for n > 0 && len(parts) < 17 {
-			part := filler[:min(n, int64(len(filler)))]
-			parts = append(parts, part)
-			n -= int64(len(part))
-		}
-		if _, err := parts.WriteTo(c.tcp); err != nil {
-			return err
-		}
-		parts = parts[:0]
-	}
-	c.out = c.out[:0]
-	return nil
+	a.body = nil
 }

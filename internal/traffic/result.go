@@ -19,7 +19,7 @@ type Result struct {
 	BytesIn     uint64            `json:"bytes_in"`    // HTTP heads and bodies received
 	BytesOut    uint64            `json:"bytes_out"`   // and sent
 	CPU         time.Duration     `json:"cpu"`         // of the generator's process during the window (getrusage)
-	Procs       int               `json:"procs"`       // cores it could use (GOMAXPROCS)
+	Procs       int               `json:"procs"`       // cores it could use: one for each of its loops
 	Schedule    Schedule          `json:"schedule,omitzero"`
 	Stopped     string            `json:"stopped,omitempty"` // why the run ended early; empty: it did not
 }

@@ -4,15 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"strings"
 	"sync"
-	"sync/atomic"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"lbctl/internal/http1"
 )
 
 // ServerConfig describes one of the lab's web servers.
@@ -20,6 +19,7 @@ type ServerConfig struct {
 	Name   string           // what X-Server says
 	Listen []netip.AddrPort // an unspecified address means every address of its family
 	Body   int64            // bytes of the body of "/"
+	Loops  int              // event loops, each of which can keep one core busy; 0: 1
 }
 
 // grace is how long requests in progress may take once a server is to end.
@@ -41,11 +41,14 @@ const grace = 5 * time.Second
 // balancers treat idle connections is for them to show.
 //
 // Datagrams to the same ports are sent back as they are.
+//
+// It is for a process that does nothing else.
 func Serve(ctx context.Context, c ServerConfig) error {
 	s, err := Listen(ctx, c)
 	if err != nil {
 		return err
 	}
+	limitProcs(s.count)
 	return s.Serve(ctx)
 }
 
@@ -53,28 +56,25 @@ func Serve(ctx context.Context, c ServerConfig) error {
 type Server struct {
 	name      string
 	body      int64
-	listeners []net.Listener
+	count     int // of loops
+	listeners []listener
 	echoes    []*echoer
-	root      atomic.Pointer[prepared] // answers to GET /
-	closing   atomic.Bool
-	over      chan struct{} // closed when the grace is over
-	mu        sync.Mutex
-	conns     map[*conn]struct{}
-	wg        sync.WaitGroup
+	loops     []*serverLoop
 }
 
 // Listen opens the listeners of a server; port 0 picks a free one.
 func Listen(ctx context.Context, c ServerConfig) (*Server, error) {
-	if !validName(c.Name) {
+	switch {
+	case !validName(c.Name):
 		return nil, fmt.Errorf("serve: name %q cannot be a header's value", c.Name)
-	}
-	if c.Body < 0 || c.Body > maxBody {
+	case c.Body < 0 || c.Body > maxBody:
 		return nil, fmt.Errorf("serve: body of %d bytes: want 0 to %d", c.Body, int64(maxBody))
-	}
-	if len(c.Listen) == 0 {
+	case len(c.Listen) == 0:
 		return nil, errors.New("serve: no address to listen on")
+	case c.Loops < 0 || c.Loops > maxLoops:
+		return nil, fmt.Errorf("serve: %d loops: want 1 to %d", c.Loops, maxLoops)
 	}
-	s := &Server{name: c.Name, body: c.Body, over: make(chan struct{}), conns: map[*conn]struct{}{}}
+	s := &Server{name: c.Name, body: c.Body, count: max(c.Loops, 1)}
 	for _, a := range c.Listen {
 		if err := s.listen(ctx, a); err != nil {
 			s.closeListeners()
@@ -90,8 +90,7 @@ func (s *Server) listen(ctx context.Context, a netip.AddrPort) error {
 		return err
 	}
 	s.listeners = append(s.listeners, l)
-	port := uint16(l.Addr().(*net.TCPAddr).Port)
-	e, err := listenDatagrams(ctx, netip.AddrPortFrom(a.Addr(), port))
+	e, err := listenDatagrams(ctx, netip.AddrPortFrom(a.Addr(), l.addr.Port()))
 	if err != nil {
 		return err
 	}
@@ -101,7 +100,7 @@ func (s *Server) listen(ctx context.Context, a netip.AddrPort) error {
 
 func (s *Server) closeListeners() {
 	for _, l := range s.listeners {
-		l.Close()
+		unix.Close(l.fd)
 	}
 	for _, e := range s.echoes {
 		e.Close()
@@ -109,117 +108,71 @@ func (s *Server) closeListeners() {
 }
 
 // validName allows a token, and colons for names such as "s1:8080".
-func validName(s string) bool {
-	return isToken([]byte(strings.ReplaceAll(s, ":", "")))
-}
-
-func listen(ctx context.Context, a netip.AddrPort) (net.Listener, error) {
-	lc := net.ListenConfig{KeepAlive: -1, Control: keepAliveByListener}
-	lc.SetMultipathTCP(false)
-	network := "tcp4"
-	switch {
-	case a.Addr() == netip.IPv6Unspecified():
-		network = "tcp" // both families
-	case a.Addr().Is6():
-		network = "tcp6"
-	}
-	return lc.Listen(ctx, network, a.String())
-}
-
-// keepAliveByListener switches keep-alive probes on once, on the listener:
-// Linux hands the setting down, which saves each connection four system calls.
-func keepAliveByListener(_, _ string, c syscall.RawConn) error {
-	var err error
-	cerr := c.Control(func(fd uintptr) {
-		err = errors.Join(
-			unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1),
-			unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, 30),
-			unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, 10),
-			unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_KEEPCNT, 3),
-			unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_SAVE_SYN, 1), // see savedSYN
-		)
-	})
-	return errors.Join(cerr, err)
-}
+func validName(s string) bool { return http1.ValidToken(strings.ReplaceAll(s, ":", "")) }
 
 // Addrs returns where the server listens.
 func (s *Server) Addrs() []netip.AddrPort {
 	addrs := make([]netip.AddrPort, len(s.listeners))
 	for i, l := range s.listeners {
-		a := l.Addr().(*net.TCPAddr).AddrPort()
-		addrs[i] = netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+		addrs[i] = l.addr
 	}
 	return addrs
 }
 
-// Serve answers until ctx ends, as the package's Serve does.
+// Serve answers until ctx ends, as the package's Serve does. It may be called
+// once.
 func (s *Server) Serve(ctx context.Context) error {
-	failed := make(chan error, len(s.listeners)+len(s.echoes))
-	for _, l := range s.listeners {
-		s.wg.Go(func() { failed <- s.accept(l) })
+	defer func() {
+		for _, l := range s.loops {
+			_ = l.events.Close()
+		}
+	}()
+	for range s.count {
+		l, err := newServerLoop(s)
+		if err != nil {
+			s.closeListeners()
+			return fmt.Errorf("serve: %w", err)
+		}
+		s.loops = append(s.loops, l)
+	}
+	failed := make(chan error, s.count+len(s.echoes))
+	var running sync.WaitGroup
+	for _, l := range s.loops {
+		running.Go(func() { failed <- l.run() })
 	}
 	for _, e := range s.echoes {
-		s.wg.Go(func() { failed <- e.serve() })
+		running.Go(func() { failed <- e.serve() })
 	}
 	var err error
 	select {
 	case <-ctx.Done():
 	case err = <-failed:
 	}
-	s.shutdown()
+	s.shutdown(after(&running))
 	return err
 }
 
-func (s *Server) accept(l net.Listener) error {
-	for {
-		c, err := l.Accept()
-		switch {
-		case err == nil:
-			s.start(c.(*net.TCPConn))
-		case s.closing.Load():
-			return nil
-		case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE), errors.Is(err, unix.ENOBUFS), errors.Is(err, unix.ENOMEM):
-			time.Sleep(10 * time.Millisecond) // others will close theirs
-		default:
-			return fmt.Errorf("serve: %w", err)
-		}
+// shutdown has the loops take no more connections and end the idle ones, waits
+// for the others, then cuts them off.
+func (s *Server) shutdown(ended <-chan struct{}) {
+	var deaf sync.WaitGroup
+	for _, l := range s.loops {
+		deaf.Add(1)
+		l.events.Post(func() { l.close(); deaf.Done() })
 	}
-}
-
-func (s *Server) start(tcp *net.TCPConn) {
-	c := newConn(s, tcp)
-	s.mu.Lock()
-	s.conns[c] = struct{}{}
-	s.mu.Unlock()
-	s.wg.Go(func() {
-		c.serve()
-		s.mu.Lock()
-		delete(s.conns, c)
-		s.mu.Unlock()
-	})
-}
-
-// shutdown wakes the idle connections, waits for the others, then cuts them off.
-func (s *Server) shutdown() {
-	s.closing.Store(true)
-	s.closeListeners()
-	s.mu.Lock()
-	for c := range s.conns {
-		c.hurry()
-	}
-	s.mu.Unlock()
-	done := make(chan struct{})
-	go func() { s.wg.Wait(); close(done) }()
+	over := time.After(grace)
 	select {
-	case <-done:
+	case <-after(&deaf):
+	case <-over: // a loop has failed
+	}
+	s.closeListeners()
+	select {
+	case <-ended:
 		return
-	case <-time.After(grace):
+	case <-over:
 	}
-	close(s.over)
-	s.mu.Lock()
-	for c := range s.conns {
-		c.tcp.Close()
+	for _, l := range s.loops {
+		l.events.Stop()
 	}
-	s.mu.Unlock()
-	<-done
+	<-ended
 }

@@ -45,14 +45,14 @@ func TestServerSpeaksHTTP(t *testing.T) {
 		{"both framings", "POST / HTTP/1.1\r\n" + host + "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "400 closed"},
 		{"two lengths", "POST / HTTP/1.1\r\n" + host + "Content-Length: 3\r\nContent-Length: 3\r\n\r\nabc", "400 closed"},
 		{"signed length", "POST / HTTP/1.1\r\n" + host + "Content-Length: +3\r\n\r\nabc", "400 closed"},
-		{"unknown coding", "POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", "400 closed"},
+		{"unknown coding", "POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", "501 closed"},
 		{"space before the colon", "GET / HTTP/1.1\r\n" + host + "A : b\r\n\r\n", "400 closed"},
 		{"folded line", "GET / HTTP/1.1\r\n" + host + "A: b\r\n c\r\n\r\n", "400 closed"},
 		{"bare line feeds", "GET / HTTP/1.1\nHost: x\n\n", "400 closed"},
 		{"bare carriage return in a value", "GET / HTTP/1.1\r\n" + host + "A: b\rc\r\n\r\n", "400 closed"},
 		{"bad chunk size", "POST /sum HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n0x3\r\nabc\r\n0\r\n\r\n", "400 closed"},
 		{"chunk without its end", "POST /sum HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n3\r\nabcd\r\n0\r\n\r\n", "400 closed"},
-		{"HTTP/2 preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "400 closed"},
+		{"HTTP/2 preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "505 closed"},
 		{"head too large", "GET / HTTP/1.1\r\n" + host + "A: " + strings.Repeat("a", 40<<10) + "\r\n\r\n", "431 closed"},
 	}
 	for _, test := range tests {

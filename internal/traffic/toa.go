@@ -2,7 +2,6 @@ package traffic
 
 import (
 	"encoding/binary"
-	"net"
 	"net/netip"
 	"unsafe"
 
@@ -17,27 +16,19 @@ const kindTOA = 254
 // told returns the client that the connection's SYN told of, asked for when it is first wanted.
 func (c *conn) told() netip.AddrPort {
 	if !c.asked {
-		c.asked, c.client = true, clientIn(savedSYN(c.tcp))
+		c.asked, c.client = true, clientIn(savedSYN(c.tcp.FD()))
 	}
 	return c.client
 }
 
 // savedSYN returns the IP and TCP headers of the SYN that a connection began with, once:
 // the kernel forgets them then.
-func savedSYN(c *net.TCPConn) []byte {
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return nil
-	}
+func savedSYN(fd int) []byte {
 	var syn [60 + 60]byte // as long as the headers may be
 	size := uint32(len(syn))
-	if err := raw.Control(func(fd uintptr) {
-		_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, fd, unix.IPPROTO_TCP, unix.TCP_SAVED_SYN,
-			uintptr(unsafe.Pointer(&syn)), uintptr(unsafe.Pointer(&size)), 0)
-		if errno != 0 {
-			size = 0
-		}
-	}); err != nil {
+	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.IPPROTO_TCP, unix.TCP_SAVED_SYN,
+		uintptr(unsafe.Pointer(&syn)), uintptr(unsafe.Pointer(&size)), 0)
+	if errno != 0 {
 		return nil
 	}
 	return syn[:min(int(size), len(syn))]

@@ -1,224 +1,155 @@
 package traffic
 
 import (
-	"bytes"
-	"context"
-	"net"
 	"strconv"
-	"sync"
 	"time"
+
+	"lbctl/internal/loop"
 )
 
-// worker drives one connection at a time and keeps its own counts, which are
-// read when it is done.
+// worker drives one connection at a time.
 type worker struct {
-	g      *generator
+	loop   *loadLoop
 	target int // index of the connection's
-	shard  *shard
-	done   chan struct{}
+	conn   *loop.Conn
+	state  state
+	gone   string // the kind of error that met the connection while it was idle, "" if none has
 
-	mu   sync.Mutex   // between interrupt and the worker
-	conn *net.TCPConn // nil: none
-	in   stream
-	memo memo
-
-	pause time.Duration // after the next error
-
-	requests, answered, connections, bytesIn, bytesOut, queued, dropped uint64
-
-	errors  map[string]uint64
-	servers map[string]*uint64
+	due      time.Duration // of the request: latency counts from there
+	measured bool
+	ok       bool // its answer was one
+	reply    reply
+	pause    time.Duration // after the last error
 }
 
-// memo is the last response head, parsed. A server repeats itself, and equal
-// bytes parse equally.
-type memo struct {
-	head    []byte
-	resp    response
-	answers *uint64 // of its server
+// state is what a worker waits for.
+type state uint8
+
+const (
+	idle       state = iota // a request
+	connecting              // the connection
+	receiving               // the answer
+	parting                 // the server, which is to close
+)
+
+func newWorker(l *loadLoop, target int) *worker {
+	return &worker{loop: l, target: target, reply: reply{servers: &l.servers}}
 }
 
-func newWorker(g *generator, id int) *worker {
-	return &worker{
-		g: g, target: id % len(g.load.Targets), shard: &g.shards[id%len(g.shards)], done: make(chan struct{}),
-		errors: map[string]uint64{}, servers: map[string]*uint64{},
-	}
-}
-
-func (w *worker) run() {
-	defer close(w.done)
-	defer w.disconnect()
-	if w.g.pacer != nil {
-		w.openLoop()
-	} else {
-		w.closedLoop()
-	}
-}
-
-func (w *worker) closedLoop() {
-	g := w.g
-	for !g.stopped.Load() {
-		start := g.now()
-		measured := g.window.begun(start)
-		if g.window.over(start) || measured && !g.take() {
-			return
-		}
-		if w.exchange(start, measured) {
-			w.pause = 0
-			continue
-		}
-		w.pause = min(max(2*w.pause, time.Millisecond), 100*time.Millisecond)
-		time.Sleep(w.pause)
-	}
-}
-
-func (w *worker) openLoop() {
-	g := w.g
-	for a := range g.pacer.queue {
-		if g.stopped.Load() {
-			continue // empty the queue
-		}
-		measured, waited := g.load.measured(a.due), g.now()-a.handed
-		if waited > g.load.Timeout {
-			if measured {
-				w.dropped++
-				g.failed()
-			}
-			continue
-		}
-		if measured && waited > lateness {
-			w.queued++
-		}
-		w.exchange(a.due, measured)
-	}
-}
-
-// exchange sends one request, reads its answer and counts what happened. It
-// reports success.
-func (w *worker) exchange(due time.Duration, measured bool) bool {
-	read := w.in.read
-	status, answers, connecting, err := w.try(measured)
-	end := w.g.now()
-	if measured {
-		w.bytesIn += w.in.read - read
-	}
-	if err != nil {
-		w.disconnect()
-		w.count(measured, errorKind(err, connecting))
-		return false
-	}
-	if measured {
-		*answers++
-	}
-	if status >= 400 {
-		w.count(measured, "status_"+strconv.Itoa(status))
-		w.afterwards()
-		return false
-	}
-	if w.g.window.holds(end) {
-		w.answered++
-	}
-	if measured {
-		w.requests++
-		w.shard.mu.Lock()
-		w.shard.h.Record(end - due)
-		w.shard.mu.Unlock()
-	}
-	w.afterwards()
-	return true
-}
-
-func (w *worker) count(measured bool, kind string) {
-	if measured && !w.g.stopped.Load() { // what an interrupt broke is no error
-		w.errors[kind]++
-		w.g.failed()
-	}
-}
-
-// try makes the exchange up to the last byte of the answer.
-func (w *worker) try(measured bool) (status int, answers *uint64, connecting bool, err error) {
-	if w.conn == nil {
-		if err := w.connect(); err != nil {
-			return 0, nil, true, err
-		}
-		if measured {
-			w.connections++
-		}
-	} else if err := w.conn.SetDeadline(time.Now().Add(w.g.load.Timeout)); err != nil {
-		return 0, nil, false, err
-	}
-	if w.g.stopped.Load() { // our deadline may have replaced that of interrupt
-		return 0, nil, false, context.Canceled
-	}
-	request := w.g.requests[w.target]
-	if _, err := w.conn.Write(request); err != nil {
-		return 0, nil, false, err
-	}
-	if measured {
-		w.bytesOut += uint64(len(request))
-	}
-	if err := w.readHead(); err != nil {
-		return 0, nil, false, err
-	}
-	resp := &w.memo.resp
+// begin sends a request. What ended the connection meanwhile ends the request.
+func (w *worker) begin(due time.Duration, measured bool) {
+	w.due, w.measured = due, measured
 	switch {
-	case resp.bodyless():
-	case resp.untilClose():
-		err = w.in.drain()
+	case w.gone != "":
+		w.fail(w.gone)
+	case w.conn == nil:
+		w.connect()
 	default:
-		err = w.in.body(resp.framing, nil)
-	}
-	if err == nil && len(w.in.buffered()) > 0 {
-		err = malformed("bytes after the answer")
-	}
-	return resp.status, w.memo.answers, false, err
-}
-
-// readHead leaves the final response's head in memo.
-func (w *worker) readHead() error {
-	if len(w.in.buffered()) == 0 {
-		if err := w.in.fill(maxHead); err != nil {
-			return err
-		}
-	}
-	if m := w.memo.head; len(m) > 0 && bytes.HasPrefix(w.in.buffered(), m) {
-		w.in.r += len(m)
-		return nil
-	}
-	for {
-		head, err := w.in.head()
-		if err != nil {
-			return err
-		}
-		resp, err := parseResponse(head)
-		if err != nil {
-			return err
-		}
-		if resp.interim() {
-			continue
-		}
-		w.memo.head = append(w.memo.head[:0], head...)
-		w.memo.answers = w.servers[string(resp.server)]
-		if w.memo.answers == nil {
-			w.memo.answers = new(uint64)
-			w.servers[string(resp.server)] = w.memo.answers
-		}
-		resp.server = nil // points into the buffer
-		w.memo.resp = resp
-		return nil
+		w.conn.Deadline(w.loop.g.load.Timeout)
+		w.send()
 	}
 }
 
-// afterwards makes the connection ready for the next request, or ends it. Where
-// the server ends it the worker waits for that, see Generate.
-func (w *worker) afterwards() {
-	resp := &w.memo.resp
-	persists := resp.persists(resp.minor) && !resp.untilClose()
-	if persists && w.g.load.KeepAlive {
+// connect connects to the next target: always the same one with keep-alive,
+// each in turn without.
+func (w *worker) connect() {
+	load := &w.loop.g.load
+	if !load.KeepAlive {
+		w.target = (w.target + 1) % len(load.Targets)
+	}
+	w.state = connecting
+	w.conn = w.loop.events.Connect(load.Targets[w.target], w)
+	w.conn.Deadline(load.Timeout) // of the request too
+}
+
+func (w *worker) disconnect() {
+	w.gone = ""
+	if w.conn != nil {
+		w.conn.Close()
+		w.conn = nil
+	}
+}
+
+func (w *worker) send() {
+	w.state = receiving
+	w.reply.begin()
+	request := w.loop.g.requests[w.target]
+	w.conn.Write(request)
+	if w.measured {
+		w.loop.bytesOut += uint64(len(request))
+	}
+}
+
+// fail ends the request, and the connection with it.
+func (w *worker) fail(kind string) {
+	w.disconnect()
+	w.loop.count(w.measured, kind)
+	w.next(false, w.loop.g.now())
+}
+
+// answered counts an answer and makes the connection ready for the next request,
+// or ends it. Where the server ends it the worker waits for that, see Generate.
+func (w *worker) answered() {
+	l, now := w.loop, w.loop.g.now()
+	if w.measured {
+		w.reply.server.answers++
+	}
+	if w.ok = w.reply.status < 400; w.ok {
+		if l.g.window.holds(now) {
+			l.answered++
+		}
+		if w.measured {
+			l.requests++
+			l.latency.Record(now - w.due)
+		}
+	} else {
+		l.count(w.measured, "status_"+strconv.Itoa(w.reply.status))
+	}
+	switch {
+	case !w.reply.keep:
+		w.state = parting
+		return
+	case !l.g.load.KeepAlive:
+		w.disconnect()
+	}
+	w.next(w.ok, now)
+}
+
+// part: the server has closed, or will not. The answer was complete, so whatever
+// happened since is no error.
+func (w *worker) part() {
+	w.disconnect()
+	w.next(w.ok, w.loop.g.now())
+}
+
+// next goes on after a request that succeeded or did not.
+func (w *worker) next(ok bool, now time.Duration) {
+	w.state = idle
+	switch {
+	case w.loop.schedule != nil:
+		w.loop.schedule.free(w, now)
+	case ok:
+		w.pause = 0
+		w.again(now)
+	default:
+		w.pause = min(max(2*w.pause, time.Millisecond), 100*time.Millisecond)
+		w.loop.wake(w, now+w.pause)
+	}
+}
+
+// again sends the next request of a closed loop, if there is to be one.
+func (w *worker) again(now time.Duration) {
+	g := w.loop.g
+	measured := g.window.begun(now)
+	if g.stopped.Load() || g.window.over(now) || measured && !g.take() {
+		w.end()
 		return
 	}
-	if !persists {
-		_ = w.in.drain() // the answer is complete: whatever happens now is no error
-	}
+	w.begin(now, measured)
+}
+
+// end: there are no more requests for this worker.
+func (w *worker) end() {
 	w.disconnect()
+	w.loop.leave()
 }

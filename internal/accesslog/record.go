@@ -1,0 +1,89 @@
+package accesslog
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Record is what is known of one exchange when it is over. Its slices are valid
+// until Log returns.
+type Record struct {
+	Client       netip.AddrPort
+	ClientReused bool   // the connection has carried a request before
+	Line         []byte // what came instead of a request line; nil: there is a request, see the next three
+	Method       []byte
+	Target       []byte
+	Minor        uint8 // of HTTP/1.Minor
+	Host         []byte
+	Referer      []byte
+	Agent        []byte
+
+	Service       string
+	Backend       string // of the last attempt; empty: there was none
+	Address       netip.AddrPort
+	BackendReused bool // the last attempt went over a connection that was kept
+	Attempts      int
+	Why           Why // this backend
+
+	Status int    // that the client was told; ClientClosed if it was told none
+	End    End    // how it ended
+	Reason string // in words, of an answer that the proxy made up; else empty
+
+	HeadIn, BodyIn   uint64 // bytes from the client
+	HeadOut, BodyOut uint64 // bytes for the client, interim heads among HeadOut
+
+	Queue   time.Duration // from the request's head to the first attempt; this and the next two are None if they did not come about
+	Connect time.Duration // of the last attempt, over a new connection
+	Head    time.Duration // from the beginning of the last attempt to the head of its answer
+	Whole   time.Duration // from the request's head to the end
+}
+
+// None is a time that did not pass.
+const None time.Duration = -1
+
+// ClientClosed stands for the status of a request whose client left before it
+// was told one. nginx has made this number known.
+const ClientClosed = 499
+
+// Why says what chose the backend.
+type Why uint8
+
+// What may choose a backend.
+const (
+	NoBackend Why = iota // none was chosen
+	ByPolicy
+	OnlyOne // no other could be chosen
+	Backup  // all that are no backups could not be chosen
+	Retried // another one has failed
+)
+
+var whyWords = [...]string{"none", "policy", "only", "backup", "retry"}
+
+func (w Why) String() string { return whyWords[w] }
+
+// End is how an exchange ended.
+type End uint8
+
+// The ends.
+const (
+	Complete       End = iota // the client has the answer of a backend
+	ClientGone                // it left
+	ClientTimeout             // it sent or took nothing for too long
+	BadRequest                // what it sent is no request that this proxy takes
+	Unavailable               // no backend could be chosen
+	ConnectFailed             // no connection could be made
+	ConnectTimeout            // likewise, in time
+	HeadTimeout               // no head of an answer came in time
+	BackendTimeout            // no more of an answer's body
+	BackendBroke              // its connection ended early, or what it said is no answer
+	TunnelTimeout             // neither side said anything
+	Removed                   // the service has gone, or its time to finish is over
+	numEnds
+)
+
+var endWords = [numEnds]string{
+	"complete", "client_gone", "client_timeout", "bad_request", "unavailable", "connect_failed", "connect_timeout",
+	"head_timeout", "backend_timeout", "backend_broke", "tunnel_timeout", "removed",
+}
+
+func (e End) String() string { return endWords[e] }

@@ -1,0 +1,74 @@
+package proxy
+
+import (
+	"fmt"
+	"time"
+
+	"lbctl/internal/balance"
+	"lbctl/internal/http1"
+	"lbctl/internal/lb"
+)
+
+// sticky are the cookies of a service by which clients come back to a backend;
+// zero for a service without.
+type sticky struct {
+	*balance.Sticky
+	name, attributes string
+}
+
+func newSticky(conf lb.Service) (s sticky, err error) {
+	c := conf.HTTP.Sticky
+	if c.Cookie == "" {
+		return s, nil
+	}
+	if s.Sticky, err = balance.NewSticky([]byte(c.Key), conf.Name, conf.Backends); err != nil {
+		return s, err
+	}
+	s.name, s.attributes = c.Cookie, "; Path=/"
+	if c.Path != "" {
+		s.attributes = "; Path=" + c.Path
+	}
+	if c.TTL > 0 {
+		s.attributes += fmt.Sprintf("; Max-Age=%d", int64(c.TTL/time.Second))
+	}
+	if c.Secure {
+		s.attributes += "; Secure"
+	}
+	if c.HTTPOnly {
+		s.attributes += "; HttpOnly"
+	}
+	if c.SameSite != "" {
+		s.attributes += "; SameSite=" + c.SameSite
+	}
+	return s, nil
+}
+
+// stuckTo is the backend that a request's cookie names, 0 if there is none.
+func (s *sticky) stuckTo(r *http1.Request) lb.BackendID {
+	if s.Sticky == nil {
+		return 0
+	}
+	id, _ := s.Read(cookieNamed(r, s.name))
+	return id
+}
+
+// choose picks the first member of an exchange: the one that its client sticks
+// to, as long as that takes requests of its clients, else one by the policy.
+func (x *Exchange) choose() *Member {
+	s := x.service
+	if x.stuck != 0 && s.sticky.Sticky != nil && s.picker.Take(x.stuck, x.key.Now) {
+		return s.byID[x.stuck]
+	}
+	return s.pick(x.key, nil)
+}
+
+// appendCookie tells a client which backend it sticks to, if that is news.
+func (x *Exchange) appendCookie(dst []byte) []byte {
+	s := &x.service.sticky
+	if s.Sticky == nil || x.member.ID == x.stuck {
+		return dst
+	}
+	dst = append(append(append(dst, "Set-Cookie: "...), s.name...), '=')
+	dst = s.Append(dst, x.member.ID)
+	return append(append(dst, s.attributes...), "\r\n"...)
+}

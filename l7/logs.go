@@ -1,0 +1,102 @@
+package l7
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"lbctl/internal/accesslog"
+	"lbctl/internal/lb"
+	"lbctl/internal/scoreboard"
+	"lbctl/internal/supervise"
+)
+
+var logFormats = []lb.LogFormat{"", lb.LogCommon, lb.LogCombined, lb.LogJSON, lb.LogTimings}
+
+func validateLog(l lb.AccessLog) error {
+	switch {
+	case !slices.Contains(logFormats, l.Format):
+		return fmt.Errorf("access log: format %q: want one of %q", l.Format, logFormats[1:])
+	case strings.ContainsRune(l.Path, '/') && !filepath.IsAbs(l.Path), l.Path == ".", l.Path == "..", strings.ContainsRune(l.Path, 0):
+		return fmt.Errorf("access log: path %q: want an absolute one, or a name in the log folder", l.Path)
+	}
+	return nil
+}
+
+// logPath is where a service logs to.
+func logPath(folder, path string) string {
+	if path == "" || filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(folder, path)
+}
+
+// checkLogs makes the files of the access logs, so that what cannot be refuses the
+// snapshot.
+func checkLogs(s lb.Snapshot, folder string) error {
+	for _, v := range s.Services {
+		path := v.HTTP.AccessLog.Path
+		if v.Plane != lb.L7 || path == "" {
+			continue
+		}
+		if !filepath.IsAbs(path) {
+			if err := os.MkdirAll(folder, 0o700); err != nil {
+				return fmt.Errorf("service %s: make log folder: %w", v.Name, err)
+			}
+		}
+		if err := accesslog.Check(logPath(folder, path)); err != nil {
+			return fmt.Errorf("service %s: %w", v.Name, err)
+		}
+	}
+	return nil
+}
+
+// openLogs gives the services of a table their logs.
+func (e *engine) openLogs(t *table, folder string) {
+	t.logs = map[string]bool{}
+	for _, s := range t.services {
+		c := s.HTTP.AccessLog
+		if c.Path == "" {
+			continue
+		}
+		c.Path = logPath(folder, c.Path)
+		t.logs[c.Path] = true
+		account := s.Account
+		s.Log = e.logs.Log(c, func(lines int) { account.AddEvents(scoreboard.Unlogged, lines) })
+	}
+}
+
+// closeLogs ends the logs that no request goes to any more.
+func (e *engine) closeLogs() {
+	e.logs.Retain(func(path string) bool {
+		return e.table.logs[path] || slices.ContainsFunc(e.old, func(t *table) bool { return t.logs[path] })
+	})
+}
+
+// reopen is for logrotate(8), once it has moved the files away.
+func (m *master) reopen(ctx context.Context) error { return m.workers.reopen(ctx) }
+
+// reopen makes the access logs anew, once their files were moved away. No line is
+// lost.
+func (e *engine) reopen(ctx context.Context) error { return e.logs.Reopen(ctx) }
+
+// reopen implements workers: all reopen their logs, those that finish as well.
+func (p *processes) reopen(ctx context.Context) error {
+	var mu sync.Mutex
+	var errs []error
+	p.each(func(child supervise.Child) {
+		err := p.Call(ctx, child.Slot, kindReopen, nil, nil)
+		if err == nil || errors.Is(err, supervise.ErrLinkClosed) { // it has ended: who takes its place opens the new files
+			return
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		errs = append(errs, fmt.Errorf("reopen logs of worker %d: %w", child.Slot, err))
+	})
+	return errors.Join(errs...)
+}
