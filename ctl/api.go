@@ -44,6 +44,7 @@ func (a *api) routes() []route {
 		{"GET", "/v1/status", "planes, services, backends, health and counters", a.status},
 		{"GET", "/v1/services", "the services of the status", a.services},
 		{"GET", "/v1/stats", "the planes' own counters", a.stats},
+		{"GET", "/v1/workers", "what the processes and threads of the l7 planes do, and how the last ones ended", a.workers},
 		{"GET", "/metrics", "the same, health and more, as text for Prometheus", a.metrics},
 		{"GET", "/v1/config", "the desired configuration; its ETag goes with If-Match", a.config},
 		{"PUT", "/v1/config", "replace the desired configuration; answers with the changes", a.configure},

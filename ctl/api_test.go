@@ -50,6 +50,7 @@ func TestAPIAnswers(t *testing.T) {
 		{"the status's backends", "GET", "/v1/status", "", 200, `"health":"up","admin":"enabled","scenario_weight":1`},
 		{"the services", "GET", "/v1/services", "", 200, `[{"name":"web-l4"`},
 		{"the counters", "GET", "/v1/stats", "", 200, `{"plane":"l7","revision":`},
+		{"the workers of planes that have none", "GET", "/v1/workers", "", 200, `[]`},
 		{"the configuration", "GET", "/v1/config", "", 200, `"policy":"mh"`},
 		{"the same configuration", "PUT", "/v1/config", string(config), 200, `"changes":[]`},
 		{"events", "GET", "/v1/events?follow=false", "", 200, `"kind":"transition"`},

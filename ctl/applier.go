@@ -184,12 +184,7 @@ func (a *applier) current() PlaneStatus {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	status := a.status
-	if process, ok := a.open.(interface{ PID() int }); ok {
-		status.PID = process.PID()
-	}
-	if hooked, ok := a.open.(interface{ Hooks() []lb.HookChoice }); ok {
-		status.Hooks = hooked.Hooks()
-	}
+	status.ask(a.open)
 	return status
 }
 

@@ -29,6 +29,7 @@ type DaemonConfig struct {
 	Ports         []string `json:"ports,omitempty"`     // those other ends
 	Self          string   `json:"self"`                // the lbctl binary, absolute
 	MaxFlows      int      `json:"max_flows,omitempty"`
+	L7            lb.Shape `json:"l7,omitzero"` // of the balancer's l7 plane
 
 	TunnelSources  []netip.Prefix `json:"tunnel_sources,omitempty"`  // see l4.Options
 	LocalAddresses []netip.Prefix `json:"local_addresses,omitempty"` // see l4.Options
@@ -43,7 +44,8 @@ type DaemonConfig struct {
 // interfaces are named as the first one's, and its l4 plane takes packets alike.
 type StandbyConfig struct {
 	Node     string          `json:"node"`
-	NetNS    string          `json:"netns"`    // path
+	NetNS    string          `json:"netns"` // path
+	L7       lb.Shape        `json:"l7,omitzero"`
 	Ports    []string        `json:"ports"`    // the other ends of its interfaces, in the hub
 	Floating []takeover.Addr `json:"floating"` // what the active one holds
 
@@ -59,15 +61,25 @@ type balancer struct {
 	NetNS      string
 	Interfaces []string
 	Ports      []string
+	L7         lb.Shape
 }
 
 // balancers returns the first one, and its standby if there is one.
 func (c DaemonConfig) balancers() []balancer {
-	all := []balancer{{c.Node, c.BalancerNetNS, c.Interfaces, c.Ports}}
+	all := []balancer{{c.Node, c.BalancerNetNS, c.Interfaces, c.Ports, c.L7}}
 	if s := c.Standby; s != nil {
-		all = append(all, balancer{s.Node, s.NetNS, c.Interfaces, s.Ports})
+		all = append(all, balancer{s.Node, s.NetNS, c.Interfaces, s.Ports, s.L7})
 	}
 	return all
+}
+
+// Shapes are those of the balancers' l7 planes, by the balancers' names.
+func (c DaemonConfig) Shapes() map[string]lb.Shape {
+	shapes := map[string]lb.Shape{}
+	for _, b := range c.balancers() {
+		shapes[b.Node] = b.L7
+	}
+	return shapes
 }
 
 // maxSocketPath is sizeof(sockaddr_un.sun_path) less its final zero.

@@ -35,7 +35,7 @@ func planes(c DaemonConfig, b balancer, ns *netns.Handle, pair *pair, log *slog.
 		}},
 		{Name: lb.L7, Node: node, Validate: l7.Validate, Open: func(context.Context) (DataPlane, error) {
 			return plane(l7.Open(l7.Options{
-				Socket: c.l7Socket(b), LogFile: c.l7Log(b),
+				Socket: c.l7Socket(b), LogFile: c.l7Log(b), Shape: b.L7,
 				Self: c.Self, Start: ns.Start, Log: log.With("plane", lb.L7),
 			}))
 		}},

@@ -13,16 +13,15 @@ import (
 	"lbctl/internal/lb"
 	"lbctl/internal/netns"
 	"lbctl/internal/systemd"
-	"lbctl/l4"
 )
 
-// StandaloneConfig is all that the daemon of a standalone balancer must be told:
-// the l4 plane on interfaces of the network namespace that the process is in.
+// StandaloneConfig is all that the daemon of a standalone balancer must be told: a
+// plane in the network namespace that the process is in.
 type StandaloneConfig struct {
 	Name  string
-	File  string     // where the configuration is, for people
-	Dir   string     // the balancer's run directory, absolute
-	Plane l4.Options // all but NetNS and Log; PinDir need not exist
+	File  string // where the configuration is, for people
+	Dir   string // the balancer's run directory, absolute
+	Plane StandalonePlane
 	API   netip.AddrPort
 	// TokenFile has the bearer token for API. Empty: token in Dir, made if absent.
 	TokenFile string
@@ -37,9 +36,9 @@ type StandaloneConfig struct {
 func (c StandaloneConfig) files() DaemonConfig { return DaemonConfig{Lab: c.Name, Dir: c.Dir} }
 
 // RunStandalone runs the daemon of a standalone balancer until ctx ends or the
-// API asks it to. It adopts what is pinned and forwards; each reload makes it
+// API asks it to. It adopts what forwards; each reload makes it
 // take the configuration that Load returns. Unless c.Flush is set, forwarding
-// goes on after it. One daemon runs per Dir, and per PinDir.
+// goes on after it. One daemon runs per Dir, and per PinDir of l4.
 func RunStandalone(ctx context.Context, c StandaloneConfig, reload <-chan os.Signal) error {
 	notifier, err := systemd.FromEnvironment()
 	if err != nil {
@@ -51,9 +50,6 @@ func RunStandalone(ctx context.Context, c StandaloneConfig, reload <-chan os.Sig
 		return err
 	}
 	defer unlock()
-	if err := c.refuseForeignPins(); err != nil {
-		return err
-	}
 	api, token, err := c.listen(ctx)
 	if err != nil {
 		return err
@@ -64,22 +60,18 @@ func RunStandalone(ctx context.Context, c StandaloneConfig, reload <-chan os.Sig
 	}
 	defer here.Close()
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
-	// What keeps the plane from opening is for the operator to mend: fail, do not retry.
-	plane, err := c.open(here, log.With("plane", lb.L4))
+	plane, err := c.Plane.open(c, here, log)
 	if err != nil {
 		return err
 	}
 	w := worker{config: c, notifier: notifier, reload: reload, log: log}
 	err = daemon{socket: c.files().socket(), api: api, token: token, work: w.run}.run(ctx, Options{
 		Lab: c.Name, File: c.File, StateFile: c.files().state(), Log: log,
-		Dial: here.DialContext,
-		Planes: []Plane{{
-			Name: lb.L4, Validate: l4.Validate,
-			Open: func(context.Context) (DataPlane, error) { return plane, nil },
-		}},
+		Dial: here.DialContext, Planes: []Plane{plane},
 	})
 	if c.Flush {
-		err = errors.Join(err, plane.Close(), c.remove())
+		open, _ := plane.Open(ctx) // it has been open from the beginning
+		err = errors.Join(err, open.Close(), c.remove())
 		log.Info("forwarding has ended", "of", "balancer "+c.Name)
 	}
 	return err
@@ -87,8 +79,8 @@ func RunStandalone(ctx context.Context, c StandaloneConfig, reload <-chan os.Sig
 
 // lock makes this process the only one at work on the balancer's folders.
 func (c StandaloneConfig) lock() (unlock func(), err error) {
-	if !filepath.IsAbs(c.Dir) || !filepath.IsAbs(c.Plane.PinDir) {
-		return nil, fmt.Errorf("standalone config: dir %q and pins %q must be absolute paths", c.Dir, c.Plane.PinDir)
+	if !filepath.IsAbs(c.Dir) {
+		return nil, fmt.Errorf("standalone config: dir %q must be an absolute path", c.Dir)
 	}
 	if len(c.files().socket()) > maxSocketPath {
 		return nil, fmt.Errorf("socket %s is longer than the %d bytes that a unix socket's path may have", c.files().socket(), maxSocketPath)
@@ -100,16 +92,12 @@ func (c StandaloneConfig) lock() (unlock func(), err error) {
 	if err != nil {
 		return nil, c.taken(err)
 	}
-	if err := l4.PreparePins(c.Plane.PinDir); err != nil {
+	release, err := c.Plane.claim(c)
+	if err != nil {
 		unlockDir()
 		return nil, err
 	}
-	unlockPins, err := lockFolder(c.Plane.PinDir)
-	if err != nil {
-		unlockDir()
-		return nil, fmt.Errorf("be the only daemon on the pins of balancer %s: %w", c.Name, err)
-	}
-	return func() { unlockPins(); unlockDir() }, nil
+	return func() { release(); unlockDir() }, nil
 }
 
 // taken says whose the lock is, if it can be told.
@@ -124,19 +112,6 @@ func (c StandaloneConfig) taken(err error) error {
 		}
 	}
 	return fmt.Errorf("be the only daemon of balancer %s: %w", c.Name, err)
-}
-
-// refuseForeignPins keeps a daemon from numbering backends anew beside flows
-// that hold the old numbers.
-func (c StandaloneConfig) refuseForeignPins() error {
-	pinned, err := l4.Pinned(c.Plane.PinDir)
-	if err != nil || !pinned {
-		return err
-	}
-	if _, err := os.Stat(c.files().state()); errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("%s holds a plane whose state is not at %s: give the dir that it ran with, or end its forwarding with 'lbctl l4 flush'", c.Plane.PinDir, c.files().state())
-	}
-	return nil
 }
 
 // listen opens the API on TCP, if there is to be one.
@@ -154,12 +129,6 @@ func (c StandaloneConfig) listen(ctx context.Context) (api net.Listener, token s
 	return api, token, nil
 }
 
-func (c StandaloneConfig) open(here *netns.Handle, log *slog.Logger) (*l4.Plane, error) {
-	o := c.Plane
-	o.NetNS, o.Log = here, log
-	return l4.Open(o)
-}
-
 // FlushStandalone ends the forwarding of a balancer whose daemon does not run,
 // and removes what it left.
 func FlushStandalone(c StandaloneConfig) error {
@@ -173,14 +142,8 @@ func FlushStandalone(c StandaloneConfig) error {
 
 // remove must hold the lock, whose file stays: see lockFile.
 func (c StandaloneConfig) remove() error {
-	if err := l4.Flush(c.Plane.PinDir); err != nil {
+	if err := c.Plane.flush(c); err != nil {
 		return fmt.Errorf("end forwarding of balancer %s: %w", c.Name, err)
 	}
-	var errs []error
-	for _, path := range []string{c.files().state(), c.files().socket(), c.ownToken()} {
-		if err := os.Remove(path); !errors.Is(err, os.ErrNotExist) {
-			errs = append(errs, err)
-		}
-	}
-	return errors.Join(errs...)
+	return removeAll(c.files().state(), c.files().socket(), c.ownToken())
 }

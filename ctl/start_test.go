@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 		os.Exit(0)
 	}
 	verbs := map[string]func(string) error{"daemon": testDaemon, "l7-proxy": realProxy}
-	if verb, ok := verbs[os.Args[min(1, len(os.Args)-1)]]; ok && len(os.Args) == 4 {
+	if verb, ok := verbs[os.Args[min(1, len(os.Args)-1)]]; ok && len(os.Args) >= 4 {
 		if err := verb(os.Args[3]); err != nil {
 			fmt.Fprintln(os.Stderr, "lbctl:", err)
 			os.Exit(1)

@@ -63,6 +63,8 @@ type PlaneStatus struct {
 	Applied     uint64          `json:"applied"`         // revision
 	Since       time.Time       `json:"since"`           // State has been what it is
 	PID         int             `json:"pid,omitempty"`   // of the process that forwards, if it is one
+	Shape       *lb.Shape       `json:"shape,omitempty"` // L7: how it spends processes and threads
+	Loop        string          `json:"loop,omitempty"`  // L7 of model loop: io_uring or epoll, and why
 	Hooks       []lb.HookChoice `json:"hooks,omitempty"` // where the plane takes packets, by interface
 	Retries     int             `json:"retries"`         // failures in a row; 0 unless failing
 	Failures    uint64          `json:"failures"`

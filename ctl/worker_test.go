@@ -17,6 +17,7 @@ import (
 
 	"lbctl/internal/lb"
 	"lbctl/internal/systemd"
+	"lbctl/l4"
 )
 
 // service is a standalone daemon with a fake plane and a service manager.
@@ -185,9 +186,7 @@ func TestOneDaemonHoldsTheFoldersOfABalancer(t *testing.T) {
 	}
 	base := shortDir(t)
 	config := func(dir, pins string) StandaloneConfig {
-		c := StandaloneConfig{Name: "test", Dir: filepath.Join(base, dir)}
-		c.Plane.PinDir = filepath.Join(base, pins)
-		return c
+		return StandaloneConfig{Name: "test", Dir: filepath.Join(base, dir), Plane: StandaloneL4{l4.Options{PinDir: filepath.Join(base, pins)}}}
 	}
 	// What is mounted goes with this thread, which ends with this goroutine.
 	runtime.LockOSThread()
@@ -204,7 +203,7 @@ func TestOneDaemonHoldsTheFoldersOfABalancer(t *testing.T) {
 	}
 	for _, c := range []StandaloneConfig{config("d1", "p2"), config("d2", "p1")} {
 		if _, err := c.lock(); !errors.Is(err, errLocked) {
-			t.Errorf("a second one with %s and %s: %v", c.Dir, c.Plane.PinDir, err)
+			t.Errorf("a second one with %s and %s: %v", c.Dir, c.Plane, err)
 		}
 	}
 	unlock()

@@ -21,13 +21,16 @@ const answerTimeout = 10 * time.Second
 // client speaks the control protocol.
 type client struct{ http http.Client }
 
-func newClient(socket string) *client {
+func newClient(socket string) *client { return newPatientClient(socket, answerTimeout) }
+
+// newPatientClient waits so long for the head of an answer.
+func newPatientClient(socket string, patience time.Duration) *client {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
 	}
 	// The pool of one connection would outlive a proxy that was killed.
 	return &client{http.Client{Transport: &http.Transport{
-		DialContext: dial, DisableKeepAlives: true, ResponseHeaderTimeout: answerTimeout,
+		DialContext: dial, DisableKeepAlives: true, ResponseHeaderTimeout: patience,
 	}}}
 }
 

@@ -15,12 +15,14 @@ import (
 //	GET /v1/snapshot   the one in force
 //	GET /v1/stats      lb.Stats
 //	GET /v1/workers    Workers
+//	PUT /v1/shape      Shape -> 204 when a master of it has taken over; 422 or 503 and the reason as text
 //	POST /v1/reopen    reopens the access logs -> 204; 500 and the reason as text
 //	GET /v1/watch      processInfo; then the response stays open until the process dies
 const (
 	pathSnapshot = "/v1/snapshot"
 	pathStats    = "/v1/stats"
 	pathWorkers  = "/v1/workers"
+	pathShape    = "/v1/shape"
 	pathReopen   = "/v1/reopen"
 	pathWatch    = "/v1/watch"
 )
@@ -30,10 +32,12 @@ const maxSnapshot = 64 << 20
 
 // processInfo says who answers at the socket.
 type processInfo struct {
-	PID int `json:"pid"`
+	PID   int    `json:"pid"`
+	Shape Shape  `json:"shape"`
+	Loop  string `json:"loop,omitempty"` // see Workers
 }
 
-func controlHandler(p *master) http.Handler {
+func controlHandler(p *master) *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+pathWorkers, func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, p.workers.report())
@@ -53,7 +57,8 @@ func controlHandler(p *master) http.Handler {
 		w.WriteHeader(http.StatusNoContent)
 	})
 	mux.HandleFunc("GET "+pathWatch, func(w http.ResponseWriter, r *http.Request) {
-		writeJSON(w, processInfo{os.Getpid()})
+		now := p.workers.report()
+		writeJSON(w, processInfo{os.Getpid(), now.Shape, now.Loop})
 		_ = http.NewResponseController(w).Flush()
 		<-r.Context().Done()
 	})

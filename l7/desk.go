@@ -9,6 +9,7 @@ import (
 
 	"lbctl/internal/loop"
 	"lbctl/internal/proxy"
+	"lbctl/internal/scoreboard"
 )
 
 // desk is where, in the model event, the listener thread puts clients that have
@@ -114,7 +115,8 @@ type listener struct {
 	desk *desk
 }
 
-func newListener(d *desk) (*listener, error) {
+// newListener makes the thread, which tells in a slot how many clients it holds.
+func newListener(d *desk, slot *scoreboard.Slot) (*listener, error) {
 	w, err := newLooper(loop.Epoll, nil)
 	if err != nil {
 		return nil, err
@@ -122,7 +124,13 @@ func newListener(d *desk) (*listener, error) {
 	l := &listener{w, d}
 	w.handler = func(k *proxy.ClientConn) loop.Handler { return waiting{l, k} }
 	d.listener = l
+	w.loop.Post(func() { l.tell(slot) })
 	return l, nil
+}
+
+func (l *listener) tell(slot *scoreboard.Slot) {
+	slot.SetConnections(l.core.Clients())
+	l.loop.After(reportEvery, func() { l.tell(slot) })
 }
 
 // keep holds a client until it says something.

@@ -117,8 +117,8 @@ func (d *door) share() (*os.File, error) {
 }
 
 // upgrade starts the file that this binary was started from, which may be another
-// one by now, as a new master beside this one.
-func (p *processes) upgrade(ctx context.Context, d *door) error {
+// one by now, with such arguments as a new master beside this one.
+func (p *processes) upgrade(ctx context.Context, d *door, args []string) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
@@ -128,7 +128,7 @@ func (p *processes) upgrade(ctx context.Context, d *door) error {
 		return fmt.Errorf("hand over control socket: %w", err)
 	}
 	defer control.Close()
-	cmd := exec.Command(strings.TrimSuffix(self, " (deleted)"), os.Args[1:]...)
+	cmd := exec.Command(strings.TrimSuffix(self, " (deleted)"), args...)
 	cmd.Dir = "/"
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.Env = append(os.Environ(), doorVariable+"=1")

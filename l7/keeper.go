@@ -121,6 +121,7 @@ func (p *Plane) adopt(ctx context.Context) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.running.Store(&info)
 	p.pid.Store(int64(info.PID))
 	return link, nil
 }
@@ -133,7 +134,7 @@ func (p *Plane) spawn() (<-chan error, error) {
 		return nil, err
 	}
 	defer log.Close()
-	cmd := exec.Command(p.options.Self, append([]string{"l7-proxy", "--socket", p.options.Socket}, p.options.Shape.flags()...)...)
+	cmd := exec.Command(p.options.Self, proxyArgs(p.options.Socket, p.options.Shape)...)
 	cmd.Dir = "/"
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}

@@ -23,6 +23,9 @@ func (p *processes) maintain(ctx context.Context) {
 			tick.Stop()
 			return
 		}
+		if p.Status().Wanted == 0 {
+			continue // they were told to finish, for ever or until HUP
+		}
 		idle, total, spare := p.idle()
 		spawn, reap := m.Step(idle, total)
 		if spawn > 0 {

@@ -15,7 +15,7 @@ import (
 type Options struct {
 	Socket  string                // of the control endpoint; at most 107 bytes, in a folder that only root may enter
 	LogFile string                // takes the process's standard output and error
-	Shape   Shape                 // of a process that is started; one that runs keeps its own
+	Shape   Shape                 // one that runs in another shape is replaced; nothing is dropped
 	Self    string                // the lbctl binary, run as `lbctl l7-proxy --socket SOCKET`
 	Start   func(*exec.Cmd) error // starts it inside the balancer's namespace; nil: here
 	Log     *slog.Logger          // nil: slog.Default
@@ -27,6 +27,7 @@ type Plane struct {
 	options Options
 	client  *client
 	pid     atomic.Int64
+	running atomic.Pointer[processInfo] // the last that was adopted
 
 	busy chan struct{} // holds a token while a snapshot is on its way to the proxy
 	last *lb.Snapshot  // applied whole; only the holder of the token touches it
@@ -48,6 +49,10 @@ func Open(o Options) (*Plane, error) {
 	p := &Plane{options: o, client: newClient(o.Socket), busy: make(chan struct{}, 1), cancel: cancel}
 	link, err := p.connect(ctx)
 	if err != nil {
+		cancel()
+		return nil, err
+	}
+	if link, err = p.intoShape(ctx, link); err != nil {
 		cancel()
 		return nil, err
 	}
@@ -96,6 +101,13 @@ func (p *Plane) Workers(ctx context.Context) (Workers, error) {
 // PID is the proxy process's id, 0 while there is none. A measurement reads its
 // CPU time.
 func (p *Plane) PID() int { return int(p.pid.Load()) }
+
+// Running is the shape of the proxy that was adopted last and, of model loop, what
+// kind of event loop it has and why.
+func (p *Plane) Running() (s Shape, loop string) {
+	info := p.running.Load()
+	return info.Shape, info.Loop
+}
 
 // Close lets go of the proxy, which forwards on; nobody restarts it then.
 func (p *Plane) Close() error {

@@ -27,6 +27,7 @@ type processes struct {
 	loop   string // what kind of event loop, and why
 
 	generation atomic.Uint64 // of workers
+	reshapings chan reshaping
 
 	mu sync.Mutex
 	up map[int]bool // process slots whose worker has said hello
@@ -35,10 +36,10 @@ type processes struct {
 // newProcesses supervises workers for m. slots is the most there can be.
 func newProcesses(m *master, shape Shape, slots int) *processes {
 	why := shape.Events + ": asked for"
-	if shape.kind() == loop.Auto {
+	if kindOf(shape) == loop.Auto {
 		_, why = loop.Probe()
 	}
-	p := &processes{master: m, shape: shape, loop: why, up: map[int]bool{}}
+	p := &processes{master: m, shape: shape, loop: why, up: map[int]bool{}, reshapings: make(chan reshaping)}
 	p.Supervisor = supervise.New(supervise.Config{
 		Slots: slots, Command: p.start, Accounts: p, Handle: p.handle,
 		DrainTimeout: stopDeadline, Grace: time.Second, Log: m.log,

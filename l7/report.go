@@ -19,12 +19,16 @@ type Workers struct {
 
 // WorkerProcess is one process.
 type WorkerProcess struct {
-	Slot       int            `json:"slot"`
-	PID        int            `json:"pid"`
-	Generation uint64         `json:"generation"`
-	State      string         `json:"state"` // starting, serving, draining
-	Age        time.Duration  `json:"age"`
-	Threads    []WorkerThread `json:"threads"`
+	Slot       int           `json:"slot"`
+	PID        int           `json:"pid"`
+	Generation uint64        `json:"generation"`
+	State      string        `json:"state"` // starting, serving, draining
+	Age        time.Duration `json:"age"`
+
+	Connections int64 `json:"connections"` // of clients
+	Held        int64 `json:"held"`        // those of them that hold no thread: of event
+
+	Threads []WorkerThread `json:"threads"`
 }
 
 // WorkerThread is one thread of a process.
@@ -52,19 +56,15 @@ func (p *processes) report() Workers {
 	if p.shape.Model == Loop {
 		w.Loop = p.loop
 	}
-	threads := map[int][]WorkerThread{}
-	now := scoreboard.Now()
-	for _, t := range p.master.board.Workers() {
-		state := t.State
-		if state == scoreboard.Vacant {
-			continue
-		}
-		threads[t.Child] = append(threads[t.Child], WorkerThread{
-			State: string(rune(state)), For: time.Duration(now - t.Since), Connections: t.Connections, CPU: t.CPU,
-		})
-	}
+	threads, held := p.threads()
 	for _, c := range st.Children {
-		process := WorkerProcess{c.Slot, c.PID, c.Generation, string(c.State), time.Since(c.Born), threads[c.Slot]}
+		process := WorkerProcess{
+			Slot: c.Slot, PID: c.PID, Generation: c.Generation, State: string(c.State), Age: time.Since(c.Born),
+			Connections: held[c.Slot], Held: held[c.Slot], Threads: threads[c.Slot],
+		}
+		for _, t := range process.Threads {
+			process.Connections += t.Connections
+		}
 		if c.State == supervise.Draining {
 			finishing(process.Threads)
 		}
@@ -74,6 +74,31 @@ func (p *processes) report() Workers {
 		w.Deaths = append(w.Deaths, WorkerDeath{d.Slot, d.PID, d.Lived, d.Reason, d.Asked, d.At})
 	}
 	return w
+}
+
+// threads are those of each process slot, and held the connections at the listener
+// thread of event, which has no slot of its own and uses the first one's number. A
+// thread of a model other than loop has one connection, or none.
+func (p *processes) threads() (threads map[int][]WorkerThread, held map[int]int64) {
+	threads, held = map[int][]WorkerThread{}, map[int]int64{}
+	now := scoreboard.Now()
+	for _, t := range p.master.board.Workers() {
+		if t.State == scoreboard.Vacant {
+			continue
+		}
+		thread := WorkerThread{
+			State: string(rune(t.State)), For: time.Duration(now - t.Since), Connections: t.Connections, CPU: t.CPU,
+		}
+		if p.shape.Model != Loop {
+			held[t.Child] += t.Connections
+			thread.Connections = 0
+			if t.State.Busy() {
+				thread.Connections = 1
+			}
+		}
+		threads[t.Child] = append(threads[t.Child], thread)
+	}
+	return threads, held
 }
 
 // finishing gives the busy threads of a process that ends Apache's G, the idle ones I.

@@ -118,7 +118,9 @@ func (p *processes) obey(ctx context.Context, door *door) error {
 	defer cancel()
 	go p.master.settle(ctx)
 	go p.maintain(ctx)
-	failed := door.serve(controlHandler(p.master))
+	control := controlHandler(p.master)
+	control.HandleFunc("PUT "+pathShape, p.putShape)
+	failed := door.serve(control)
 	for commands := supervise.Signals(ctx); ; {
 		select {
 		case c, ok := <-commands:
@@ -131,6 +133,12 @@ func (p *processes) obey(ctx context.Context, door *door) error {
 			p.master.stop()
 			p.Terminate()
 			return nil
+		case ask := <-p.reshapings:
+			if p.reshape(ctx, ask, door) {
+				door.handOver()
+				p.finish()
+				return nil
+			}
 		case err := <-failed:
 			p.master.stop()
 			p.Terminate()
@@ -151,7 +159,7 @@ func (p *processes) command(ctx context.Context, c supervise.Command, door *door
 	case supervise.CommandReopen:
 		err = p.reopen(ready)
 	case supervise.CommandUpgrade:
-		if err = p.upgrade(ready, door); err == nil {
+		if err = p.upgrade(ready, door, os.Args[1:]); err == nil {
 			door.handOver()
 			p.finish()
 			return false

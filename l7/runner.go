@@ -41,7 +41,7 @@ func crew(shape Shape, kind loop.Kind, board *scoreboard.Board, slot int) (runne
 		if d, err = newDesk(); err != nil {
 			return nil, nil, err
 		}
-		keeper, err := newListener(d)
+		keeper, err := newListener(d, board.Slot(slot, 0))
 		if err != nil {
 			return nil, nil, err
 		}

@@ -21,7 +21,7 @@ func Work(ctx context.Context, slot int, shape Shape, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	e, err := newEngine(log, board, slot, shape, shape.kind())
+	e, err := newEngine(log, board, slot, shape, kindOf(shape))
 	if err != nil {
 		return err
 	}

@@ -91,6 +91,9 @@ func (b *builder) printPlan() error {
 	}
 	fmt.Fprintln(b.out, describe(b.scenario))
 	printChanges(b.out, changes)
+	for _, ch := range b.shapeChanges() {
+		fmt.Fprintln(b.out, " ", ch)
+	}
 	return nil
 }
 
@@ -125,6 +128,7 @@ func printChanges(w io.Writer, changes []lab.Change) {
 // that took. Backends leave the planes before their servers go, and servers
 // are there before the planes hear of them: shrink, build, grow.
 func (b *builder) reconcile(ctx context.Context) (int, error) {
+	shapes := b.shapeChanges() // which the next daemon sees to
 	shrunk, err := b.shrink(ctx)
 	if err != nil {
 		return 0, err
@@ -146,7 +150,7 @@ func (b *builder) reconcile(ctx context.Context) (int, error) {
 	if err := b.removeEnds(l); err != nil {
 		return 0, err
 	}
-	return len(shrunk) + len(built) + len(grown.Changes), nil
+	return len(shapes) + len(shrunk) + len(built) + len(grown.Changes), nil
 }
 
 // shrink takes out of a running daemon's configuration what the scenario no

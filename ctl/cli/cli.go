@@ -74,7 +74,7 @@ for you to look at, break and repair.
 ` + exitCodeHelp,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "dir", Value: "/run/lbctl", EnvVars: []string{"LBCTL_RUN"}, Usage: "where labs keep their registry, sockets and logs"},
-			&cli.StringFlag{Name: "lab", Aliases: []string{"l"}, EnvVars: []string{"LBCTL_LAB"}, Usage: "the lab, or the balancer of 'l4 run', to act on; not needed while there is only one"},
+			&cli.StringFlag{Name: "lab", Aliases: []string{"l"}, EnvVars: []string{"LBCTL_LAB"}, Usage: "the lab, or the balancer of 'l4 run' or 'l7 run', to act on; not needed while there is only one"},
 			&cli.StringFlag{Name: "socket", EnvVars: []string{"LBCTL_SOCKET"}, TakesFile: true, Usage: "the daemon to act on, by its socket: for a balancer whose folder is elsewhere"},
 		},
 		Commands: s.commands(),
@@ -93,7 +93,7 @@ func (s *shell) commands() []*cli.Command {
 		s.status(), s.top(), s.stats(), s.events(), s.logs(), s.exec(),
 		s.failover(), s.drain(), s.enable(), s.disable(), s.weight(),
 		s.bench(), s.compare(), s.report(),
-		s.ipvsadm(), s.l4(),
+		s.ipvsadm(), s.l4(), s.l7(),
 		s.completion(), s.version(),
 		s.daemon(), s.proxy(), s.proxyWorker(), s.server(), s.load(),
 	}

@@ -86,7 +86,11 @@ func (s *shell) completeValue(app *cli.App, args []string) (ok bool) {
 	}
 	flags := app.Flags
 	if at := verbIndex(app, args[:n]); at > 0 && app.Command(args[at]) != nil {
-		flags = slices.Concat(flags, app.Command(args[at]).Flags)
+		verb := app.Command(args[at])
+		if at+1 < n && verb.Command(args[at+1]) != nil { // the verb is two words
+			verb = verb.Command(args[at+1])
+		}
+		flags = slices.Concat(flags, verb.Flags)
 	}
 	flag, known := lookUp(flags, args[n])
 	if !known || !strings.HasPrefix(args[n], "-") || !takesValue(flags, args[n]) {

@@ -6,6 +6,7 @@ import (
 
 	"lbctl/internal/scenario"
 	"lbctl/l4"
+	"lbctl/l7"
 )
 
 func TestShippedBalancersAreWhatThePlaneCanDo(t *testing.T) {
@@ -14,7 +15,11 @@ func TestShippedBalancersAreWhatThePlaneCanDo(t *testing.T) {
 		t.Fatal("no balancers", err)
 	}
 	for _, file := range files {
-		if _, err := scenario.LoadStandalone(file, l4.Validate); err != nil {
+		_, err := scenario.LoadStandalone(file, l4.Validate)
+		if filepath.Base(file) == "http.yaml" { // of l7 run
+			_, err = scenario.LoadL7Standalone(file, l7.Validate)
+		}
+		if err != nil {
 			t.Error(err)
 		}
 	}

@@ -90,8 +90,9 @@ where they are unless a file says otherwise. All its flows end at once.`,
 				return err
 			}
 			if _, err := os.Stat(config.Dir); os.IsNotExist(err) {
-				if pinned, err := l4.Pinned(config.Plane.PinDir); err != nil || !pinned {
-					return codef(exitNotFound, "there is no balancer %s: neither %s nor %s", config.Name, config.Dir, config.Plane.PinDir)
+				pins := config.Plane.(ctl.StandaloneL4).PinDir
+				if pinned, err := l4.Pinned(pins); err != nil || !pinned {
+					return codef(exitNotFound, "there is no balancer %s: neither %s nor %s", config.Name, config.Dir, pins)
 				}
 			}
 			if err := ctl.FlushStandalone(config); err != nil {
@@ -170,25 +171,33 @@ func findInterfaces(b *scenario.Standalone) error {
 }
 
 // Where a balancer's files are unless its configuration says otherwise. No lab
-// can be called _l4.
+// can be called _l4 or _l7.
 const (
-	standaloneDir  = "_l4"
-	standalonePins = "/sys/fs/bpf/lbctl"
+	standaloneDir   = "_l4"
+	l7StandaloneDir = "_l7"
+	standalonePins  = "/sys/fs/bpf/lbctl"
 )
 
 func standaloneConfig(c *cli.Context, b *scenario.Standalone) (ctl.StandaloneConfig, error) {
+	pins := b.Pins
+	if pins == "" {
+		pins = filepath.Join(standalonePins, b.Name)
+	}
 	config := ctl.StandaloneConfig{
 		Name: b.Name, Dir: b.Dir, API: b.API.Addr, TokenFile: b.API.TokenFile, Config: b.Config,
-		Plane: l4.Options{Interfaces: b.Interfaces, Hook: b.Hook, PinDir: b.Pins, MaxFlows: b.MaxFlows, LocalAddresses: b.Locals},
+		Plane: ctl.StandaloneL4{Options: l4.Options{Interfaces: b.Interfaces, Hook: b.Hook, PinDir: pins, MaxFlows: b.MaxFlows, LocalAddresses: b.Locals}},
 	}
+	return placed(c, config, standaloneDir)
+}
+
+// placed fills in where the balancer's folder is unless its file says otherwise, and
+// where the file is.
+func placed(c *cli.Context, config ctl.StandaloneConfig, folder string) (ctl.StandaloneConfig, error) {
 	var err error
 	if config.Dir == "" {
-		if config.Dir, err = filepath.Abs(filepath.Join(c.String("dir"), standaloneDir, b.Name)); err != nil {
+		if config.Dir, err = filepath.Abs(filepath.Join(c.String("dir"), folder, config.Name)); err != nil {
 			return config, err
 		}
-	}
-	if config.Plane.PinDir == "" {
-		config.Plane.PinDir = filepath.Join(standalonePins, b.Name)
 	}
 	config.File, err = filepath.Abs(c.String("config"))
 	return config, err

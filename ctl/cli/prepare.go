@@ -39,6 +39,7 @@ func (b *builder) prepare() error {
 			continue
 		}
 		b.config.Node = n.Name
+		b.config.L7 = n.L7
 		b.config.BalancerNetNS = filepath.Join(dir, "netns", n.Name)
 		for _, link := range n.Links {
 			b.config.Interfaces = append(b.config.Interfaces, link.Name)
@@ -70,7 +71,7 @@ func chooseHook(sc *scenario.Scenario) (told lb.Hook) {
 }
 
 func (b *builder) standby(n scenario.Node) *ctl.StandbyConfig {
-	s := &ctl.StandbyConfig{Node: n.Name, NetNS: filepath.Join(b.config.Dir, "netns", n.Name)}
+	s := &ctl.StandbyConfig{Node: n.Name, L7: n.L7, NetNS: filepath.Join(b.config.Dir, "netns", n.Name)}
 	for _, link := range n.Links {
 		s.Ports = append(s.Ports, lab.PortName(n.Name, link.Name))
 	}

@@ -77,8 +77,7 @@ func (s *shell) openDaemon(c *cli.Context) (*session, error) {
 	l, err := lab.Open(options, name)
 	if errors.Is(err, lab.ErrNoLab) {
 		if slices.Contains(standalones(options), name) {
-			folder := filepath.Join(options.Dir, standaloneDir, name)
-			return &session{folder: folder, name: name, client: ctl.Dial(filepath.Join(folder, "daemon.sock"))}, nil
+			return openStandalone(options, name)
 		}
 		return nil, withCode(exitNotFound, err)
 	}
@@ -110,11 +109,38 @@ func onlyOne(options lab.Options) (string, error) {
 // standalones are the names of the standalone balancers whose folder is where it
 // is by default. One that was ended has a state as long as it forwards.
 func standalones(options lab.Options) (names []string) {
-	states, _ := filepath.Glob(filepath.Join(options.Dir, standaloneDir, "*", "state.json"))
-	for _, path := range states {
-		names = append(names, filepath.Base(filepath.Dir(path)))
+	for _, folder := range standaloneFolders(options, "*") {
+		names = append(names, filepath.Base(folder))
 	}
-	return names
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// standaloneFolders are those of the balancers of that name: one of l4, one of l7.
+func standaloneFolders(options lab.Options, name string) (folders []string) {
+	for _, of := range []string{standaloneDir, l7StandaloneDir} {
+		states, _ := filepath.Glob(filepath.Join(options.Dir, of, name, "state.json"))
+		for _, path := range states {
+			folders = append(folders, filepath.Dir(path))
+		}
+	}
+	return folders
+}
+
+func openStandalone(options lab.Options, name string) (*session, error) {
+	folders := standaloneFolders(options, name)
+	if len(folders) > 1 {
+		return nil, usagef("two standalone balancers are called %s: say which with --socket %s/daemon.sock or --socket %s/daemon.sock", name, folders[0], folders[1])
+	}
+	return &session{folder: folders[0], name: name, client: ctl.Dial(filepath.Join(folders[0], "daemon.sock"))}, nil
+}
+
+// runVerb is how the daemon of a standalone balancer is started.
+func (l *session) runVerb() string {
+	if _, err := os.Lstat(ctl.ProxySocket(l.folder)); err == nil || filepath.Base(filepath.Dir(l.folder)) == l7StandaloneDir {
+		return "l7 run"
+	}
+	return "l4 run"
 }
 
 func onlyLab(options lab.Options) (string, error) {
@@ -164,7 +190,7 @@ func (l *session) status(ctx context.Context) (ctl.Status, error) {
 		return st, err
 	}
 	if l.lab == nil {
-		return st, fmt.Errorf("%w; what was forwarded goes on without the daemon, 'lbctl l4 run --config FILE' starts it again", err)
+		return st, fmt.Errorf("%w; what was forwarded goes on without the daemon, 'lbctl %s --config FILE' starts it again", err, l.runVerb())
 	}
 	if _, statErr := os.Stat(l.lab.Path()); errors.Is(statErr, os.ErrNotExist) {
 		return st, codef(exitNotFound, "lab %s: %w", l.name, errDown)

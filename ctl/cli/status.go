@@ -80,6 +80,9 @@ func planeLine(t *tableWriter, p ctl.PlaneStatus) {
 		text += fmt.Sprintf(" (%d failed attempts since start, all recovered)", p.Failures)
 	}
 	t.line("%s", text)
+	if p.Shape != nil {
+		t.line("plane %s: %s, master %d", name, modelText(*p.Shape, p.Loop), p.PID)
+	}
 	for _, h := range p.Hooks {
 		t.line("plane %s: takes packets of %s at %s: %s", name, h.Interface, h.Hook, h.Reason)
 	}

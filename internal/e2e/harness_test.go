@@ -55,7 +55,7 @@ func cleaner(base string) (clean func(), err error) {
 	cmd := exec.Command("bash", "-c", `
 		cat >/dev/null
 		for p in /proc/[0-9]*; do # balancers and servers of no lab
-			[ "$(readlink "$p/exe")" = "$0/lbctl" ] && tr '\0' ' ' <"$p/cmdline" | grep -qE ' (l4 run|server --name alone)' && kill -9 "${p#/proc/}"
+			[ "$(readlink "$p/exe")" = "$0/lbctl" ] && tr '\0' ' ' <"$p/cmdline" | grep -qE ' (l[47] run|l7-proxy .*/_l7/|server --name alone)' && kill -9 "${p#/proc/}"
 		done
 		for run in "$0"/run-*/lbctl; do [ -d "$run" ] && LBCTL_RUN="$run" "$0"/lbctl down --all; done
 		for pid in "$0"/docker-*/pid; do [ -f "$pid" ] && kill $(cat "$pid") && sleep 3; done

@@ -20,9 +20,10 @@ import (
 	"lbctl/internal/lb"
 )
 
-// alone is a balancer of `lbctl l4 run` on a site.
+// alone is a balancer of `lbctl l4 run`, or of `lbctl l7 run`, on a site.
 type alone struct {
 	*site
+	plane   string // l4 or l7
 	w       *workshop
 	manager *net.UnixConn // the service manager's socket
 	cmd     *exec.Cmd
@@ -47,7 +48,12 @@ max_flows: 4096
 
 func newAlone(t *testing.T, text string) *alone {
 	t.Helper()
-	a := &alone{w: newWorkshop(t)}
+	return newAloneOf(t, "l4", text)
+}
+
+func newAloneOf(t *testing.T, plane, text string) *alone {
+	t.Helper()
+	a := &alone{plane: plane, w: newWorkshop(t)}
 	a.site = newSite(t, 2)
 	var err error
 	a.manager, err = net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(a.w.dir, "notify"), Net: "unixgram"})
@@ -67,8 +73,14 @@ func newAlone(t *testing.T, text string) *alone {
 // write makes text the configuration; its pins are the test's own.
 func (a *alone) write(text string) {
 	a.Helper()
-	a.w.scenario("edge.yaml", text+"pins: "+a.pins()+"\n")
+	if a.plane == "l4" {
+		text += "pins: " + a.pins() + "\n"
+	}
+	a.w.scenario("edge.yaml", text)
 }
+
+// folder is where the balancer's files are.
+func (a *alone) folder() string { return filepath.Join(a.w.run, "_"+a.plane, "edge") }
 
 func (a *alone) pins() string { return filepath.Join(a.w.dir, "bpf", "edge") }
 
@@ -81,7 +93,7 @@ func (a *alone) command(args ...string) *exec.Cmd {
 
 func (a *alone) start(flags ...string) {
 	a.Helper()
-	a.cmd = a.command(append([]string{"l4", "run", "--config", "edge.yaml"}, flags...)...)
+	a.cmd = a.command(append([]string{a.plane, "run", "--config", "edge.yaml"}, flags...)...)
 	a.errOut = &safeBuffer{}
 	a.cmd.Stderr = a.errOut
 	a.must(a.balancer.Start(a.cmd))
@@ -107,13 +119,13 @@ func (a *alone) end(s os.Signal) error {
 // refused runs a daemon that must not start and returns what it says.
 func (a *alone) refused(args ...string) string {
 	a.Helper()
-	cmd := a.command(append([]string{"l4", "run", "--config"}, args...)...)
+	cmd := a.command(append([]string{a.plane, "run", "--config"}, args...)...)
 	var out bytes.Buffer
 	cmd.Stderr = &out
 	a.must(a.balancer.Start(cmd))
 	var exit *exec.ExitError
 	if err := cmd.Wait(); !errors.As(err, &exit) {
-		a.Errorf("l4 run %v: %v, want that it refuses\n%s", args, err, out.String())
+		a.Errorf("%s run %v: %v, want that it refuses\n%s", a.plane, args, err, out.String())
 	}
 	return out.String()
 }
@@ -148,7 +160,7 @@ func (a *alone) reload(text string) string {
 // await waits until every check has judged.
 func (a *alone) await() {
 	a.Helper()
-	client := ctl.Dial(filepath.Join(a.w.run, "_l4", "edge", "daemon.sock"))
+	client := ctl.Dial(filepath.Join(a.folder(), "daemon.sock"))
 	defer client.Close()
 	if _, err := client.Wait(a.Context(), ctl.WaitRequest{Healthy: true, Timeout: 20 * time.Second}); err != nil {
 		a.Fatalf("%v\n%s", err, a.errOut)
@@ -182,7 +194,7 @@ func (a *alone) flow(client string) (f lb.Flow) {
 
 func (a *alone) flush() {
 	a.Helper()
-	if out, err := a.command("l4", "flush", "--config", "edge.yaml").CombinedOutput(); err != nil && !strings.Contains(string(out), "there is no balancer") {
+	if out, err := a.command(a.plane, "flush", "--config", "edge.yaml").CombinedOutput(); err != nil && !strings.Contains(string(out), "there is no balancer") {
 		a.Errorf("flush: %v\n%s", err, out)
 	}
 	if a.attached() {

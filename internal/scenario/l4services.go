@@ -61,20 +61,24 @@ func (r *resolver) l4Service(e Entry[NodeName, L4ServiceSpec]) *service {
 
 func (r *resolver) l4Backend(typed L4BackendSpec, port uint16) lb.Backend {
 	spec := filled(typed)
-	target := spec.Address.Value
-	b := lb.Backend{
-		Name: target.Addr.String(), Addr: netip.AddrPortFrom(target.Addr, port),
-		Weight: uint32(spec.Weight.Value), Upper: uint32(spec.Upper.Value), Lower: uint32(spec.Lower.Value),
+	b := targeted(spec.Address.Value, port, spec.Name)
+	b.Weight, b.Upper, b.Lower = uint32(spec.Weight.Value), uint32(spec.Upper.Value), uint32(spec.Lower.Value)
+	if b.Lower > b.Upper {
+		r.fail(spec.Lower.Pos, "", "lower: %d is above upper, %d", b.Lower, b.Upper)
 	}
+	return b
+}
+
+// targeted is a backend at an address, with a port if that is not its service's, and
+// without a name of its own called so.
+func targeted(target Target, port uint16, name Val[NodeName]) lb.Backend {
+	b := lb.Backend{Name: target.Addr.String(), Addr: netip.AddrPortFrom(target.Addr, port)}
 	if target.Port != 0 && target.Port != port {
 		b.Addr = netip.AddrPortFrom(target.Addr, target.Port)
 		b.Name = b.Addr.String()
 	}
-	if spec.Name.IsSet() {
-		b.Name = string(spec.Name.Value)
-	}
-	if b.Lower > b.Upper {
-		r.fail(spec.Lower.Pos, "", "lower: %d is above upper, %d", b.Lower, b.Upper)
+	if name.IsSet() {
+		b.Name = string(name.Value)
 	}
 	return b
 }

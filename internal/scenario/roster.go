@@ -155,6 +155,16 @@ func (r *resolver) hookOf(n *node) {
 	}
 }
 
+// shapeOf finds how a balancer's l7 plane spends processes: as it says, else as the
+// other balancer does.
+func (r *resolver) shapeOf(n *node) {
+	if n == r.standby && !n.spec.L7.Pos.IsSet() {
+		n.L7 = r.balancer.L7
+		return
+	}
+	n.L7 = n.spec.L7.shape(r)
+}
+
 // checkNode refuses what a node's role has no use for, a third balancer, and a
 // standby that could not take over because it is elsewhere.
 func (r *resolver) checkNode(n *node) {
@@ -171,18 +181,15 @@ func (r *resolver) checkNode(n *node) {
 	}
 	if n.Role == RoleBalancer {
 		r.hookOf(n)
-	} else if at := n.spec.Hook.Pos; at.IsSet() {
-		r.fail(at, "", "hook is for balancers: %s is a %s", n.Name, n.Role)
+		r.shapeOf(n)
+	} else {
+		r.onlyOf(RoleBalancer, n, map[string]Pos{"hook": n.spec.Hook.Pos, "l7": n.spec.L7.Pos})
 	}
 	if n.Role == RoleRouter && len(n.nets) == 1 {
 		r.fail(n.at, "", "router %s is on one network only: want two or more to join", n.Name)
 	}
 	if n.Role != RoleServer {
-		for what, at := range map[string]Pos{"ports": n.spec.Ports.Pos, "body": n.spec.Body.Pos} {
-			if at.IsSet() {
-				r.fail(at, "", "%s is for servers: %s is a %s", what, n.Name, n.Role)
-			}
-		}
+		r.onlyOf(RoleServer, n, map[string]Pos{"ports": n.spec.Ports.Pos, "body": n.spec.Body.Pos})
 	}
 	seen := map[Port]bool{}
 	for _, p := range n.spec.Ports.Items {
@@ -191,5 +198,14 @@ func (r *resolver) checkNode(n *node) {
 		}
 		seen[p.Value] = true
 		n.ports = append(n.ports, uint16(p.Value))
+	}
+}
+
+// onlyOf refuses keys that are for nodes of another role.
+func (r *resolver) onlyOf(role Role, n *node, keys map[string]Pos) {
+	for key, at := range keys {
+		if at.IsSet() {
+			r.fail(at, "", "%s is for %ss: %s is a %s", key, role, n.Name, n.Role)
+		}
 	}
 }

@@ -104,6 +104,7 @@ type Node struct {
 	Name     string         `json:"name"`
 	Role     Role           `json:"role"`
 	Hook     lb.Hook        `json:"hook,omitempty"` // balancers only: where L4 takes packets
+	L7       lb.Shape       `json:"l7,omitzero"`    // balancers only: how the l7 plane spends processes; zero numbers are the model's own
 	Links    []Link         `json:"links"`
 	Loopback []netip.Prefix `json:"loopback,omitempty"` // on lo, beside 127.0.0.1 and ::1: the VIPs of a backend of dr or tun
 	Local    []netip.Prefix `json:"local,omitempty"`    // prefixes of which every address is the node's own: those of a backend of dr or tun

@@ -21,6 +21,12 @@ func StandaloneSchema() []byte {
 		"The l4 plane on this machine's own interfaces: the services it forwards and what judges their backends.")
 }
 
+// L7StandaloneSchema is Schema for a file of `lbctl l7 run`.
+func L7StandaloneSchema() []byte {
+	return schemaOf(reflect.TypeFor[L7StandaloneSpec](), "lbctl standalone balancer of HTTP",
+		"The l7 plane on this machine: the services it listens for and what judges their backends.")
+}
+
 func schemaOf(spec reflect.Type, title, description string) []byte {
 	b := &schemaBuilder{defs: map[string]any{}}
 	root := b.section(spec)

@@ -145,7 +145,7 @@ func TestTheSchemaRefusesWhatParseRefusesInAValueAlone(t *testing.T) {
 	for _, name := range []string{
 		"unknown-key-top", "unknown-key-service", "unknown-key-flow", "missing-required", "missing-services", "ill-typed-scalar",
 		"ill-typed-structure", "list-instead-of-mapping", "scalar-document", "duration", "size", "rate", "status", "out-of-range",
-		"enum", "names", "null-values", "sysctls", "check-pattern", "many-errors",
+		"enum", "names", "null-values", "sysctls", "check-pattern", "many-errors", "l7-shape",
 	} {
 		text, err := os.ReadFile(filepath.Join("testdata/broken", name+".yaml"))
 		if err != nil {

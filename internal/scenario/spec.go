@@ -40,6 +40,7 @@ type NodeSpec struct {
 	Ports    List[Val[Port]]                  `yaml:"ports" default:"(those of backends and checks on the node)" doc:"Servers only: further ports to listen on."`
 	Body     Val[Size]                        `yaml:"body" default:"128" doc:"Servers only: bytes of the response to /. The default fits one segment with its head: what is measured is the request, not the copying."`
 	Hook     Val[HookWord]                    `yaml:"hook" default:"(auto)" doc:"Balancers only: where l4 takes packets: native (XDP in the driver), generic (XDP in the stack) or tcx (the first step of traffic control); auto is the one that serves veths best here. XDP needs TX checksum offload off, and so segmentation offload, on every link of the lab; with tcx they stay on, for all that is compared."`
+	L7       L7Spec                           `yaml:"l7" default:"(loop; a standby: as the other balancer)" doc:"Balancers only: how the l7 plane spends processes and threads."`
 	Sysctls  Map[SysctlKey, Val[SysctlValue]] `yaml:"sysctls" default:"(see Sysctls)" doc:"Kernel parameters of the node's namespace, after those that the lab sets."`
 	Routes   List[RouteSpec]                  `yaml:"routes" default:"(shortest paths over routers)" doc:"Routes that replace computed ones to the same destination, or add to them."`
 }

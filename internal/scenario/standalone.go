@@ -60,7 +60,7 @@ func (s *StandaloneSpec) resolve(able func(lb.Service) error) (*Standalone, erro
 	typed := filled(*s)
 	timeouts := filled(s.Timeouts)
 	out := &Standalone{
-		Name: s.name(r), Hook: lb.Hook(typed.Hook.Value),
+		Name: balancerName(r, s.src.file, s.Name), Hook: lb.Hook(typed.Hook.Value),
 		Dir: string(s.Dir.Value), Pins: string(s.Pins.Value), MaxFlows: int(typed.MaxFlows.Value),
 		API:  API{s.API.Address.Value.AddrPort, string(s.API.TokenFile.Value)},
 		spec: s,
@@ -82,12 +82,12 @@ func (s *StandaloneSpec) resolve(able func(lb.Service) error) (*Standalone, erro
 	return out, r.err()
 }
 
-// name is what was typed, or the file's name.
-func (s *StandaloneSpec) name(r *resolver) string {
-	if s.Name.IsSet() {
-		return string(s.Name.Value)
+// balancerName is what was typed, or the file's name.
+func balancerName(r *resolver, file string, typed Val[LabName]) string {
+	if typed.IsSet() {
+		return string(typed.Value)
 	}
-	base := filepath.Base(s.src.file)
+	base := filepath.Base(file)
 	base = strings.TrimSuffix(base, filepath.Ext(base))
 	var name LabName
 	if name.parse(base) != nil {
@@ -116,16 +116,20 @@ var settled = []string{"name", "interfaces", "hook", "api", "local_addresses", "
 // Restart notes each key in which next differs from s and which takes a restart.
 // The error, if any, is of type Errors, with places in next's file.
 func (s *Standalone) Restart(next *Standalone) error {
-	src := next.spec.src.fresh()
-	was, now := reflect.ValueOf(*s), reflect.ValueOf(*next)
-	spec := reflect.ValueOf(*next.spec)
-	keys := fieldsOf(spec.Type())
-	for _, key := range settled {
-		index := keys.named(key).index
-		goName := spec.Type().FieldByIndex(index).Name
-		a, b := was.FieldByName(goName).Interface(), now.FieldByName(goName).Interface()
+	return restart(next.spec.src.fresh(), settled, *s, *next, *next.spec)
+}
+
+// restart notes each of these keys in which two meanings differ, where the Spec of
+// the second has it. What is meant by a key and its Spec's field have the same name.
+func restart(src *source, keys []string, was, next, spec any) error {
+	typed := reflect.ValueOf(spec)
+	fields := fieldsOf(typed.Type())
+	for _, key := range keys {
+		index := fields.named(key).index
+		goName := typed.Type().FieldByIndex(index).Name
+		a, b := reflect.ValueOf(was).FieldByName(goName).Interface(), reflect.ValueOf(next).FieldByName(goName).Interface()
 		if !reflect.DeepEqual(a, b) {
-			at := spec.FieldByIndex(index).FieldByName("Pos").Interface().(Pos)
+			at := typed.FieldByIndex(index).FieldByName("Pos").Interface().(Pos)
 			src.fail(at, "", "%s: this takes a restart, which forwarding does not notice", key)
 		}
 	}

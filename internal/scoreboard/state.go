@@ -19,9 +19,9 @@ const (
 	Cleaning   State = 'I' // an idle worker that is one too many
 )
 
-// busy reports whether Apache counts the worker among those that process a
+// Busy reports whether Apache counts the worker among those that process a
 // request.
-func (s State) busy() bool {
+func (s State) Busy() bool {
 	switch s {
 	case Vacant, Waiting, Starting, Cleaning:
 		return false

@@ -28,7 +28,7 @@ func Text(workers []Worker) string {
 func Count(workers []Worker) (busy, idle int) {
 	for _, w := range workers {
 		switch {
-		case w.State.busy():
+		case w.State.Busy():
 			busy++
 		case w.State == Waiting:
 			idle++

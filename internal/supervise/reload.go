@@ -20,8 +20,8 @@ func (s *Supervisor) Reload(ctx context.Context, generation uint64, children int
 		return fmt.Errorf("start generation %d: %w", generation, err)
 	}
 	s.newest = generation
-	oldGeneration, oldWanted, stops := s.generation, s.wanted, s.stops
-	s.generation, s.wanted = generation, children
+	oldGeneration, oldWanted, oldStopped, stops := s.generation, s.wanted, s.stopped, s.stops
+	s.generation, s.wanted, s.stopped = generation, children, false
 	s.brake = brake{} // what made the others die may be mended
 	s.fill()
 	first := s.wanted - s.missing() // the others have no slot yet
@@ -40,7 +40,7 @@ func (s *Supervisor) Reload(ctx context.Context, generation uint64, children int
 		return nil
 	}
 	if s.stops == stops {
-		s.generation, s.wanted = oldGeneration, oldWanted
+		s.generation, s.wanted, s.stopped = oldGeneration, oldWanted, oldStopped
 		s.drainAll(func(c *child) bool { return c.Generation == generation })
 		s.fill()
 	}

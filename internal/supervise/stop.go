@@ -35,7 +35,7 @@ func (s *Supervisor) Terminate() {
 }
 
 func (s *Supervisor) stop() {
-	s.wanted = 0
+	s.wanted, s.stopped = 0, true
 	s.stops++
 	s.announce()
 }

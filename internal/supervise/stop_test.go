@@ -31,6 +31,10 @@ func TestWorkersCanBeStoppedAndStartedAgain(t *testing.T) {
 	b.reload(t, 1, 2)
 	b.Drain()
 	eventually(t, "no children", func() bool { return len(b.Status().Children) == 0 })
+	b.Spawn(3) // whoever finds that there are too few
+	if st := b.Status(); st.Wanted != 0 || len(st.Children) != 0 {
+		t.Errorf("once stopped, more were started: %+v", st)
+	}
 	b.reload(t, 2, 2)
 	if n := len(b.serving()); n != 2 {
 		t.Errorf("%d serve, want 2", n)

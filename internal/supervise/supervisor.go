@@ -66,6 +66,7 @@ type Supervisor struct {
 	generation uint64   // that is kept at its number; others end
 	newest     uint64   // generation that was ever tried
 	wanted     int      // children of it
+	stopped    bool     // by Drain and its like: nothing starts until the next Reload
 	brake      brake
 	retry      *time.Timer // fills when the brake is off; nil: not set
 	deaths     []Death
@@ -79,10 +80,14 @@ func New(c Config) *Supervisor {
 	return &Supervisor{config: c, children: make([]*child, c.Slots), changed: make(chan struct{})}
 }
 
-// Spawn raises the number of children that is kept.
+// Spawn raises the number of children that is kept. After Drain, Quit or Terminate
+// it does nothing until the next Reload.
 func (s *Supervisor) Spawn(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.stopped {
+		return
+	}
 	s.wanted += n
 	s.fill()
 }

@@ -1,0 +1,111 @@
+package cli
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"lbctl/ctl"
+	"lbctl/internal/lb"
+	"lbctl/l7"
+)
+
+func threads(states string) (all []l7.WorkerThread) {
+	for _, s := range states {
+		all = append(all, l7.WorkerThread{State: string(s), CPU: time.Second})
+	}
+	return all
+}
+
+func TestAScoreboardIsDrawnInApachesLetters(t *testing.T) {
+	plane := ctl.PlaneWorkers{Node: "lb2", Master: 100, Workers: l7.Workers{
+		Shape: lb.Shape{Model: lb.ModelEvent, Threads: 4, Processes: 2}, Generation: 3, Died: 1,
+		Processes: []l7.WorkerProcess{
+			{PID: 101, Generation: 3, State: "serving", Age: 61 * time.Second, Connections: 9, Held: 6, Threads: threads("WR_K")},
+			{PID: 102, Generation: 2, State: "draining", Age: time.Hour, Connections: 1, Threads: threads("GIII")},
+		},
+		Deaths: []l7.WorkerDeath{{PID: 90, Lived: 5 * time.Second, Reason: "signal: segmentation fault", At: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}},
+	}}
+	boards := boardsOf([]ctl.PlaneWorkers{plane})
+	want := boardTotals{Processes: 2, Threads: 8, Busy: 4, Idle: 4, Connections: 10, Held: 6, CPU: 8 * time.Second}
+	if diff := cmp.Diff(want, boards[0].Totals); diff != "" {
+		t.Errorf("totals (-want +got):\n%s", diff)
+	}
+	var out bytes.Buffer
+	table := &tableWriter{}
+	boardTables(table, &session{name: "x"}, boards, false)
+	if err := table.flush(&out); err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{
+		"balancer x on lb2  model event, at most 2 processes of 4 threads  master 100, generation 3, died unasked 1",
+		"busy 4, idle 4 of 8 threads in 2 processes; 10 connections, 6 of them held without a thread; CPU 8s",
+		"WR_K GIII",
+		"101  3           serving   1m1s  9      6     4s   WR_K",
+		"03:04:05  90   5s     no     signal: segmentation fault",
+	} {
+		if !strings.Contains(out.String(), line+"\n") {
+			t.Errorf("no line %q in\n%s", line, out.String())
+		}
+	}
+}
+
+func TestALongBoardIsBrokenIntoLinesAndItsProcessesAreSummedUp(t *testing.T) {
+	plane := ctl.PlaneWorkers{Workers: l7.Workers{Shape: lb.Shape{Model: lb.ModelPrefork}}}
+	for range 130 {
+		plane.Processes = append(plane.Processes, l7.WorkerProcess{State: "serving", Threads: threads("_")})
+	}
+	boards := boardsOf([]ctl.PlaneWorkers{plane})
+	if lines := letters(boards[0]); len(lines) != 3 || len(lines[0]) != boardWidth || lines[2] != "__" {
+		t.Errorf("letters: %q", lines)
+	}
+	var out bytes.Buffer
+	table := &tableWriter{}
+	processTable(table, boards[0], false)
+	_ = table.flush(&out)
+	if !strings.Contains(out.String(), "and 114 more; --all lists them") {
+		t.Errorf("the list of processes:\n%s", out.String())
+	}
+	if got := summed(strings.Repeat("_", 30) + "WWK"); got != "_ 30, W 2, K 1" {
+		t.Errorf("summed up: %s", got)
+	}
+}
+
+func TestAReloadIsDoneWhenAllOthersDrain(t *testing.T) {
+	before := ctl.PlaneWorkers{Workers: l7.Workers{Generation: 1}}
+	for _, c := range []struct {
+		generation uint64
+		old        string // state of a process of generation 1
+		want       bool
+	}{{1, "serving", false}, {2, "serving", false}, {2, "draining", true}} {
+		now := ctl.PlaneWorkers{Workers: l7.Workers{Generation: c.generation, Processes: []l7.WorkerProcess{
+			{Generation: 1, State: c.old}, {Generation: c.generation, State: "serving"},
+		}}}
+		if got := reloaded(before, now); got != c.want {
+			t.Errorf("generation %d, the old one %s: %v", c.generation, c.old, got)
+		}
+	}
+}
+
+func TestMemoryIsReadFromTheKernelsSum(t *testing.T) {
+	const rollup = "00400000-7ffd000 ---p 00000000 00:00 0    [rollup]\nRss:               16132 kB\nPss:                5530 kB\nPss_Dirty:          4000 kB\n"
+	if got, want := parseRollup([]byte(rollup)), (memory{RSS: 16132 << 10, PSS: 5530 << 10}); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+}
+
+func TestAShapeIsToldByWhatDiffersFromItsModel(t *testing.T) {
+	for want, s := range map[string]lb.Shape{
+		"loop":                           {},
+		"event":                          {Model: lb.ModelEvent, Threads: 25},
+		"event, threads 8":               {Model: lb.ModelEvent, Threads: 8},
+		"prefork, start 6, max_spare 20": {Model: lb.ModelPrefork, Start: 6, MaxSpare: 20},
+	} {
+		if got := shapeText(s); got != want {
+			t.Errorf("%+v is %q, want %q", s, got, want)
+		}
+	}
+}
