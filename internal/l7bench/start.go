@@ -67,18 +67,30 @@ func start(ctx context.Context, name string, cmd *exec.Cmd, dir string, listens 
 	r := &running{group: g, log: log}
 	r.cmd = exec.Command("/bin/sh", append([]string{"-c", `echo $$ > "$0" && exec "$@"`, g.tasks(), cmd.Path}, cmd.Args[1:]...)...)
 	r.cmd.Stdout, r.cmd.Stderr = log, log
-	r.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	// A group of its own, for Apache sends its own TERM to all of its group.
+	r.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	if err := r.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
 	for _, addr := range listens {
 		if err := awaitListener(ctx, addr); err != nil {
 			r.stop()
-			text, _ := os.ReadFile(log.Name())
-			return nil, fmt.Errorf("start %s: %w\n%s", name, err, text)
+			return nil, fmt.Errorf("start %s: %w\n%s", name, err, said(dir))
 		}
 	}
 	return r, nil
+}
+
+// said is what a command has written into its folder before it gave up.
+func said(dir string) (all []byte) {
+	for _, pattern := range []string{"*.log", "*.err"} {
+		files, _ := filepath.Glob(filepath.Join(dir, pattern))
+		for _, f := range files {
+			text, _ := os.ReadFile(f)
+			all = append(all, text...)
+		}
+	}
+	return all
 }
 
 func awaitListener(ctx context.Context, addr string) error {
