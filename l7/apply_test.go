@@ -208,3 +208,34 @@ func TestIdleConnsBoundThePool(t *testing.T) {
 		return nil
 	})
 }
+
+func TestARequestAfterItsServicesRemovalIsCountedAsThatServices(t *testing.T) {
+	l := newLab(t)
+	handler, arrived, release := holding()
+	l.backend(handler)
+	old := *l.service("old", lb.RoundRobin)
+	l.apply()
+	c := rawDial(t, old.VIP.Addr)
+	in := bufio.NewReader(c)
+	if err := ask(c, in, "/"); err != nil {
+		t.Fatal(err)
+	}
+	l.config.Services = nil
+	l.apply()
+	io.WriteString(c, "GET /hold HTTP/1.1\r\nHost: x\r\n\r\n") // while it may: see proxy.Core.Drain
+	<-arrived
+	for _, name := range []string{"a", "b", "c"} { // which must not get the account
+		l.service(name, lb.RoundRobin)
+		l.apply()
+	}
+	close(release)
+	if resp, err := http.ReadResponse(in, nil); err != nil || resp.StatusCode != 200 || !resp.Close {
+		t.Errorf("%+v, %v", resp, err)
+	}
+	time.Sleep(50 * time.Millisecond)
+	for key, cell := range l.proxy.current.Load().Cells {
+		if n := l.proxy.board.Shared(cell).InFlight.Load(); n != 0 {
+			t.Errorf("%q has %d in flight", key, n)
+		}
+	}
+}

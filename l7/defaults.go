@@ -32,7 +32,6 @@ const (
 	maxRetries      = 10               // whatever a service asks for
 	removalDeadline = 30 * time.Second // for requests in flight when their VIP is removed
 	stopDeadline    = 10 * time.Second // for requests in flight when the proxy is told to stop
-	stallTimeout    = 2 * time.Minute  // TCP_USER_TIMEOUT: unacknowledged data or a closed window
 )
 
 // withDefaults returns h with every zero value replaced.

@@ -62,7 +62,12 @@ func openDoor(socket string) (*door, error) {
 func (d *door) inherit() error {
 	unix.CloseOnExec(lockFD)
 	d.lock = os.NewFile(lockFD, "lock")
-	f := os.NewFile(doorFD, "control")
+	return d.adopt(os.NewFile(doorFD, "control"))
+}
+
+// adopt takes a control socket that another binary still has. Until own is called
+// its path stays when the door closes: it is the other one's.
+func (d *door) adopt(f *os.File) error {
 	defer f.Close()
 	ln, err := net.FileListener(f)
 	if err != nil {
@@ -73,10 +78,13 @@ func (d *door) inherit() error {
 		ln.Close()
 		return fmt.Errorf("inherit control socket: it is of network %s", ln.Addr().Network())
 	}
-	unixListener.SetUnlinkOnClose(true)
+	unixListener.SetUnlinkOnClose(false)
 	d.listener, d.inherited = unixListener, true
 	return nil
 }
+
+// own makes the path this door's.
+func (d *door) own() { d.listener.SetUnlinkOnClose(true) }
 
 // serve answers at the door. The channel gets why it does not any more.
 func (d *door) serve(h http.Handler) <-chan error {
@@ -118,11 +126,17 @@ func (d *door) share() (*os.File, error) {
 
 // upgrade starts the file that this binary was started from, which may be another
 // one by now, with such arguments as a new master beside this one.
-func (p *processes) upgrade(ctx context.Context, d *door, args []string) error {
+func (p *processes) upgrade(ctx context.Context, d *door, args []string) (err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
+	p.master.hand(true)
+	defer func() {
+		if err != nil {
+			p.master.hand(false)
+		}
+	}()
 	control, err := d.share()
 	if err != nil {
 		return fmt.Errorf("hand over control socket: %w", err)

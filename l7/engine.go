@@ -77,7 +77,8 @@ func (e *engine) configure(c *configuration, sockets map[netip.AddrPort]*os.File
 	}
 	// First, so that no request finds a pool that closes its connection.
 	e.each(func(_ runner, c *proxy.Core) { c.Wake(next.services) })
-	e.old = append(e.old, e.table)
+	before := e.table
+	e.old = append(e.old, before)
 	e.table = next
 	for _, f := range opened {
 		e.fronts[f.VIP] = f
@@ -86,7 +87,7 @@ func (e *engine) configure(c *configuration, sockets map[netip.AddrPort]*os.File
 		if svc := next.byVIP[vip]; svc != nil {
 			f.Serve(svc)
 		} else {
-			e.remove(f)
+			e.remove(f, before)
 		}
 	}
 	e.each(func(_ runner, c *proxy.Core) { c.Settle(next.services) })
@@ -127,12 +128,14 @@ func (e *engine) each(f func(runner, *proxy.Core)) {
 	}
 }
 
-// remove takes a front out of service. Its requests in flight finish behind the
-// scenes.
-func (e *engine) remove(f *front) {
+// remove takes a front out of service. Its requests in flight, and those that its
+// clients still send, finish behind the scenes, by the table that it was last in.
+func (e *engine) remove(f *front, last *table) {
 	delete(e.fronts, f.VIP)
+	last.leaving.Add(1)
 	e.leave(f)
 	e.closing.Go(func() {
+		defer last.leaving.Add(-1)
 		ctx, cancel := context.WithTimeout(context.Background(), removalDeadline)
 		defer cancel()
 		e.drain(ctx, f)
@@ -191,11 +194,11 @@ func (e *engine) retire() {
 // ctx has ended.
 func (e *engine) stop(ctx context.Context) {
 	e.mu.Lock()
-	defer e.mu.Unlock()
 	e.stopping = true
 	for _, f := range e.fronts {
 		e.leave(f)
 	}
+	e.mu.Unlock() // who configures is told at once
 	for _, f := range e.fronts {
 		e.drain(ctx, f)
 	}

@@ -13,6 +13,9 @@ var letters = map[proxy.Activity]scoreboard.State{
 
 // letter is what the thread does now.
 func (t *thread) letter() scoreboard.State {
+	if t.client == nil {
+		return scoreboard.Closing
+	}
 	if k, ok := t.client.side.(*proxy.ClientConn); ok {
 		return letters[k.Activity()]
 	}

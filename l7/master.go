@@ -47,6 +47,7 @@ type master struct {
 	current    atomic.Pointer[configuration]
 	generation atomic.Uint64 // of the configuration that was begun last
 	stopping   bool
+	handing    bool // to another master, which has asked what is in force
 }
 
 func newMaster(log *slog.Logger, board *scoreboard.Board) *master {
@@ -61,7 +62,7 @@ func newMaster(log *slog.Logger, board *scoreboard.Board) *master {
 func (m *master) apply(s lb.Snapshot) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.stopping {
+	if m.stopping || m.handing {
 		return errStopping
 	}
 	if _, err := newTable(s, nil, proxy.NoAccounts); err != nil {
@@ -144,6 +145,13 @@ func (m *master) settle(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// hand refuses snapshots while another master takes over, or takes them again.
+func (m *master) hand(over bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.handing = over
 }
 
 // stop refuses further snapshots.

@@ -2,6 +2,7 @@ package l7
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -143,6 +144,9 @@ func (p *processes) tell(slot int, c *configuration, fresh []supervise.Socket) e
 // replace ends a worker that does not do as it is told. Another one takes its
 // place, and gets the configuration afresh.
 func (p *processes) replace(slot int, why error) {
+	if errors.Is(why, supervise.ErrLinkClosed) || errors.Is(why, supervise.ErrNoChild) {
+		return // it is dead, and who is in the slot by now is another
+	}
 	p.master.log.Error("worker has not taken its configuration", "slot", slot, "error", why)
 	for _, child := range p.Status().Children {
 		if child.Slot == slot {

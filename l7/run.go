@@ -63,6 +63,7 @@ func Run(ctx context.Context, socket string, shape Shape, log *slog.Logger) (err
 		p.Terminate()
 		return fmt.Errorf("tell the old master: %w", err)
 	}
+	door.own()
 	log.Info("proxy runs", "socket", socket, "pid", os.Getpid(), "model", shape.Model)
 	err = p.obey(ctx, door)
 	log.Info("proxy stopped", "socket", socket)

@@ -218,6 +218,18 @@ func (s *socket) read() {
 	}
 }
 
+// lastWords hands out what had arrived when a write failed: it may be the answer
+// that explains why.
+func (s *socket) lastWords() {
+	for !s.closed && !s.closing && !s.ended && !s.paused {
+		n, err := unix.Read(s.fd, s.thread.scratch)
+		if err != nil || n <= 0 {
+			return
+		}
+		s.side.Data(s.thread.scratch[:n])
+	}
+}
+
 // dial begins to connect, without blocking. poll(2) tells when it is done, also if
 // that is at once.
 func dial(addr netip.AddrPort) (fd int, err error) {

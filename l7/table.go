@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 
 	"lbctl/internal/lb"
 	"lbctl/internal/proxy"
@@ -11,7 +12,8 @@ import (
 
 // table is a snapshot made ready to serve. It is immutable.
 type table struct {
-	generation uint64 // of the configuration
+	leaving    atomic.Int32 // fronts that it took out of service, and that still have clients
+	generation uint64       // of the configuration
 	services   []*proxy.Service
 	byVIP      map[netip.AddrPort]*proxy.Service
 	logs       map[string]bool // paths of access logs
@@ -83,5 +85,5 @@ func (t *table) service(name string) *proxy.Service {
 
 // inUse reports whether a request goes by the table still, which has been replaced.
 func (t *table) inUse() bool {
-	return slices.ContainsFunc(t.services, (*proxy.Service).InUse)
+	return t.leaving.Load() != 0 || slices.ContainsFunc(t.services, (*proxy.Service).InUse)
 }

@@ -109,7 +109,7 @@ func (t *thread) run() {
 	defer close(t.done)
 	defer unix.Close(t.epoll)
 	for t.tick(); !t.ending; t.tick() {
-		if t.client == nil {
+		if t.client == nil && !t.flushes() {
 			t.rest()
 		} else {
 			t.serve()
@@ -201,6 +201,11 @@ func (t *thread) serve() {
 	}
 }
 
+// flushes reports whether a connection that is to close has something pending.
+func (t *thread) flushes() bool {
+	return slices.ContainsFunc(t.sockets, func(s *socket) bool { return s.closing })
+}
+
 // sweep tells what has failed or expired, and forgets what is closed.
 func (t *thread) sweep() {
 	for i := 0; i < len(t.sockets); i++ { // a call may add some
@@ -208,9 +213,12 @@ func (t *thread) sweep() {
 		switch {
 		case s.closed:
 		case s.err != nil:
-			s.Close()
-			if !s.closing {
+			s.lastWords()
+			if open := !s.closed && !s.closing; open {
+				s.Close()
 				s.side.Closed(s.err)
+			} else {
+				s.Close()
 			}
 		case s.due != 0 && s.due <= t.now:
 			if s.due = 0; s.closing {

@@ -68,6 +68,9 @@ func (w *worker) handle(ctx context.Context, m supervise.Message) (any, error) {
 			return nil, fmt.Errorf("take %d sockets for %d addresses: %w", len(m.Files), len(addrs), err)
 		}
 		for i, addr := range addrs {
+			if twice := w.sockets[addr]; twice != nil {
+				twice.Close()
+			}
 			w.sockets[addr] = m.Files[i]
 		}
 		return nil, nil
@@ -78,6 +81,7 @@ func (w *worker) handle(ctx context.Context, m supervise.Message) (any, error) {
 		}
 		err := w.engine.configure(&c, w.sockets)
 		if err == nil {
+			w.dropSockets()
 			w.once.Do(w.configured.Done)
 		}
 		return nil, err
@@ -85,4 +89,13 @@ func (w *worker) handle(ctx context.Context, m supervise.Message) (any, error) {
 		return nil, w.engine.reopen(ctx)
 	}
 	return nil, fmt.Errorf("message %q: unknown kind", m.Kind)
+}
+
+// dropSockets closes those that the configuration has not taken: kept here they
+// would listen for nobody.
+func (w *worker) dropSockets() {
+	for addr, f := range w.sockets {
+		f.Close()
+		delete(w.sockets, addr)
+	}
 }

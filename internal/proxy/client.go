@@ -17,6 +17,9 @@ const lingerTimeout = 5 * time.Second
 // would fail the request that a client is just sending.
 const drainTime = time.Second
 
+// closeTime is how long a peer may take what is pending when its connection ends.
+const closeTime = 30 * time.Second
+
 // clientPhase says who takes what a client sends.
 type clientPhase uint8
 

@@ -127,7 +127,11 @@ func (x *Exchange) start() {
 	if x.stage != stageRequest || x.client == nil || x.queued != 0 || x.gathers && x.gathering() {
 		return
 	}
-	if x.core.inLine(x.service) {
+	if x.gathers { // that took a while
+		x.renew()
+		x.key.Now = x.core.driver.Now()
+	}
+	if x.service.queues && x.core.inLine(x.service) {
 		x.waitInLine()
 		return
 	}
@@ -175,9 +179,10 @@ func (x *Exchange) send() {
 	x.relieve()
 }
 
-// await sets the deadline for what the backend has to do next.
+// await sets the deadline for what the backend has to do next: answer or, if the
+// client waits for it, take more of the request.
 func (x *Exchange) await() {
-	if x.whole {
+	if x.whole || x.clientOff {
 		x.backend.conn.Deadline(x.service.HTTP.BackendHeadTimeout)
 	} else {
 		x.backend.conn.Deadline(0) // it is the client who is slow
@@ -257,6 +262,9 @@ func (x *Exchange) over() {
 		x.leaveLine()
 	}
 	x.noTimer()
+	if x.clientOff { // nobody else lets it send again
+		x.client.conn.Resume()
+	}
 	x.conclude()
 	c, account := x.core, x.service.Account
 	account.End()

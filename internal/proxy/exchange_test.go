@@ -440,3 +440,40 @@ func TestNothingIsAllocatedForARequestInTheSteadyState(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+func TestAClientThatWasHeldBackIsHeardWhenItsRequestIsOver(t *testing.T) {
+	th := newTheatre(t, 1)
+	k := th.accept()
+	k.says("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 300000\r\n\r\n"+strings.Repeat("x", 100<<10), 0)
+	if !k.paused {
+		t.Fatal("the client is not held back")
+	}
+	s := th.last()
+	s.backend.Closed(syscall.ECONNREFUSED)
+	if out := k.took(); status(out) != "502" || !k.shut || k.ended != "" {
+		t.Errorf("the client got %q", out)
+	}
+	if k.paused { // what it still sends must be read, or closing resets the answer away
+		t.Error("nobody reads what the client still sends")
+	}
+	th.idle()
+}
+
+func TestABackendThatTakesNothingIsNotWaitedForForEver(t *testing.T) {
+	th := newTheatre(t, 1)
+	th.room = 0
+	k := th.accept()
+	k.says("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 300000\r\n\r\n"+strings.Repeat("x", 100<<10), 0)
+	s := th.connected() // and never reads
+	if s.deadline != th.service.HTTP.BackendHeadTimeout || !k.paused {
+		t.Errorf("backend's deadline %v, client's %v, paused %t", s.deadline, k.deadline, k.paused)
+	}
+	s.says("HTTP/1.1 103 Early Hints\r\n\r\n", 0)
+	if s.deadline == 0 {
+		t.Error("an interim answer ends the deadline")
+	}
+	s.takes(1 << 20)
+	if k.paused || s.deadline != 0 || k.deadline == 0 {
+		t.Errorf("once it reads: backend's deadline %v, client's %v, paused %t", s.deadline, k.deadline, k.paused)
+	}
+}

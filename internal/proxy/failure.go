@@ -26,7 +26,7 @@ type failure struct {
 // fail ends the attempt, if there is one, and tries another backend if it may, or
 // answers.
 func (x *Exchange) fail(f failure) {
-	if !f.client && x.backend != nil {
+	if !f.client && x.backend != nil && !x.backend.pool.quiet { // a disabled one has not failed
 		x.judge(true)
 	}
 	if f.client {
@@ -34,7 +34,7 @@ func (x *Exchange) fail(f failure) {
 	} else {
 		x.blame(f.end, f.reason)
 	}
-	unsent := x.stage == stageConnects
+	unsent := x.stage == stageConnects && !x.sent
 	x.drop()
 	if f.retry && x.retries < x.service.HTTP.Retries && x.retry(unsent) {
 		return
@@ -116,7 +116,7 @@ func (x *Exchange) backendEnded(err error) {
 // to another one.
 func (x *Exchange) died() {
 	twice := x.remade && x.method.Idempotent()
-	if twice && x.backend.used && !x.heard {
+	if twice && x.backend.used && !x.heard && !x.backend.pool.quiet {
 		x.drop()
 		x.member.Endpoint.Account.Begin()
 		x.attempt(x.member, nil)
@@ -202,7 +202,9 @@ func (x *Exchange) noTimer() {
 func (x *Exchange) clientDrained() {
 	switch x.stage {
 	case stageRelays:
-		x.client.listenFor(x)
+		if !x.clientOff {
+			x.client.listenFor(x)
+		}
 		x.hold()
 	case stageTunnels:
 		if x.backendOff {
@@ -214,10 +216,10 @@ func (x *Exchange) clientDrained() {
 
 // backendDrained lets the client send again.
 func (x *Exchange) backendDrained() {
-	if x.clientOff && x.stage == stageWaits {
+	x.relieve()
+	if x.stage == stageWaits {
 		x.await()
 	}
-	x.relieve()
 }
 
 // cause is the errno inside err, whose words need no address around them.

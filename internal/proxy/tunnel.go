@@ -106,6 +106,7 @@ func (x *Exchange) tunnelEnded(err error) {
 func (x *Exchange) closeTunnel() {
 	c := x.client
 	if b := x.detach(); b != nil {
+		b.conn.Deadline(closeTime) // not the tunnel's
 		b.shut(b.conn.CloseWhenDrained)
 	}
 	x.over()
