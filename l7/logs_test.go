@@ -46,6 +46,12 @@ func TestRequestsAreLoggedAlsoWhenTheFileIsMovedAway(t *testing.T) {
 	s.HTTP.AccessLog = lb.AccessLog{Path: "web.log", Format: lb.LogJSON}
 	l.apply()
 	l.get(s)
+	eventually(t, time.Second, func() error { // the client may have its answer before that is written down
+		if n := l.proxy.stats().Services[0].HTTP.Status[200]; n != 1 {
+			return fmt.Errorf("%d answers are counted", n)
+		}
+		return nil
+	})
 	path := filepath.Join(l.proxy.logFolder, "web.log")
 	if err := os.Rename(path, path+".1"); err != nil {
 		t.Fatal(err)
@@ -115,9 +121,12 @@ func TestALogThatTakesNothingHoldsUpNoRequest(t *testing.T) {
 		}
 		resp.Body.Close()
 	}
-	if h := l.proxy.stats().Services[0].HTTP; h.Status[200] != 1200 || h.Unlogged == 0 {
-		t.Errorf("%d answers, %d lines dropped", h.Status[200], h.Unlogged)
-	}
+	eventually(t, time.Second, func() error {
+		if h := l.proxy.stats().Services[0].HTTP; h.Status[200] != 1200 || h.Unlogged == 0 {
+			return fmt.Errorf("%d answers, %d lines dropped", h.Status[200], h.Unlogged)
+		}
+		return nil
+	})
 }
 
 func TestCountsAreExactWhenWorkersAreKilled(t *testing.T) {
