@@ -196,12 +196,8 @@ func open() (*conn, error) {
 
 // exchange sends all of it in datagrams, each when the one before it has come
 // back, and each as long as the way is found to take without fragments.
-//
-// A kernel whose CPUs have too much to do drops a packet now and then in front of
-// every program of ours (net.core.netdev_max_backlog): so few are sent again.
 func (c *conn) exchange(all []byte) error {
-	const mayBeLost = 2 // of some 7,000
-	got, lost := make([]byte, 1<<16), 0
+	got := make([]byte, 1<<16)
 	for len(all) > 0 {
 		full, err := c.room()
 		if err != nil {
@@ -217,10 +213,6 @@ func (c *conn) exchange(all []byte) error {
 		}
 		if errors.Is(err, unix.EMSGSIZE) {
 			continue // now the kernel knows better
-		}
-		if lost < mayBeLost && errors.Is(err, os.ErrDeadlineExceeded) {
-			lost++
-			continue
 		}
 		if err != nil {
 			return err
