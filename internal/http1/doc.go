@@ -15,7 +15,7 @@
 //     percent-encoding. Bytes above 0x7e are errors.
 //   - Content-Length occurs once and is one number; repetitions are errors, also
 //     of the same value. So are both Content-Length and Transfer-Encoding.
-//   - Transfer-Encoding is "chunked", once. Other codings are not implemented.
+//   - Transfer-Encoding is "chunked", once. A request with another one gets 501.
 //   - Host is never empty, except in HTTP/1.0, where it may be missing. IPvFuture
 //     is not known, a port is at most 65535.
 //   - Connection may not name Content-Length or Host: a recipient that removes
