@@ -43,10 +43,15 @@ func newProcesses(m *master, shape Shape, slots int) *processes {
 	p := &processes{master: m, shape: shape, loop: why, up: map[int]bool{}, reshapings: make(chan reshaping)}
 	p.Supervisor = supervise.New(supervise.Config{
 		Slots: slots, Command: p.start, Accounts: p, Handle: p.handle,
-		DrainTimeout: stopDeadline, Grace: time.Second, Log: m.log,
+		DrainTimeout: stopDeadline, Grace: time.Second, TimerSlack: timerSlack, Log: m.log,
 	})
 	return p
 }
+
+// timerSlack bounds how often Go's monitor thread wakes up: it sleeps for 20 µs at a time
+// while threads wait in the kernel, as those of prefork do most of the time. Without it a request
+// costs prefork three times as much (docs/l7-performance.md). Deadlines are seconds.
+const timerSlack = 20 * time.Millisecond
 
 // start makes the command that starts this same binary: a worker must be of its master's version also
 // if the file has been replaced.
@@ -57,9 +62,13 @@ func (p *processes) start(at supervise.Place) (*exec.Cmd, error) {
 	// Little of a worker's memory lives, so Go's default would collect at every 4 MiB of
 	// garbage. That this saves CPU time was not measured.
 	cmd.Env = append(os.Environ(), "GOGC=400")
-	if p.shape.Threads == 1 { // the other is for the collector and the master's messages
-		cmd.Env = append(cmd.Env, "GOMAXPROCS=2")
+	// A thread that waits in the kernel keeps its P, so that it may go on at once; others are for the
+	// collector and the master's messages. A loop lets its P go when it waits.
+	ps := 2
+	if p.shape.Model != Loop {
+		ps += p.shape.Threads
 	}
+	cmd.Env = append(cmd.Env, "GOMAXPROCS="+strconv.Itoa(ps))
 	return cmd, nil
 }
 

@@ -64,7 +64,7 @@ func (s *Supervisor) spawn(p Place) (*child, error) {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
 	cmd.SysProcAttr.Setpgid = true // a terminal's ^C is for the master, which then decides
-	if err := cmd.Start(); err != nil {
+	if err := startSlack(cmd, s.config.TimerSlack); err != nil {
 		conn.Close()
 		return nil, fmt.Errorf("start child %d: %w", p.Slot, err)
 	}

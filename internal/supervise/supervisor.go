@@ -42,7 +42,10 @@ type Config struct {
 	// DrainTimeout is how long a child may take to finish what it has begun
 	// before it gets TERM, and Grace how long until KILL then.
 	DrainTimeout, Grace time.Duration
-	Log                 *slog.Logger
+	// TimerSlack is how late a child's timers may fire (prctl(2), PR_SET_TIMERSLACK),
+	// those of its language's runtime among them; 0: as late as the caller's.
+	TimerSlack time.Duration
+	Log        *slog.Logger
 }
 
 var (
