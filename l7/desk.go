@@ -3,7 +3,9 @@ package l7
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -18,9 +20,11 @@ import (
 type desk struct {
 	fd       int
 	listener *listener
+	resting  atomic.Int32 // threads that have no client
 
-	mu    sync.Mutex
-	queue []visitor
+	mu      sync.Mutex
+	queue   []visitor
+	staying []*thread // that can do without their clients
 }
 
 // visitor is a client between two threads.
@@ -29,6 +33,7 @@ type visitor struct {
 	front *proxy.Front
 	addr  netip.AddrPort
 	said  []byte
+	due   int64 // when it has waited too long, of CLOCK_MONOTONIC
 }
 
 func newDesk() (*desk, error) {
@@ -45,14 +50,35 @@ func (d *desk) close() {
 		return
 	}
 	unix.Close(d.fd)
-	for _, v := range d.queue {
-		unix.Close(v.fd)
-	}
+	d.turnAway(func(visitor) bool { return true })
 }
 
+// turnAway closes the connections of those who wait and are meant.
+func (d *desk) turnAway(meant func(visitor) bool) {
+	if d == nil {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.queue = slices.DeleteFunc(d.queue, func(v visitor) bool {
+		if !meant(v) {
+			return false
+		}
+		unix.Close(v.fd)
+		return true
+	})
+}
+
+// put queues a client. If there are no more threads at rest than clients wait for them, one that
+// stays with a client which says nothing is to leave it.
 func (d *desk) put(v visitor) {
 	d.mu.Lock()
 	d.queue = append(d.queue, v)
+	if n := len(d.staying); n > 0 && len(d.queue) > int(d.resting.Load()) {
+		t := d.staying[n-1]
+		d.strike(t)
+		t.bell.post(t.stay.end)
+	}
 	d.mu.Unlock()
 	ring(d.fd)
 }
@@ -64,8 +90,18 @@ func (d *desk) get() (v visitor, ok bool) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if len(d.queue) == 0 {
+		return v, false // it was turned away
+	}
 	v, d.queue = d.queue[0], d.queue[1:]
 	return v, true
+}
+
+// free counts threads that come to rest, or rest no more.
+func (d *desk) free(n int32) {
+	if d != nil {
+		d.resting.Add(n)
+	}
 }
 
 // waiting is how many clients of a front wait for a thread.
@@ -96,12 +132,17 @@ func (t *thread) take() {
 	k.Data(v.said)
 }
 
-// giveBack hands a client that has nothing to do to the listener thread.
+// giveBack hands a client that has nothing to do to the listener thread, after a stay.
 func (t *thread) giveBack() {
 	k, ok := t.client.side.(*proxy.ClientConn)
-	if !ok || !k.Leave() {
+	if !ok || k.Activity() != proxy.Idle {
+		t.stay.over(t)
 		return
 	}
+	if k.Front().Closed() || t.stay.goesOn(t) || !k.Leave() {
+		return // a front that is closed has its clients told by the thread that has them
+	}
+	t.stay.over(t)
 	s := t.client
 	s.closed = true // its descriptor lives on
 	t.client = nil
@@ -115,6 +156,10 @@ type listener struct {
 	desk *desk
 }
 
+// listenerNice lets the listener thread go before those that serve, where that is
+// allowed: each of these is owed as much CPU time as the one that all of them wait for.
+const listenerNice = -10
+
 // newListener makes the thread, which tells in a slot how many clients it holds.
 func newListener(d *desk, slot *scoreboard.Slot) (*listener, error) {
 	w, err := newLooper(loop.Epoll, nil)
@@ -124,11 +169,16 @@ func newListener(d *desk, slot *scoreboard.Slot) (*listener, error) {
 	l := &listener{w, d}
 	w.handler = func(k *proxy.ClientConn) loop.Handler { return waiting{l, k} }
 	d.listener = l
-	w.loop.Post(func() { l.tell(slot) })
+	w.loop.Post(func() {
+		_ = unix.Setpriority(unix.PRIO_PROCESS, 0, listenerNice)
+		l.tell(slot)
+	})
 	return l, nil
 }
 
 func (l *listener) tell(slot *scoreboard.Slot) {
+	now := l.loop.Now()
+	l.desk.turnAway(func(v visitor) bool { return v.due <= now })
 	slot.SetConnections(l.core.Clients())
 	l.loop.After(reportEvery, func() { l.tell(slot) })
 }
@@ -159,7 +209,8 @@ func (waiting) Connected(*loop.Conn) {}
 func (w waiting) Data(c *loop.Conn, b []byte) {
 	said := append([]byte(nil), b...)
 	if fd := c.Detach(); fd >= 0 && w.k.Leave() {
-		w.l.desk.put(visitor{fd, w.k.Front(), w.k.Addr(), said})
+		f := w.k.Front()
+		w.l.desk.put(visitor{fd, f, w.k.Addr(), said, w.l.loop.Now() + int64(f.Service().HTTP.ClientHeadTimeout)})
 	}
 }
 

@@ -164,6 +164,7 @@ func (e *engine) drain(ctx context.Context, f *front) {
 		case <-ctx.Done():
 		}
 	}
+	e.desk.turnAway(func(v visitor) bool { return v.front == &f.Front })
 	e.each(func(_ runner, c *proxy.Core) { c.Cut(&f.Front) })
 }
 

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"lbctl/internal/proxy"
 )
 
 // side is who hears of a socket: a proxy.ClientConn or a proxy.BackendConn.
@@ -43,11 +45,11 @@ func (s *socket) Write(b []byte) {
 		return
 	}
 	if len(s.out) == 0 && !s.connecting {
-		n, err := unix.Write(s.fd, b)
+		n, err := send(s.fd, b)
 		if s.failed(err) {
 			return
 		}
-		b = b[max(n, 0):]
+		b = b[n:]
 	}
 	s.out = append(s.out, b...)
 }
@@ -59,11 +61,11 @@ func (s *socket) WriteBuffers(bs [][]byte) {
 	}
 	sent := 0
 	if len(s.out) == 0 && !s.connecting {
-		n, err := unix.Writev(s.fd, bs)
+		n, err := s.thread.sendPieces(s.fd, bs)
 		if s.failed(err) {
 			return
 		}
-		sent = max(n, 0)
+		sent = n
 	}
 	for _, b := range bs {
 		skip := min(sent, len(b))
@@ -75,8 +77,8 @@ func (s *socket) WriteBuffers(bs [][]byte) {
 func (s *socket) mute() bool { return s.closed || s.closing || s.shut || s.err != nil }
 
 // failed notes an error that is more than "not now".
-func (s *socket) failed(err error) bool {
-	if err == nil || err == unix.EAGAIN || err == unix.EINTR {
+func (s *socket) failed(err unix.Errno) bool {
+	if err == 0 || err == unix.EAGAIN || err == unix.EINTR {
 		return false
 	}
 	s.err, s.out = err, nil
@@ -144,6 +146,12 @@ func (s *socket) events() (events int16) {
 	return events
 }
 
+// kept reports whether s is a connection to a backend that no request is on.
+func (s *socket) kept() bool {
+	b, ok := s.side.(*proxy.BackendConn)
+	return ok && b.Kept()
+}
+
 // happened handles what poll(2) has found.
 func (s *socket) happened(events int16) {
 	if s.connecting {
@@ -182,11 +190,11 @@ func (s *socket) connected() {
 
 // flush offers the kernel what is pending, and reports whether s goes on.
 func (s *socket) flush() bool {
-	n, err := unix.Write(s.fd, s.out)
+	n, err := send(s.fd, s.out)
 	if s.failed(err) {
 		return false
 	}
-	if s.out = s.out[:copy(s.out, s.out[max(n, 0):])]; len(s.out) > 0 {
+	if s.out = s.out[:copy(s.out, s.out[n:])]; len(s.out) > 0 {
 		return true
 	}
 	if cap(s.out) > maxKept {
@@ -207,12 +215,12 @@ func (s *socket) flush() bool {
 const maxKept = 64 << 10
 
 func (s *socket) read() {
-	n, err := unix.Read(s.fd, s.thread.scratch)
+	n, err := receive(s.fd, s.thread.scratch)
 	switch {
 	case s.failed(err):
 	case n > 0:
 		s.side.Data(s.thread.scratch[:n])
-	case n == 0 && err == nil:
+	case err == 0:
 		s.ended = true
 		s.side.EOF()
 	}
@@ -222,8 +230,8 @@ func (s *socket) read() {
 // that explains why.
 func (s *socket) lastWords() {
 	for !s.closed && !s.closing && !s.ended && !s.paused {
-		n, err := unix.Read(s.fd, s.thread.scratch)
-		if err != nil || n <= 0 {
+		n, err := receive(s.fd, s.thread.scratch)
+		if err != 0 || n == 0 {
 			return
 		}
 		s.side.Data(s.thread.scratch[:n])

@@ -12,8 +12,9 @@ import (
 	"lbctl/internal/scoreboard"
 )
 
-// readBuffer is what a thread reads at once.
-const readBuffer = 64 << 10
+// readBuffer is what a thread reads at once: an answer of 64 KiB with its head. The kernel
+// gives it memory only as far as it is used.
+const readBuffer = 128 << 10
 
 // thread is a thread of the models prefork, worker and event: it serves one client
 // at a time, and waits for it, and for nobody else, in the kernel. It implements
@@ -30,8 +31,12 @@ type thread struct {
 	client  *socket   // nil: none
 	polls   []unix.PollFd
 	scratch []byte
-	now     int64 // CLOCK_MONOTONIC
-	counted int64 // when CPU time was accounted for
+	iov     [64]unix.Iovec
+	message unix.Msghdr // of iov
+	now     int64       // CLOCK_MONOTONIC
+	counted int64       // when CPU time was accounted for
+	looked  int64       // when connections that are kept were looked at
+	stay    stay
 	ending  bool
 	done    chan struct{}
 }
@@ -43,6 +48,7 @@ func newThread(slot *scoreboard.Slot, d *desk) (*thread, error) {
 	}
 	t := &thread{slot: slot, bell: b, desk: d, scratch: make([]byte, readBuffer), done: make(chan struct{})}
 	t.core = proxy.NewCore(t, seeds.Add(1))
+	t.stay.end = func() { t.stay.until = 0 }
 	if t.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err == nil {
 		err = t.await(b.fd, 0)
 	}
@@ -116,6 +122,7 @@ func (t *thread) run() {
 		}
 		t.sweep()
 	}
+	t.stay.over(t)
 }
 
 func (t *thread) tick() {
@@ -130,7 +137,9 @@ func (t *thread) tick() {
 func (t *thread) rest() {
 	t.slot.Set(scoreboard.Waiting, t.now)
 	var events [4]unix.EpollEvent
-	n, _ := unix.EpollWait(t.epoll, events[:], t.patience())
+	t.desk.free(+1)
+	n, _ := unix.EpollWait(t.epoll, events[:], milliseconds(t.patience()))
+	t.desk.free(-1)
 	t.tick()
 	for _, e := range events[:max(n, 0)] {
 		switch fd := int(e.Fd); {
@@ -173,20 +182,34 @@ func (t *thread) add(fd int) *socket {
 	return s
 }
 
+// lookEvery is how often, in nanoseconds, connections to backends that nobody uses are
+// looked at: waiting for them, too, is dear, and who takes one makes sure of it.
+const lookEvery = int64(time.Second)
+
 // serve waits for the client, or for the backend that answers it, and handles
 // what came.
 func (t *thread) serve() {
 	t.slot.Set(t.letter(), t.now)
-	sockets := t.sockets
+	sockets, wait := t.sockets, t.patience()
+	look := t.now-t.looked >= lookEvery
+	if look {
+		t.looked = t.now
+	}
 	t.polls = append(t.polls[:0], unix.PollFd{Fd: int32(t.bell.fd), Events: unix.POLLIN})
 	for _, s := range sockets {
 		p := unix.PollFd{Fd: int32(s.fd), Events: s.events()}
-		if p.Events == 0 {
+		switch {
+		case p.Events == 0:
 			p.Fd = -1 // a peer that hung up would wake us for nothing
+		case !look && s.kept():
+			p.Fd = -1
+			if wait < 0 || wait > lookEvery {
+				wait = lookEvery
+			}
 		}
 		t.polls = append(t.polls, p)
 	}
-	n, _ := unix.Poll(t.polls, t.patience())
+	n, _ := unix.Poll(t.polls, milliseconds(wait))
 	t.tick()
 	if n <= 0 {
 		return
@@ -235,14 +258,15 @@ func (t *thread) sweep() {
 	}
 	if t.client.closed {
 		t.client = nil
+		t.stay.over(t)
 	} else if t.desk != nil {
 		t.giveBack()
 	}
 }
 
-// patience is for how many milliseconds nothing expires, -1 for ever.
-func (t *thread) patience() int {
-	first := int64(0)
+// patience is for how many nanoseconds nothing expires, -1 for ever.
+func (t *thread) patience() int64 {
+	first := t.stay.until
 	for _, s := range t.sockets {
 		if s.due != 0 && (first == 0 || s.due < first) {
 			first = s.due
@@ -259,7 +283,15 @@ func (t *thread) patience() int {
 	if first == 0 {
 		return -1
 	}
-	return int(max(first-t.now, 0)/int64(time.Millisecond)) + 1
+	return max(first-t.now, 0)
+}
+
+// milliseconds are those after which so many nanoseconds have passed for sure.
+func milliseconds(ns int64) int {
+	if ns <= 0 {
+		return int(ns)
+	}
+	return int(ns/int64(time.Millisecond)) + 1
 }
 
 // Connect implements proxy.Driver.
@@ -271,7 +303,7 @@ func (t *thread) Connect(b *proxy.BackendConn, addr netip.AddrPort) proxy.Conn {
 }
 
 // Alive implements proxy.Driver.
-func (t *thread) Alive(c proxy.Conn) bool { return alive(c.(*socket).fd) }
+func (t *thread) Alive(c proxy.Conn) bool { return silent(c.(*socket).fd) }
 
 // Now implements proxy.Driver.
 func (t *thread) Now() int64 { return t.now }
@@ -284,11 +316,4 @@ func addrOf(sa unix.Sockaddr) netip.AddrPort {
 		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr), uint16(a.Port))
 	}
 	return netip.AddrPort{}
-}
-
-// alive reports whether nothing waits to be read, also no end.
-func alive(fd int) bool {
-	var b [1]byte
-	_, _, err := unix.Recvfrom(fd, b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
-	return err == unix.EAGAIN
 }

@@ -29,6 +29,9 @@ func (b *BackendConn) Connected() {
 	b.x.send()
 }
 
+// Kept reports whether no request is on the connection.
+func (b *BackendConn) Kept() bool { return b.x == nil }
+
 // Data takes what the backend sent.
 func (b *BackendConn) Data(p []byte) {
 	b.pool.endpoint.Account.AddBytesOut(len(p))

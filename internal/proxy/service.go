@@ -31,6 +31,9 @@ func (f *Front) Service() *Service { return f.service.Load() }
 // has clients of this front must be told to Drain them.
 func (f *Front) Close() { f.closed.Store(true) }
 
+// Closed reports whether it was closed.
+func (f *Front) Closed() bool { return f.closed.Load() }
+
 // Service is an L7 service made ready. It is immutable.
 type Service struct {
 	lb.Service

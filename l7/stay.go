@@ -1,0 +1,67 @@
+package l7
+
+import "time"
+
+// stayTime is how long, in the model event, a thread stays with a client that it has
+// answered, if no other client needs the thread: handing the client over and back costs
+// more than a request (docs/l7-performance.md).
+const stayTime = 50 * time.Millisecond
+
+// stay is a thread's, with its client.
+type stay struct {
+	until int64  // when it ends; 0: there is none, or it has ended
+	on    bool   // since the client was answered
+	place int    // in desk.staying; -1: the desk has struck it off
+	end   func() // ends it
+}
+
+// goesOn reports whether the thread stays with its client, which has nothing to do.
+func (s *stay) goesOn(t *thread) bool {
+	if !s.on {
+		if !t.desk.stays(t) {
+			return false
+		}
+		s.on, s.until = true, t.now+int64(stayTime)
+	}
+	if t.now >= s.until {
+		s.until = 0
+	}
+	return s.until > 0
+}
+
+// over ends a stay, if there is one.
+func (s *stay) over(t *thread) {
+	if s.on {
+		s.on, s.until = false, 0
+		t.desk.leaves(t)
+	}
+}
+
+// stays notes that t can be had back, unless it is needed at once.
+func (d *desk) stays(t *thread) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.queue) > int(d.resting.Load()) {
+		return false
+	}
+	t.stay.place = len(d.staying)
+	d.staying = append(d.staying, t)
+	return true
+}
+
+// leaves notes that t is with its client no more, or has to do with it.
+func (d *desk) leaves(t *thread) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if t.stay.place >= 0 {
+		d.strike(t)
+	}
+}
+
+// strike takes t off the list. d.mu is locked.
+func (d *desk) strike(t *thread) {
+	last := d.staying[len(d.staying)-1]
+	d.staying[t.stay.place], last.stay.place = last, t.stay.place
+	d.staying = d.staying[:len(d.staying)-1]
+	t.stay.place = -1
+}
