@@ -3,10 +3,14 @@ package l4
 import (
 	"fmt"
 	"net/netip"
+	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"lbctl/internal/lb"
+	"lbctl/internal/netns"
 )
 
 // forwarding is a way of delivering: what real traffic by it needs, and what its
@@ -132,6 +136,9 @@ func passTraffic(t *testing.T, f forwarding, k kind) {
 	}
 	stats, err := w.Stats()
 	ok(t, err)
+	if t.Failed() {
+		w.explain(stats)
+	}
 	counters := stats.Services[0].Counters
 	if counters.BytesIn < 40<<20 || counters.Connections != 4 || flowsOf(k, counters) != 4 {
 		t.Errorf("%+v, want 4 connections, remembered, and more than 40 MiB in", counters)
@@ -159,6 +166,24 @@ func passTraffic(t *testing.T, f forwarding, k kind) {
 			w.allUnwrapped(i + 1)
 		}
 	}
+}
+
+// explain logs what the plane and each kernel say of packets, for who looks for one that is lost.
+func (w *wires) explain(stats lb.Stats) {
+	w.Helper()
+	for _, v := range stats.Verdicts {
+		if v.Packets > 0 {
+			w.Logf("%d packets met %s", v.Packets, v.Name)
+		}
+	}
+	for _, ns := range slices.Concat([]*netns.Handle{w.client, w.balancer}, w.servers) {
+		w.inside(ns, func() {
+			said, _ := exec.Command("sh", "-c", "ip -s link show eth0; ip -6 neighbour; ip -4 neighbour; cat /proc/net/snmp6; nstat -asz | grep -v ' 0  *0.0$'").CombinedOutput()
+			w.Logf("%v:\n%s", ns, said)
+		})
+	}
+	drops, _ := os.ReadFile("/proc/net/softnet_stat")
+	w.Logf("softnet_stat (the second column is what backlogs dropped, of the whole machine):\n%s", drops)
 }
 
 // allUnwrapped fails if a tunnel's packet was lost on server i.
