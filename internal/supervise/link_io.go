@@ -61,6 +61,7 @@ func (l *Link) read() {
 func (l *Link) answer(request envelope, files []*os.File) {
 	answer := envelope{ID: request.ID}
 	v, err := l.handle(l.ctx, Message{Kind: request.Kind, Body: request.Body, Files: files})
+	closeAll(files)
 	if err == nil {
 		answer.Body, err = json.Marshal(v)
 	}

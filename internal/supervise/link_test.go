@@ -86,7 +86,6 @@ func TestFilesComeWithTheirMessage(t *testing.T) {
 		var contents []string
 		for _, f := range m.Files {
 			data, err := io.ReadAll(f)
-			f.Close()
 			if err != nil {
 				return nil, err
 			}
@@ -125,6 +124,38 @@ func TestFilesComeWithTheirMessage(t *testing.T) {
 	all.Wait()
 	if now := openFiles(t); now != open {
 		t.Errorf("%d files are left open", now-open)
+	}
+}
+
+func TestFilesThatNobodyTakesAreClosed(t *testing.T) {
+	kept := make(chan *os.File, 1)
+	a, _ := links(t, nil, func(_ context.Context, m Message) (any, error) {
+		switch m.Kind {
+		case "keep one":
+			kept <- m.Files[0]
+			m.Files[0] = nil
+		case "refuse":
+			return nil, errors.New("no")
+		}
+		return nil, nil
+	})
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	defer w.Close()
+	open := openFiles(t)
+	for kind, left := range map[string]int{"keep one": 1, "refuse": 0, "ignore": 0} {
+		if err := a.Call(deadline(t, 5*time.Second), kind, nil, nil, r, w); (err != nil) != (kind == "refuse") {
+			t.Errorf("%s: %v", kind, err)
+		}
+		if now := openFiles(t); now != open+left {
+			t.Errorf("%s: %d files are left open, want %d", kind, now-open, left)
+		}
+		if left > 0 {
+			(<-kept).Close()
+		}
 	}
 }
 
