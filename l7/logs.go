@@ -90,8 +90,8 @@ func (p *processes) reopen(ctx context.Context) error {
 	var mu sync.Mutex
 	var errs []error
 	p.each(func(child supervise.Child) {
-		err := p.Call(ctx, child.Slot, kindReopen, nil, nil)
-		if err == nil || errors.Is(err, supervise.ErrLinkClosed) { // it has ended: who takes its place opens the new files
+		err := p.Call(ctx, child.Place, kindReopen, nil, nil)
+		if err == nil || ended(err) { // who takes its place opens the new files
 			return
 		}
 		mu.Lock()
