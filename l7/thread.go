@@ -101,7 +101,7 @@ func (t *thread) stop() error {
 	for _, s := range t.sockets {
 		s.Close()
 	}
-	return unix.Close(t.bell.fd)
+	return t.bell.close()
 }
 
 func (t *thread) run() {
