@@ -42,7 +42,7 @@ func newThread(slot *scoreboard.Slot, d *desk) (*thread, error) {
 		return nil, err
 	}
 	t := &thread{slot: slot, bell: b, desk: d, scratch: make([]byte, readBuffer), done: make(chan struct{})}
-	t.core = proxy.NewCore(t, seeds.Add(1))
+	t.core = proxy.NewCore(t, seed())
 	if t.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err == nil {
 		err = t.await(b.fd, 0)
 	}

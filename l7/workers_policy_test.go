@@ -446,3 +446,21 @@ func TestTwoWorkersTakeEachOthersCookies(t *testing.T) {
 		t.Errorf("from %s, which is down, to %s, then %s", server, moved, again)
 	}
 }
+
+func TestNoTwoWorkersDrawTheSame(t *testing.T) {
+	p := newPair(t, 1, 1, func(w http.ResponseWriter, r *http.Request) { w.Header().Set("X-ID", r.Header.Get("X-Request-ID")) })
+	p.service.HTTP.Forwarding.RequestID = true
+	p.applyTo(p.plane)
+	seen := map[string]bool{}
+	for i := range 10 {
+		resp, err := p.clients[i%2].ask("/", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		id := resp.Header.Get("X-ID")
+		if len(id) != 32 || seen[id] {
+			t.Errorf("request %d has the ID %q, as another", i, id)
+		}
+		seen[id] = true
+	}
+}
