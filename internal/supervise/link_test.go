@@ -175,6 +175,21 @@ func TestACallEndsWithItsDeadlineOrTheLink(t *testing.T) {
 	}
 }
 
+func TestACallToAProcessThatIsGoneSaysSo(t *testing.T) {
+	for range 200 {
+		conn, file, err := pair()
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := newLink(conn, nil)
+		file.Close() // which the link may have heard of, or not yet
+		if err := a.Call(deadline(t, 5*time.Second), "any", nil, nil); !errors.Is(err, ErrLinkClosed) {
+			t.Errorf("call = %v, want ErrLinkClosed", err)
+		}
+		a.Close()
+	}
+}
+
 func TestAProcessThatDoesNotReadCannotHoldUpTheMaster(t *testing.T) {
 	conn, file, err := pair()
 	if err != nil {
