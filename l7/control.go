@@ -15,7 +15,7 @@ import (
 //	GET /v1/stats      lb.Stats
 //	GET /v1/workers    Workers
 //	PUT /v1/shape      Shape -> 204 when a master of it has taken over; 422 or 503 and the reason as text
-//	POST /v1/reopen    reopens the access logs -> 204; 500 and the reason as text
+//	POST /v1/reopen    reopens the logs -> 204; 500 and the reason as text
 //	GET /v1/watch      processInfo; then an lb.Ejection for each, until the process dies
 const (
 	pathSnapshot = "/v1/snapshot"

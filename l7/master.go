@@ -42,6 +42,7 @@ type master struct {
 	listeners *supervise.Listeners
 	workers   workers
 	logFolder string // of access logs that have no other
+	errorLog  string // path of what this process and its workers say; empty: no file
 
 	mu         sync.Mutex // serializes apply and stop
 	current    atomic.Pointer[configuration]

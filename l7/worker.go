@@ -2,6 +2,7 @@ package l7
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -76,7 +77,11 @@ func (w *worker) handle(ctx context.Context, m supervise.Message) (any, error) {
 		}
 		return nil, err
 	case kindReopen:
-		return nil, w.engine.reopen(ctx)
+		var err error
+		for _, f := range m.Files {
+			err = sayTo(f)
+		}
+		return nil, errors.Join(err, w.engine.reopen(ctx))
 	}
 	return nil, fmt.Errorf("message %q: unknown kind", m.Kind)
 }
