@@ -30,6 +30,7 @@ type applier struct {
 	mailbox chan lb.Snapshot // capacity 1
 	event   func(Event)
 	changed func() // status differs
+	ejected func(Plane, lb.Ejection)
 
 	mu      sync.Mutex
 	status  PlaneStatus
@@ -45,9 +46,9 @@ func (p Plane) String() string {
 	return string(p.Name) + " on " + p.Node
 }
 
-func newApplier(p Plane, event func(Event), changed func()) *applier {
+func newApplier(p Plane, event func(Event), changed func(), ejected func(Plane, lb.Ejection)) *applier {
 	return &applier{
-		plane: p, mailbox: make(chan lb.Snapshot, 1), event: event, changed: changed,
+		plane: p, mailbox: make(chan lb.Snapshot, 1), event: event, changed: changed, ejected: ejected,
 		status:  PlaneStatus{Name: p.Name, Node: p.Node, State: PlaneIdle, Since: time.Now()},
 		reading: make(chan struct{}, 1),
 	}
@@ -125,6 +126,9 @@ func (a *applier) try(ctx context.Context, s lb.Snapshot) error {
 		a.mu.Lock()
 		a.open = opened
 		a.mu.Unlock()
+		if judge, ok := opened.(interface{ OnEjection(func(lb.Ejection)) }); ok {
+			judge.OnEjection(func(e lb.Ejection) { a.ejected(a.plane, e) })
+		}
 		a.event(Event{Kind: EventPlane, Plane: a.plane.Name, Node: a.plane.Node, Revision: s.Revision, Message: fmt.Sprintf("plane %s is open", a.plane)})
 	}
 	if err := open.Apply(ctx, s); err != nil {

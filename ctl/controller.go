@@ -79,7 +79,7 @@ func New(o Options) (*Controller, error) {
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.events.add(Event{Kind: EventStarted, Revision: s.revision, Message: fmt.Sprintf("daemon of %s starts at revision %d", o.whose(), s.revision)})
 	for _, p := range o.Planes {
-		c.appliers = append(c.appliers, newApplier(p, c.events.add, c.changed.fire))
+		c.appliers = append(c.appliers, newApplier(p, c.events.add, c.changed.fire, c.ejected))
 	}
 	c.monitor = healthcheck.New(o.Dial, c.notify)
 	known := map[lb.Target]lb.Health{}

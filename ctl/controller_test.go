@@ -152,6 +152,43 @@ func TestATransitionIsOneEventAndOneSnapshotForBothPlanes(t *testing.T) {
 	})
 }
 
+func TestAnEjectionIsToldAndHasTheBackendProbedAndNoMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, nil)
+		defer f.Close()
+		f.configure(t, testConfig(2))
+		f.settle(t)
+		time.Sleep(5 * time.Second)
+		before := f.latest.Load().revision
+		l7, _ := f.Status(t.Context()).Service("web-l7")
+		f.l7.eject(lb.Ejection{Service: "web-l7", Backend: l7.Backends[1].ID, Until: time.Now().Add(10 * time.Second)})
+		f.l7.eject(lb.Ejection{Service: "web-l7", Backend: 4711, Until: time.Now().Add(time.Hour)})
+		asked := time.Now()
+		time.Sleep(300 * time.Millisecond)
+		events := f.past(EventEjected)
+		if len(events) != 1 || events[0].Message != "web-l7/s2 is ejected by l7 for 10s, for how it answered" || events[0].Service != "web-l7" || events[0].Backend != "s2" || events[0].Plane != lb.L7 {
+			t.Errorf("events %+v", events)
+		}
+		status := f.Status(t.Context())
+		for _, name := range []string{"web-l4", "web-l7"} { // which share their check
+			svc, _ := status.Service(name)
+			if b := svc.Backends[0]; b.Doubt != "" {
+				t.Errorf("%s/s1: %+v", name, b)
+			}
+			if b := svc.Backends[1]; b.Doubt != "ejected by l7" || time.Until(b.DoubtUntil) > 10*time.Second || b.Health != lb.Up || b.Probed.Before(asked) {
+				t.Errorf("%s/s2: %+v", name, b)
+			}
+		}
+		if now := f.latest.Load().revision; now != before || len(f.past(EventTransition)) != 2 {
+			t.Errorf("revision %d, before %d; transitions %+v", now, before, f.past(EventTransition))
+		}
+		time.Sleep(10 * time.Second)
+		if svc, _ := f.Status(t.Context()).Service("web-l7"); svc.Backends[1].Doubt != "" {
+			t.Errorf("after the ejection: %+v", svc.Backends[1])
+		}
+	})
+}
+
 func TestARestartKeepsEverythingThatWasSet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, nil)

@@ -14,6 +14,7 @@ const (
 	EventStarted        EventKind = "started"         // the daemon began; sequence numbers start again
 	EventRevision       EventKind = "revision"        // a new configuration
 	EventTransition     EventKind = "transition"      // one per damped change of health, however many backends share it
+	EventEjected        EventKind = "ejected"         // a plane sends a backend nothing new for a while, for how it answered requests
 	EventAdmin          EventKind = "admin"           // a person enabled, drained or disabled a backend
 	EventWeight         EventKind = "weight"          // a person weighed a backend
 	EventTimeouts       EventKind = "timeouts"        // a person changed the timeouts of flows

@@ -29,6 +29,20 @@ type fakePlane struct {
 	applied []lb.Snapshot
 	closed  bool
 	stats   func() (lb.Stats, error)
+	ejected func(lb.Ejection)
+}
+
+func (p *fakePlane) OnEjection(f func(lb.Ejection)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ejected = f
+}
+
+// eject tells of an ejection.
+func (p *fakePlane) eject(e lb.Ejection) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ejected(e)
 }
 
 func (p *fakePlane) Apply(ctx context.Context, s lb.Snapshot) error {

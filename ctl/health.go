@@ -2,7 +2,9 @@ package ctl
 
 import (
 	"fmt"
+	"time"
 
+	"lbctl/healthcheck"
 	"lbctl/internal/lb"
 )
 
@@ -29,5 +31,24 @@ func transitionEvent(tr lb.Transition, touched []string) Event {
 	return Event{
 		Kind: EventTransition, Transition: &tr, Touched: touched,
 		Message: fmt.Sprintf("%s is %s, was %s (check %s: %s)", tr.Addr, tr.To, tr.From, tr.Check, tr.Reason),
+	}
+}
+
+// ejected tells of a backend that a plane has ejected, and has the checker look at it
+// soon. By itself that changes no health: it says how a service's requests fare, which
+// another service's, in another plane, may not.
+func (c *Controller) ejected(p Plane, e lb.Ejection) {
+	v := c.latest.Load()
+	for _, svc := range v.snapshot.Services {
+		for _, b := range svc.Backends {
+			if svc.Name != e.Service || b.ID != e.Backend {
+				continue
+			}
+			c.events.add(Event{
+				Kind: EventEjected, Revision: v.revision, Plane: p.Name, Node: p.Node, Service: svc.Name, Backend: b.Name,
+				Message: fmt.Sprintf("%s/%s is ejected by %s for %s, for how it answered", svc.Name, b.Name, p, time.Until(e.Until).Round(time.Second)),
+			})
+			c.monitor.Doubt(lb.Target{Addr: b.Addr, Check: svc.Check}, healthcheck.Doubt{Reason: "ejected by " + p.String(), Until: e.Until})
+		}
 	}
 }

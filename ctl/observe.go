@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"lbctl/healthcheck"
 	"lbctl/internal/lb"
 )
 
@@ -160,15 +161,18 @@ func (c *Controller) addProbes(services []ServiceStatus) {
 		reason string
 		at     time.Time
 		took   time.Duration
+		doubt  healthcheck.Doubt
 	}
 	last := map[lb.Target]seen{}
 	for _, t := range c.monitor.States() {
-		last[t.Target] = seen{t.Last.Reason(), t.Last.At, t.Last.Took}
+		last[t.Target] = seen{t.Last.Reason(), t.Last.At, t.Last.Took, t.Doubt}
 	}
 	for _, s := range services {
 		for i := range s.Backends {
 			b := &s.Backends[i]
-			if l := last[lb.Target{Addr: b.Addr, Check: s.Check}]; !l.at.IsZero() {
+			l := last[lb.Target{Addr: b.Addr, Check: s.Check}]
+			b.Doubt, b.DoubtUntil = l.doubt.Reason, l.doubt.Until
+			if !l.at.IsZero() {
 				b.Reason, b.Probed, b.ProbeTime = l.reason, l.at, l.took
 			}
 		}

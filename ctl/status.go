@@ -95,6 +95,8 @@ type BackendStatus struct {
 	Reason         string        `json:"reason,omitempty"`
 	Probed         time.Time     `json:"probed,omitzero"` // start of the last probe
 	ProbeTime      time.Duration `json:"probe_time"`
+	Doubt          string        `json:"doubt,omitempty"`      // what else is held against it: "ejected by l7"
+	DoubtUntil     time.Time     `json:"doubt_until,omitzero"` // then it is asked again
 	Counters       lb.Counters   `json:"counters"`
 }
 

@@ -39,6 +39,13 @@ type TargetState struct {
 	Last      Result
 	Successes int // in a row
 	Failures  int // in a row
+	Doubt     Doubt
+}
+
+// Doubt is what somebody else holds against a target.
+type Doubt struct {
+	Reason string    // empty: nobody does
+	Until  time.Time // the one who doubts will ask it again
 }
 
 // Monitor probes targets and tells of their transitions.
@@ -154,6 +161,26 @@ func (m *Monitor) start(key lb.Target, p probe) {
 	m.wg.Go(func() { m.run(ctx, t, adopted) })
 }
 
+// Doubt tells of a doubt about a target, which is probed soon then: at once, if its last
+// probe is a fast interval ago. Its health changes by probes alone, since who doubts
+// may have asked for something else. A target that is not probed is nobody's matter.
+func (m *Monitor) Doubt(key lb.Target, d Doubt) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	t := m.targets[key]
+	if t == nil {
+		return
+	}
+	if d.Until.After(t.doubt.Until) {
+		t.doubt = d
+	}
+	t.hurry = true
+	select {
+	case t.kick <- struct{}{}:
+	default: // kicked already
+	}
+}
+
 // record takes in one result of a target that is still wanted.
 func (m *Monitor) record(t *target, r Result, by lb.Check) {
 	m.mu.Lock()
@@ -210,10 +237,14 @@ func (m *Monitor) States() []TargetState {
 	m.mu.Lock()
 	states := make([]TargetState, 0, len(m.targets))
 	for _, t := range m.targets {
-		states = append(states, TargetState{
+		s := TargetState{
 			Target: t.key, Health: t.damper.health, Since: t.since, Last: t.last,
 			Successes: t.damper.successes, Failures: t.damper.failures,
-		})
+		}
+		if time.Now().Before(t.doubt.Until) {
+			s.Doubt = t.doubt
+		}
+		states = append(states, s)
 	}
 	m.mu.Unlock()
 	slices.SortFunc(states, func(a, b TargetState) int {

@@ -349,3 +349,50 @@ func TestCloseEndsProbesUnderWay(t *testing.T) {
 		}
 	})
 }
+
+func TestADoubtIsProbedSoonAndChangesNothingByItself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n, r := newFakeNet(), &recorder{}
+		m := New(n.dial, r.notify)
+		defer m.Close()
+		slow := everySecond
+		slow.Interval = time.Minute
+		mustSet(t, m, slow, addr(1))
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		r.take()
+		last := n.seen(addr(1))
+		time.Sleep(time.Until(last[len(last)-1].Add(30 * time.Second)))
+		begin := time.Now()
+		m.Doubt(addr(1), Doubt{"ejected", begin.Add(20 * time.Second)})
+		m.Doubt(addr(1), Doubt{"ejected elsewhere", begin.Add(10 * time.Second)})
+		m.Doubt(addr(2), Doubt{"of nobody", begin.Add(time.Hour)})
+		time.Sleep(time.Millisecond)
+		synctest.Wait()
+		if probes := n.seen(addr(1)); len(probes) != 1 || probes[0] != begin {
+			t.Errorf("probed at %v, doubted at %v", probes, begin)
+		}
+		m.Doubt(addr(1), Doubt{"again", begin.Add(15 * time.Second)})
+		time.Sleep(time.Second)
+		if probes := n.seen(addr(1)); len(probes) != 1 || probes[0] != begin.Add(slow.FastInterval) {
+			t.Errorf("doubted right after a probe it was probed at %v", probes)
+		}
+		if s := m.States()[0]; s.Health != lb.Up || s.Doubt.Reason != "ejected" || len(r.take()) != 0 {
+			t.Errorf("%+v", s)
+		}
+		time.Sleep(30 * time.Second)
+		if s := m.States()[0]; s.Doubt != (Doubt{}) {
+			t.Errorf("a doubt that is over is %+v", s.Doubt)
+		}
+		if probes := n.seen(addr(1)); len(probes) != 0 {
+			t.Errorf("probed at %v after a probe that passed at %v", probes, begin)
+		}
+		n.set(addr(1), "refuse")
+		m.Doubt(addr(1), Doubt{"ejected", time.Now().Add(time.Minute)})
+		time.Sleep(2*slow.FastInterval + time.Millisecond)
+		synctest.Wait()
+		if health(m, addr(1)) != lb.Down {
+			t.Error("it is not down after as many failures as every other needs")
+		}
+	})
+}

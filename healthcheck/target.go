@@ -21,13 +21,15 @@ type probe struct {
 type target struct {
 	key  lb.Target
 	stop context.CancelFunc
-	kick chan struct{} // capacity 1: the probe was replaced, reckon the next start anew
+	kick chan struct{} // capacity 1: the probe was replaced, or is wanted soon; reckon the next start anew
 
 	// Guarded by Monitor.mu.
 	probe  probe
 	damper damper
 	since  time.Time // damper.health has held
 	last   Result
+	doubt  Doubt
+	hurry  bool // a doubt wants the next probe soon
 }
 
 // run probes until ctx ends. Intervals are counted from start to start, so the
@@ -67,6 +69,7 @@ func (m *Monitor) run(ctx context.Context, t *target, adopted bool) {
 func (m *Monitor) probeOnce(ctx context.Context, t *target, start time.Time) {
 	m.mu.Lock()
 	p := t.probe
+	t.hurry = false
 	m.mu.Unlock()
 	probing, cancel := context.WithTimeout(ctx, p.Timeout)
 	err := p.Checker.Check(probing)
@@ -80,7 +83,7 @@ func (m *Monitor) probeOnce(ctx context.Context, t *target, start time.Time) {
 func (m *Monitor) pause(t *target) time.Duration {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if t.damper.inDoubt() {
+	if t.hurry || t.damper.inDoubt() {
 		return min(t.probe.FastInterval, t.probe.Interval)
 	}
 	return t.probe.Interval

@@ -31,7 +31,7 @@ func TestApplyIsWholeOrNotAtAll(t *testing.T) {
 		spoil func(*lb.Service)
 		want  string
 	}{
-		"address in use": {func(s *lb.Service) { s.VIP.Addr = listenerAddr(taken) }, "service busy: listen on " + taken.Addr().String() + ": address already in use"},
+		"address in use": {func(s *lb.Service) { s.VIP.Addr = listenerAddr(taken) }, "service busy: listen at " + taken.Addr().String() + ": address already in use"},
 		"foreign address": {func(s *lb.Service) {
 			s.VIP.Addr = freeAddr(t, "127.0.0.1")
 			s.VIP.Addr = withIP(s.VIP.Addr, "192.0.2.1")

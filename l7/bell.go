@@ -13,8 +13,9 @@ import (
 type bell struct {
 	fd int
 
-	mu    sync.Mutex
-	queue []func()
+	mu     sync.Mutex
+	queue  []func()
+	closed bool
 }
 
 func newBell() (*bell, error) {
@@ -25,12 +26,23 @@ func newBell() (*bell, error) {
 	return &bell{fd: fd}, nil
 }
 
-// post queues f.
+// post queues f. After close nothing runs it.
 func (b *bell) post(f func()) {
 	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return
+	}
 	b.queue = append(b.queue, f)
-	b.mu.Unlock()
-	ring(b.fd)
+	ring(b.fd) // with the lock: the number may be another descriptor's as soon as it is closed
+}
+
+// close must come when nobody answers any more.
+func (b *bell) close() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closed = true
+	return unix.Close(b.fd)
 }
 
 // answer does what is queued.

@@ -57,19 +57,20 @@ func (c *client) workers(ctx context.Context) (w Workers, err error) {
 	return w, err
 }
 
-// watch returns who answers at the socket, and a reader that ends when that
-// process does. The caller closes it.
-func (c *client) watch(ctx context.Context) (processInfo, io.ReadCloser, error) {
+// watch returns who answers at the socket, and a lifeline that ends when that process
+// does. The caller closes it.
+func (c *client) watch(ctx context.Context) (processInfo, *lifeline, error) {
 	var info processInfo
 	resp, err := c.do(ctx, http.MethodGet, pathWatch, nil)
 	if err != nil {
 		return info, nil, err
 	}
-	if err := json.NewDecoder(resp.Body).Decode(&info); err != nil {
-		resp.Body.Close()
+	l := &lifeline{resp.Body, json.NewDecoder(resp.Body)}
+	if err := l.in.Decode(&info); err != nil {
+		l.Close()
 		return info, nil, fmt.Errorf("watch proxy: %w", err)
 	}
-	return info, resp.Body, nil
+	return info, l, nil
 }
 
 func (c *client) call(ctx context.Context, method, path string, body io.Reader, into any) error {

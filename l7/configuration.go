@@ -21,7 +21,7 @@ const (
 	kindHello     = "hello"     // from a worker: it is there and wants a configuration
 	kindSockets   = "sockets"   // []netip.AddrPort, with their listening sockets: those that a configuration will need
 	kindConfigure = "configure" // configuration -> nothing once it is in force
-	kindReopen    = "reopen"    // nothing -> nothing once the logs are made anew
+	kindReopen    = "reopen"    // nothing, with the error log's file if there is one -> nothing once the logs are made anew
 )
 
 // maxSockets is how many go into one message; the kernel takes 253.

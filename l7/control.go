@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"os"
 
 	"lbctl/internal/lb"
 )
@@ -16,8 +15,8 @@ import (
 //	GET /v1/stats      lb.Stats
 //	GET /v1/workers    Workers
 //	PUT /v1/shape      Shape -> 204 when a master of it has taken over; 422 or 503 and the reason as text
-//	POST /v1/reopen    reopens the access logs -> 204; 500 and the reason as text
-//	GET /v1/watch      processInfo; then the response stays open until the process dies
+//	POST /v1/reopen    reopens the logs -> 204; 500 and the reason as text
+//	GET /v1/watch      processInfo; then an lb.Ejection for each, until the process dies
 const (
 	pathSnapshot = "/v1/snapshot"
 	pathStats    = "/v1/stats"
@@ -56,12 +55,7 @@ func controlHandler(p *master) *http.ServeMux {
 		}
 		w.WriteHeader(http.StatusNoContent)
 	})
-	mux.HandleFunc("GET "+pathWatch, func(w http.ResponseWriter, r *http.Request) {
-		now := p.workers.report()
-		writeJSON(w, processInfo{os.Getpid(), now.Shape, now.Loop})
-		_ = http.NewResponseController(w).Flush()
-		<-r.Context().Done()
-	})
+	mux.HandleFunc("GET "+pathWatch, p.serveWatch)
 	return mux
 }
 

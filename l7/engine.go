@@ -95,7 +95,7 @@ func (e *engine) configure(c *configuration, sockets map[netip.AddrPort]*os.File
 	return e.accept(opened)
 }
 
-// fresh makes fronts of the addresses that are new.
+// fresh makes fronts of the addresses that are new. On an error it has taken no socket.
 func (e *engine) fresh(t *table, sockets map[netip.AddrPort]*os.File) (opened []*front, err error) {
 	for vip := range t.byVIP {
 		if e.fronts[vip] != nil {
@@ -106,7 +106,9 @@ func (e *engine) fresh(t *table, sockets map[netip.AddrPort]*os.File) (opened []
 			return nil, fmt.Errorf("no socket for %s", vip)
 		}
 		opened = append(opened, &front{Front: proxy.Front{VIP: vip}, socket: socket, descriptor: int(socket.Fd())})
-		delete(sockets, vip)
+	}
+	for _, f := range opened {
+		delete(sockets, f.VIP)
 	}
 	return opened, nil
 }

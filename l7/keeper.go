@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"syscall"
@@ -22,7 +21,7 @@ const (
 // keep watches the proxy at link and, whenever it dies, starts another one and
 // gives it the last snapshot. Restarts in a row are slowed down, twice as long
 // each time.
-func (p *Plane) keep(ctx context.Context, link io.ReadCloser) {
+func (p *Plane) keep(ctx context.Context, link *lifeline) {
 	var brake time.Duration
 	for {
 		born := time.Now()
@@ -47,16 +46,16 @@ func (p *Plane) keep(ctx context.Context, link io.ReadCloser) {
 }
 
 // watch returns when the process at the other end of link is dead or ctx ends.
-func (p *Plane) watch(ctx context.Context, link io.ReadCloser) {
+func (p *Plane) watch(ctx context.Context, link *lifeline) {
 	stop := context.AfterFunc(ctx, func() { link.Close() })
 	defer stop()
 	defer link.Close()
-	_, _ = io.Copy(io.Discard, link)
+	link.follow(p.ejected.add)
 }
 
 // revive starts or adopts a proxy and restores the last snapshot in it. It
 // returns nil if that failed and is to be tried again.
-func (p *Plane) revive(ctx context.Context) io.ReadCloser {
+func (p *Plane) revive(ctx context.Context) *lifeline {
 	select {
 	case p.busy <- struct{}{}:
 		defer func() { <-p.busy }()
@@ -86,7 +85,7 @@ func (p *Plane) revive(ctx context.Context) io.ReadCloser {
 
 // connect adopts the proxy at the socket or starts one, and returns the link to
 // watch it by.
-func (p *Plane) connect(ctx context.Context) (io.ReadCloser, error) {
+func (p *Plane) connect(ctx context.Context) (*lifeline, error) {
 	if link, err := p.adopt(ctx); err == nil {
 		return link, nil
 	}
@@ -116,7 +115,7 @@ func (p *Plane) connect(ctx context.Context) (io.ReadCloser, error) {
 
 // adopt links to the proxy that answers at the socket. The link lives until ctx
 // ends.
-func (p *Plane) adopt(ctx context.Context) (io.ReadCloser, error) {
+func (p *Plane) adopt(ctx context.Context) (*lifeline, error) {
 	info, link, err := p.client.watch(ctx)
 	if err != nil {
 		return nil, err

@@ -13,7 +13,6 @@ import (
 	"lbctl/internal/accesslog"
 	"lbctl/internal/lb"
 	"lbctl/internal/scoreboard"
-	"lbctl/internal/supervise"
 )
 
 var logFormats = []lb.LogFormat{"", lb.LogCommon, lb.LogCombined, lb.LogJSON, lb.LogTimings}
@@ -85,18 +84,31 @@ func (m *master) reopen(ctx context.Context) error { return m.workers.reopen(ctx
 // lost.
 func (e *engine) reopen(ctx context.Context) error { return e.logs.Reopen(ctx) }
 
-// reopen implements workers: all reopen their logs, those that finish as well.
+// reopen implements workers: this process and all workers reopen their logs, those that
+// finish and those that begin as well. Who starts from now on has the new files.
 func (p *processes) reopen(ctx context.Context) error {
-	var mu sync.Mutex
-	var errs []error
-	p.each(func(child supervise.Child) {
-		err := p.Call(ctx, child.Slot, kindReopen, nil, nil)
-		if err == nil || errors.Is(err, supervise.ErrLinkClosed) { // it has ended: who takes its place opens the new files
-			return
+	var files []*os.File
+	if p.master.errorLog != "" {
+		f, err := openErrorLog(p.master.errorLog)
+		if err == nil {
+			defer f.Close()
+			err = sayTo(f)
 		}
-		mu.Lock()
-		defer mu.Unlock()
-		errs = append(errs, fmt.Errorf("reopen logs of worker %d: %w", child.Slot, err))
-	})
+		if err != nil {
+			return err
+		}
+		files = append(files, f)
+	}
+	children := p.Status().Children
+	errs := make([]error, len(children))
+	var all sync.WaitGroup
+	for i, child := range children {
+		all.Go(func() {
+			if err := p.Call(ctx, child.Place, kindReopen, nil, nil, files...); err != nil && !ended(err) {
+				errs[i] = fmt.Errorf("reopen logs of worker %d: %w", child.Slot, err)
+			}
+		})
+	}
+	all.Wait()
 	return errors.Join(errs...)
 }

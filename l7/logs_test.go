@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -181,6 +182,63 @@ func TestCountsAreExactWhenWorkersAreKilled(t *testing.T) {
 	eventually(t, 5*time.Second, func() error { // one that is starting opens it a little later
 		_, err := os.Stat(path)
 		return err
+	})
+}
+
+func TestWhatWorkersSayGoesToTheNewFileWhenTheOldOneIsMovedAway(t *testing.T) {
+	l := newLab(t)
+	l.backend(nil).kill()
+	s := l.service("web", lb.RoundRobin)
+	o := planeOptions(t)
+	o.Shape = Shape{Model: Threads, Start: 2, MinSpare: 1, MaxSpare: 100}
+	p := openPlane(t, o)
+	defer endProxy(t, p)
+	l.applyTo(p)
+	l.get(s)
+	says := func(path string) {
+		t.Helper()
+		eventually(t, 5*time.Second, func() error {
+			if data, err := os.ReadFile(path); err != nil || !bytes.Contains(data, []byte("connect_failed")) {
+				return fmt.Errorf("%s: no word of the backend in %q, %v", path, data, err)
+			}
+			return nil
+		})
+	}
+	says(o.LogFile)
+	if err := os.Rename(o.LogFile, o.LogFile+".1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(p.PID(), syscall.SIGUSR1); err != nil {
+		t.Fatal(err)
+	}
+	speaksTo := func(pid int) error {
+		for _, fd := range []int{1, 2} {
+			if path, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", pid, fd)); path != o.LogFile {
+				return fmt.Errorf("descriptor %d of process %d is %s, %v", fd, pid, path, err)
+			}
+		}
+		return nil
+	}
+	eventually(t, 5*time.Second, func() error {
+		for _, pid := range append(childrenOf(t, p.PID()), p.PID()) {
+			if err := speaksTo(pid); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	l.client.CloseIdleConnections()
+	l.get(s)
+	says(o.LogFile)
+	workers := childrenOf(t, p.PID())
+	_ = syscall.Kill(workers[0], syscall.SIGKILL)
+	eventually(t, 5*time.Second, func() error {
+		for _, pid := range childrenOf(t, p.PID()) {
+			if !slices.Contains(workers, pid) {
+				return speaksTo(pid)
+			}
+		}
+		return errors.New("the worker was not replaced")
 	})
 }
 

@@ -27,7 +27,7 @@ func newLooper(kind loop.Kind, slot *scoreboard.Slot) (*looper, error) {
 		return nil, err
 	}
 	w := &looper{loop: l, slot: slot, doors: map[*front]*loop.Listener{}, done: make(chan struct{})}
-	w.core = proxy.NewCore(w, seeds.Add(1))
+	w.core = proxy.NewCore(w, seed())
 	w.handler = func(k *proxy.ClientConn) loop.Handler { return clientSide{k} }
 	if slot != nil {
 		slot.Enter(0)

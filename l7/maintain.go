@@ -32,23 +32,22 @@ func (p *processes) maintain(ctx context.Context) {
 			p.master.log.Info("too few idle threads", "idle", idle, "processes", total, "starting", spawn)
 			p.Spawn(spawn)
 		}
-		if reap > 0 && spare >= 0 {
+		if reap > 0 && spare != nil {
 			p.master.log.Info("too many idle threads", "idle", idle, "processes", total)
-			_ = p.Retire(spare) // it may have died in between
+			_ = p.Retire(spare.Place) // it may have died in between
 		}
 	}
 }
 
 // idle counts idle threads, those that start included, and the processes that do
-// not end, and finds one of these that can be spared, -1 if none is idle as a whole.
-func (p *processes) idle() (idle, total, spare int) {
+// not end, and finds one of these that can be spared, nil if none is idle as a whole.
+func (p *processes) idle() (idle, total int, spare *supervise.Child) {
 	waiting := map[int]int{} // threads by process slot
 	for _, w := range p.master.board.Workers() {
 		if w.State == scoreboard.Waiting {
 			waiting[w.Child]++
 		}
 	}
-	spare = -1
 	for _, c := range p.Status().Children {
 		switch c.State {
 		case supervise.Draining:
@@ -58,7 +57,7 @@ func (p *processes) idle() (idle, total, spare int) {
 		default:
 			idle += waiting[c.Slot]
 			if waiting[c.Slot] == p.shape.Threads {
-				spare = c.Slot
+				spare = &c
 			}
 		}
 		total++

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"lbctl/internal/lb"
@@ -42,6 +41,7 @@ type master struct {
 	listeners *supervise.Listeners
 	workers   workers
 	logFolder string // of access logs that have no other
+	errorLog  string // path of what this process and its workers say; empty: no file
 
 	mu         sync.Mutex // serializes apply and stop
 	current    atomic.Pointer[configuration]
@@ -99,7 +99,7 @@ func (m *master) open(s lb.Snapshot, old *configuration) (fresh []supervise.Sock
 		}
 		if err := m.listeners.Open([]netip.AddrPort{v.VIP.Addr}, 1); err != nil {
 			m.listeners.Retain(had, 1)
-			return nil, fmt.Errorf("service %s: listen on %s: %w", v.Name, v.VIP.Addr, cause(err))
+			return nil, fmt.Errorf("service %s: %w", v.Name, err)
 		}
 		added = append(added, v.VIP.Addr)
 	}
@@ -185,13 +185,4 @@ func (m *master) counters(c *configuration, key string) lb.Counters {
 		Connections: t.Connections, Requests: t.Requests, BytesIn: t.BytesIn, BytesOut: t.BytesOut,
 		Errors: t.Errors, Retries: t.Retries, Active: uint64(t.InFlight), Queued: uint64(t.Queued),
 	}
-}
-
-// cause is the errno inside err, whose words need no address around them.
-func cause(err error) error {
-	var errno syscall.Errno
-	if errors.As(err, &errno) {
-		return errno
-	}
-	return err
 }

@@ -28,6 +28,7 @@ type Plane struct {
 	client  *client
 	pid     atomic.Int64
 	running atomic.Pointer[processInfo] // the last that was adopted
+	ejected ejected
 
 	busy chan struct{} // holds a token while a snapshot is on its way to the proxy
 	last *lb.Snapshot  // applied whole; only the holder of the token touches it

@@ -92,7 +92,7 @@ func TestPlaneStartsAProxyAndTalksToIt(t *testing.T) {
 	}
 	bad := l.next()
 	bad.Services[0].VIP.Addr = withIP(s.VIP.Addr, "192.0.2.1")
-	want := fmt.Sprintf("apply snapshot 2: service web: listen on %s: cannot assign requested address", bad.Services[0].VIP.Addr)
+	want := fmt.Sprintf("apply snapshot 2: service web: listen at %s: cannot assign requested address", bad.Services[0].VIP.Addr)
 	if err := p.Apply(context.Background(), bad); err == nil || err.Error() != want {
 		t.Errorf("%v, want %q", err, want)
 	}

@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"lbctl/internal/loop"
@@ -31,7 +30,7 @@ type processes struct {
 	reshapings chan reshaping
 
 	mu sync.Mutex
-	up map[int]bool // process slots whose worker has said hello
+	up map[int]uint64 // by process slot: serial of the worker that has said hello last
 }
 
 // newProcesses supervises workers for m. slots is the most there can be.
@@ -40,7 +39,7 @@ func newProcesses(m *master, shape Shape, slots int) *processes {
 	if kindOf(shape) == loop.Auto {
 		_, why = loop.Probe()
 	}
-	p := &processes{master: m, shape: shape, loop: why, up: map[int]bool{}, reshapings: make(chan reshaping)}
+	p := &processes{master: m, shape: shape, loop: why, up: map[int]uint64{}, reshapings: make(chan reshaping)}
 	p.Supervisor = supervise.New(supervise.Config{
 		Slots: slots, Command: p.start, Accounts: p, Handle: p.handle,
 		DrainTimeout: stopDeadline, Grace: time.Second, TimerSlack: timerSlack, Log: m.log,
@@ -78,32 +77,39 @@ func (p *processes) Admit(slot int, _ uint64) {
 }
 
 // Reclaim implements supervise.Accounts.
-func (p *processes) Reclaim(slot int) {
-	p.mu.Lock()
-	delete(p.up, slot)
-	p.mu.Unlock()
-	p.master.ledger.Reclaim(slot)
-}
+func (p *processes) Reclaim(slot int) { p.master.ledger.Reclaim(slot) }
 
 func (p *processes) handle(_ context.Context, at supervise.Place, m supervise.Message) (any, error) {
 	if m.Kind != kindHello {
 		return nil, fmt.Errorf("message %q: unknown kind", m.Kind)
 	}
-	go p.welcome(at.Slot)
+	go p.welcome(at)
 	return nil, nil
 }
 
 // welcome gives a new worker what is in force. Whatever is applied next, it gets
 // with all others.
-func (p *processes) welcome(slot int) {
+func (p *processes) welcome(at supervise.Place) {
 	p.master.mu.Lock()
 	defer p.master.mu.Unlock()
-	p.mu.Lock()
-	p.up[slot] = true
-	p.mu.Unlock()
-	if err := p.tell(slot, p.master.current.Load(), p.master.listeners.Sockets(0)); err != nil {
-		p.replace(slot, err)
+	p.note(at)
+	if err := p.tell(at, p.master.current.Load(), p.master.listeners.Sockets(0)); err != nil {
+		p.replace(at, err)
 	}
+}
+
+// note remembers that a worker has said hello. It may be dead by now.
+func (p *processes) note(at supervise.Place) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.up[at.Slot] = max(p.up[at.Slot], at.Serial)
+}
+
+// isUp reports whether a worker has said hello.
+func (p *processes) isUp(at supervise.Place) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.up[at.Slot] == at.Serial
 }
 
 // configure implements workers.
@@ -112,8 +118,8 @@ func (p *processes) configure(c *configuration, fresh []supervise.Socket) {
 		if child.State == supervise.Draining {
 			return
 		}
-		if err := p.tell(child.Slot, c, fresh); err != nil {
-			p.replace(child.Slot, err)
+		if err := p.tell(child.Place, c, fresh); err != nil {
+			p.replace(child.Place, err)
 		}
 	})
 }
@@ -122,10 +128,7 @@ func (p *processes) configure(c *configuration, fresh []supervise.Socket) {
 func (p *processes) each(f func(child supervise.Child)) {
 	var all sync.WaitGroup
 	for _, child := range p.Status().Children {
-		p.mu.Lock()
-		up := p.up[child.Slot]
-		p.mu.Unlock()
-		if up {
+		if p.isUp(child.Place) {
 			all.Go(func() { f(child) })
 		}
 	}
@@ -133,7 +136,7 @@ func (p *processes) each(f func(child supervise.Child)) {
 }
 
 // tell brings a configuration into force in one worker.
-func (p *processes) tell(slot int, c *configuration, fresh []supervise.Socket) error {
+func (p *processes) tell(at supervise.Place, c *configuration, fresh []supervise.Socket) error {
 	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 	defer cancel()
 	for len(fresh) > 0 {
@@ -143,23 +146,24 @@ func (p *processes) tell(slot int, c *configuration, fresh []supervise.Socket) e
 		for _, s := range some {
 			addrs, files = append(addrs, s.Addr), append(files, s.File)
 		}
-		if err := p.Call(ctx, slot, kindSockets, addrs, nil, files...); err != nil {
+		if err := p.Call(ctx, at, kindSockets, addrs, nil, files...); err != nil {
 			return err
 		}
 	}
-	return p.Call(ctx, slot, kindConfigure, c, nil)
+	return p.Call(ctx, at, kindConfigure, c, nil)
 }
 
 // replace ends a worker that does not do as it is told. Another one takes its
 // place, and gets the configuration afresh.
-func (p *processes) replace(slot int, why error) {
-	if errors.Is(why, supervise.ErrLinkClosed) || errors.Is(why, supervise.ErrNoChild) {
-		return // it is dead, and who is in the slot by now is another
+func (p *processes) replace(at supervise.Place, why error) {
+	if ended(why) {
+		return
 	}
-	p.master.log.Error("worker has not taken its configuration", "slot", slot, "error", why)
-	for _, child := range p.Status().Children {
-		if child.Slot == slot {
-			_ = syscall.Kill(child.PID, syscall.SIGKILL)
-		}
-	}
+	p.master.log.Error("worker has not taken its configuration", "slot", at.Slot, "error", why)
+	_ = p.Kill(at) // it may be dead by now
+}
+
+// ended reports whether a worker could not be told something because it has ended.
+func ended(err error) bool {
+	return errors.Is(err, supervise.ErrLinkClosed) || errors.Is(err, supervise.ErrNoChild)
 }

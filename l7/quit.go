@@ -4,8 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"syscall"
+
+	"lbctl/internal/lb"
 )
 
 // Quit has the proxy at a socket, if there is one, answer what is in flight and
@@ -31,7 +32,7 @@ func Quit(ctx context.Context, socket string) error {
 			}
 		}
 		stop := context.AfterFunc(ctx, func() { link.Close() })
-		_, _ = io.Copy(io.Discard, link)
+		link.follow(func(lb.Ejection) {})
 		stop()
 		link.Close()
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"time"
 )
@@ -82,7 +81,7 @@ func (c *client) reshape(ctx context.Context, s Shape) error {
 // intoShape has an adopted proxy of another shape go on in the wanted one, and
 // returns the link to who serves then. If it cannot, it serves on as it is: a plane
 // of a wrong shape is better than none.
-func (p *Plane) intoShape(ctx context.Context, link io.ReadCloser) (io.ReadCloser, error) {
+func (p *Plane) intoShape(ctx context.Context, link *lifeline) (*lifeline, error) {
 	was, want := p.running.Load(), p.options.Shape.WithDefaults()
 	if was.Shape == want {
 		return link, nil

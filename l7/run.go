@@ -80,7 +80,7 @@ func startProcesses(ctx context.Context, socket string, in *supervise.Inheritanc
 	// It stays mapped: whoever asks for counters may read it to the end.
 	m := newMaster(log, board)
 	m.listeners = in.Listeners
-	m.logFolder = filepath.Join(filepath.Dir(socket), "log")
+	m.logFolder, m.errorLog = filepath.Join(filepath.Dir(socket), "log"), errorLog()
 	p := newProcesses(m, shape, slots)
 	m.workers = p
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)

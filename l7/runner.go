@@ -1,7 +1,7 @@
 package l7
 
 import (
-	"sync/atomic"
+	"math/rand/v2"
 
 	"lbctl/internal/loop"
 	"lbctl/internal/proxy"
@@ -57,5 +57,6 @@ func crew(shape Shape, kind loop.Kind, board *scoreboard.Board, slot int) (runne
 	return runners, d, nil
 }
 
-// seeds tell the random numbers of threads apart.
-var seeds atomic.Uint64
+// seed tells a thread's random numbers from those of all others, in other processes
+// and after a restart, too: request IDs are made of them.
+func seed() uint64 { return rand.Uint64() }

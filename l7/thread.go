@@ -47,7 +47,7 @@ func newThread(slot *scoreboard.Slot, d *desk) (*thread, error) {
 		return nil, err
 	}
 	t := &thread{slot: slot, bell: b, desk: d, scratch: make([]byte, readBuffer), done: make(chan struct{})}
-	t.core = proxy.NewCore(t, seeds.Add(1))
+	t.core = proxy.NewCore(t, seed())
 	t.stay.end = func() { t.stay.until = 0 }
 	if t.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err == nil {
 		err = t.await(b.fd, 0)
@@ -107,7 +107,7 @@ func (t *thread) stop() error {
 	for _, s := range t.sockets {
 		s.Close()
 	}
-	return unix.Close(t.bell.fd)
+	return t.bell.close()
 }
 
 func (t *thread) run() {

@@ -2,6 +2,7 @@ package l7
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -63,32 +64,44 @@ func (w *worker) handle(ctx context.Context, m supervise.Message) (any, error) {
 	defer w.mu.Unlock()
 	switch m.Kind {
 	case kindSockets:
-		var addrs []netip.AddrPort
-		if err := m.Into(&addrs); err != nil || len(addrs) != len(m.Files) {
-			return nil, fmt.Errorf("take %d sockets for %d addresses: %w", len(m.Files), len(addrs), err)
-		}
-		for i, addr := range addrs {
-			if twice := w.sockets[addr]; twice != nil {
-				twice.Close()
-			}
-			w.sockets[addr] = m.Files[i]
-		}
-		return nil, nil
+		return nil, w.takeSockets(m)
 	case kindConfigure:
 		var c configuration
 		if err := m.Into(&c); err != nil {
 			return nil, err
 		}
+		defer w.dropSockets()
 		err := w.engine.configure(&c, w.sockets)
 		if err == nil {
-			w.dropSockets()
 			w.once.Do(w.configured.Done)
 		}
 		return nil, err
 	case kindReopen:
-		return nil, w.engine.reopen(ctx)
+		var err error
+		for _, f := range m.Files {
+			err = sayTo(f)
+		}
+		return nil, errors.Join(err, w.engine.reopen(ctx))
 	}
 	return nil, fmt.Errorf("message %q: unknown kind", m.Kind)
+}
+
+// takeSockets keeps the sockets of a message for the next configuration.
+func (w *worker) takeSockets(m supervise.Message) error {
+	var addrs []netip.AddrPort
+	if err := m.Into(&addrs); err != nil {
+		return err
+	}
+	if len(addrs) != len(m.Files) {
+		return fmt.Errorf("take %d sockets for %d addresses", len(m.Files), len(addrs))
+	}
+	for i, addr := range addrs {
+		if twice := w.sockets[addr]; twice != nil {
+			twice.Close()
+		}
+		w.sockets[addr], m.Files[i] = m.Files[i], nil
+	}
+	return nil
 }
 
 // dropSockets closes those that the configuration has not taken: kept here they

@@ -62,7 +62,7 @@ func (s *shell) printEvent(c *cli.Context, e ctl.Event) error {
 	}
 	style := map[ctl.EventKind]string{
 		ctl.EventApplyFailed: red, ctl.EventPersistFailed: red, ctl.EventApplyRecovered: green,
-		ctl.EventTransition: yellow, ctl.EventGap: yellow,
+		ctl.EventTransition: yellow, ctl.EventEjected: yellow, ctl.EventGap: yellow,
 	}[e.Kind]
 	kind := fmt.Sprintf("%-16s", e.Kind)
 	if s.color && style != "" {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -23,8 +24,24 @@ func counted(second int, packets uint64, runs uint64) ctl.Stats {
 			{Family: "IPv4", Entries: 512, Size: 1024, Expired: 7}, {Family: "IPv6", Size: 1024},
 		},
 	}
-	l7 := lb.Stats{Services: []lb.ServiceStats{{Name: "app", Counters: lb.Counters{Requests: 5 * packets, Errors: 1}}}}
+	l7 := lb.Stats{Services: []lb.ServiceStats{{Name: "app", Counters: lb.Counters{Requests: 5 * packets, Errors: 1, Queued: 4}, Backends: []lb.BackendStats{{ID: 1, Name: "s1"}}}}}
 	return ctl.Stats{At: time.Unix(int64(second), 0), Planes: []ctl.PlaneStats{{Plane: lb.L4, Stats: l4}, {Plane: lb.L7, Stats: l7}}}
+}
+
+func TestTopSaysWhatWaitsForABackend(t *testing.T) {
+	var out strings.Builder
+	table := &tableWriter{}
+	topTable(table, glance{stats: counted(10, 1000, 0)}, glance{stats: counted(12, 3000, 2000)})
+	_ = table.flush(&out)
+	for _, want := range []string{"ACTIVE QUEUED CONN/s", "app 0 4 0 5000", "s1 unknown enabled 0 0 0"} {
+		if !strings.Contains(strings.Join(strings.Fields(out.String()), " "), want) {
+			t.Errorf("no %q in\n%s", want, out.String())
+		}
+	}
+	js, err := json.Marshal(growthOf(counted(10, 1000, 0), counted(12, 3000, 2000))[1])
+	if err != nil || !strings.Contains(string(js), `"queued":4`) {
+		t.Errorf("%s, %v", js, err)
+	}
 }
 
 func (g growth) said(all bool) string {
@@ -54,11 +71,13 @@ VERDICT     PACKETS  PER SECOND  MEANING
 KNOWN_FLOW  3000     1000        forwarded
 
 plane l7
-TOTAL  REQUESTS  CONNS  IN   OUT  ERRORS  RETRIES  ACTIVE
-app    15000     0      0 B  0 B  1       0        0
+TOTAL  REQUESTS  CONNS  IN   OUT  ERRORS  RETRIES  ACTIVE  QUEUED
+app    15000     0      0 B  0 B  1       0        0       4
+  s1   0         0      0 B  0 B  0       0        0
 
 PER SECOND    REQUESTS  CONNS  IN   OUT  ERRORS  RETRIES
 app           5000      0      0 B  0 B  0       0
+  s1          0         0      0 B  0 B  0       0
 
 `
 	clean := func(s string) string {

@@ -14,7 +14,8 @@ func (s *shell) stats() *cli.Command {
 		Name:  "stats",
 		Usage: "print what the planes count: per service, backend and verdict, totals and rates",
 		Description: `Rates are of the interval between two looks. Of l4 also: how full its flow tables are,
-what became of its packets, and how long its program takes for one; of l7 also: answers by
+what became of its packets, and how long its program takes for one; of l7 also: requests that
+wait since all backends are at their max_conn (QUEUED), answers by
 class of their status, and within what time half and 99 % of those in the interval were whole. For the run time the
 kernel must account for the time that BPF programs take, by two looks at the clock each time:
 --run-time makes it do so for the interval. 'lbctl top' goes on.`,
@@ -112,9 +113,13 @@ func (g growth) packets(t *tableWriter) {
 }
 
 func (g growth) requests(t *tableWriter) {
-	t.head("TOTAL", "", "REQUESTS", "CONNS", "IN", "OUT", "ERRORS", "RETRIES", "ACTIVE")
+	t.head("TOTAL", "", "REQUESTS", "CONNS", "IN", "OUT", "ERRORS", "RETRIES", "ACTIVE", "QUEUED")
 	g.each(func(service, backend string, n lb.Counters, _ rates) {
-		t.row(service, backend, n.Requests, n.Connections, bytesText(n.BytesIn), bytesText(n.BytesOut), n.Errors, n.Retries, n.Active)
+		queued := any(n.Queued)
+		if backend != "" {
+			queued = "" // for a backend of the service, whichever becomes free
+		}
+		t.row(service, backend, n.Requests, n.Connections, bytesText(n.BytesIn), bytesText(n.BytesOut), n.Errors, n.Retries, n.Active, queued)
 	})
 	t.line("")
 	t.head("PER SECOND", "", "REQUESTS", "CONNS", "IN", "OUT", "ERRORS", "RETRIES")

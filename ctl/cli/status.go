@@ -124,13 +124,17 @@ func serviceTable(t *tableWriter, svc ctl.ServiceStatus) {
 }
 
 func probeText(b ctl.BackendStatus) string {
-	if b.Reason != "" && b.Health != lb.Up {
-		return b.Reason
+	text := ""
+	switch {
+	case b.Reason != "" && b.Health != lb.Up:
+		text = b.Reason
+	case !b.Probed.IsZero():
+		text = "ok in " + b.ProbeTime.Round(10*time.Microsecond).String()
 	}
-	if b.Probed.IsZero() {
-		return ""
+	if b.Doubt != "" {
+		text += fmt.Sprintf("; %s for %s", b.Doubt, short(time.Until(b.DoubtUntil)))
 	}
-	return "ok in " + b.ProbeTime.Round(10*time.Microsecond).String()
+	return text
 }
 
 func healthCell(h lb.Health) cell {

@@ -96,14 +96,18 @@ func topTable(t *tableWriter, before, now glance) {
 		}
 	}
 	planes := growthOf(before.stats, now.stats)
-	t.head("SERVICE", "BACKEND", "HEALTH", "ADMIN", "ACTIVE", "CONN/s", "REQ/s", "PKT/s IN", "IN/s", "PKT/s OUT", "OUT/s", "ERR/s")
+	t.head("SERVICE", "BACKEND", "HEALTH", "ADMIN", "ACTIVE", "QUEUED", "CONN/s", "REQ/s", "PKT/s IN", "IN/s", "PKT/s OUT", "OUT/s", "ERR/s")
 	for _, g := range planes {
 		for _, v := range g.Services {
 			svc, _ := st.Service(v.Name)
-			t.row(append([]any{cell{v.Name, bold}, "", "", ""}, topCells(v.Counters, v.Rates)...)...)
+			queued := any("")
+			if g.Plane == lb.L7 {
+				queued = v.Counters.Queued
+			}
+			t.row(append([]any{cell{v.Name, bold}, "", "", "", v.Counters.Active, queued}, topCells(v.Rates)...)...)
 			for _, grown := range v.Backends {
 				b, _ := svc.Backend(grown.Name)
-				t.row(append([]any{"", grown.Name, healthCell(b.Health), adminCell(b.Admin)}, topCells(grown.Counters, grown.Rates)...)...)
+				t.row(append([]any{"", grown.Name, healthCell(b.Health), adminCell(b.Admin), grown.Counters.Active, ""}, topCells(grown.Rates)...)...)
 			}
 		}
 	}
@@ -112,9 +116,9 @@ func topTable(t *tableWriter, before, now glance) {
 	}
 }
 
-func topCells(n lb.Counters, r rates) []any {
+func topCells(r rates) []any {
 	return []any{
-		n.Active, rateText(r.Connections), rateText(r.Requests), rateText(r.PacketsIn), bytesText(uint64(r.BytesIn)),
+		rateText(r.Connections), rateText(r.Requests), rateText(r.PacketsIn), bytesText(uint64(r.BytesIn)),
 		rateText(r.PacketsOut), bytesText(uint64(r.BytesOut)), rateText(r.Errors),
 	}
 }

@@ -44,6 +44,14 @@ type Target struct {
 	Check string         `json:"check"`
 }
 
+// Ejection says that a plane takes nothing new to a backend for a while, for how it
+// answered requests: see Outlier.
+type Ejection struct {
+	Service string    `json:"service"`
+	Backend BackendID `json:"backend"`
+	Until   time.Time `json:"until"`
+}
+
 // Transition is one damped change of health.
 type Transition struct {
 	Target

@@ -3,6 +3,7 @@ package loop
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -34,12 +35,25 @@ func (l *Loop) Listen(fd int, accept func(c *Conn, peer netip.AddrPort)) (*Liste
 	if err := unix.SetNonblock(fd, true); err != nil {
 		return nil, fmt.Errorf("listen at descriptor %d: %w", fd, err)
 	}
-	ln := &Listener{l: l, fd: int32(fd), burst: 1, accept: accept, index: uint32(len(l.listeners))}
+	ln := &Listener{l: l, fd: int32(fd), burst: 1, accept: accept, index: l.listenerSlot()}
 	if err := l.io.listen(ln); err != nil {
 		return nil, fmt.Errorf("listen at descriptor %d: %w", fd, err)
 	}
-	l.listeners = append(l.listeners, ln)
+	if int(ln.index) == len(l.listeners) {
+		l.listeners = append(l.listeners, nil)
+	}
+	l.listeners[ln.index] = ln
 	return ln, nil
+}
+
+// listenerSlot is that of a listener that is closed, and that the kernel tells nothing of
+// any more, or a new one.
+func (l *Loop) listenerSlot() uint32 {
+	i := slices.IndexFunc(l.listeners, func(ln *Listener) bool { return ln.closed && !ln.flying })
+	if i < 0 {
+		i = len(l.listeners)
+	}
+	return uint32(i)
 }
 
 // Pause stops accepting until Resume. With io_uring the kernel may have accepted

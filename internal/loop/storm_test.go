@@ -2,6 +2,7 @@ package loop
 
 import (
 	"fmt"
+	"io"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -342,6 +343,42 @@ func TestAPausedListenerLeavesConnectionsInItsQueue(t *testing.T) {
 		if n, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); n != 1 || err != nil {
 			t.Errorf("after Close the socket is no open listener: %d, %v", n, err)
 		}
+	})
+}
+
+func TestListenersThatAreClosedLeaveNothing(t *testing.T) {
+	eachKind(t, func(t *testing.T, k Kind) {
+		l := start(t, k)
+		for i := range 50 {
+			fd, addr := listener(t, 16)
+			var ln *Listener
+			on(l, func() {
+				for range 1 + i%2 { // one that is closed before the kernel has heard of it, too
+					if ln != nil {
+						ln.Close()
+					}
+					var err error
+					if ln, err = l.Listen(fd, func(c *Conn, _ netip.AddrPort) { c.SetHandler(echo()) }); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+			c := dial(t, addr)
+			c.Write([]byte("hello"))
+			if n, err := io.ReadFull(c, make([]byte, 5)); err != nil {
+				t.Fatalf("listener %d: read %d, %v", i, n, err)
+			}
+			on(l, func() { ln.Close(); ln.Close() })
+			settles(t, "it is known for closed", func() (is bool) {
+				on(l, func() { is = !ln.flying })
+				return is
+			})
+		}
+		on(l, func() {
+			if n := len(l.listeners); n > 2 {
+				t.Errorf("%d listeners are remembered", n)
+			}
+		})
 	})
 }
 

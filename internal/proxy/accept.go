@@ -9,6 +9,8 @@ import (
 func (x *Exchange) accept(r *http1.Request) {
 	h := &x.service.HTTP
 	switch {
+	case !x.mayPass(r):
+		return
 	case h.MaxBody > 0 && r.Body == http1.ByLength && r.Length > uint64(h.MaxBody):
 		x.makeUp(413, "the request's body is too large")
 		return

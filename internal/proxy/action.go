@@ -30,6 +30,7 @@ func (x *Exchange) perform(m *route, r *http1.Request) {
 		dst = append(dst, m.body...)
 	}
 	c.head = dst
+	x.trace.told(m.status, headSize(dst))
 	x.client.write(dst)
 	x.finish()
 }

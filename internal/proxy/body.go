@@ -107,9 +107,10 @@ func (x *Exchange) relieve() {
 // gathering reports whether more of the request must come before it goes to a backend.
 func (x *Exchange) gathering() bool { return !x.whole && len(x.out) <= x.service.HTTP.BufferRequest }
 
-// listenFor bounds how long the client may take to send more of a body.
+// listenFor bounds how long the client may take to send more of a body. One that
+// stands in line need not: it may wait to be told to go on (Expect: 100-continue).
 func (c *ClientConn) listenFor(x *Exchange) {
-	if x.whole {
+	if x.whole || x.queued != 0 {
 		c.conn.Deadline(0)
 	} else {
 		c.conn.Deadline(x.service.HTTP.ClientBodyTimeout)

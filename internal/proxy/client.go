@@ -46,7 +46,6 @@ type ClientConn struct {
 
 	phase  clientPhase
 	taking bool // take is on the stack
-	ended  bool // the client sends no more
 	paused bool // too much of in
 	reused bool // it has carried a request
 	left   int  // pending bytes when the deadline was set
@@ -205,7 +204,6 @@ func (c *ClientConn) head(b []byte) (used int) {
 // EOF hears that the client sends no more. One that waits for an answer counts as
 // gone, as in nginx: whether it only closed its half cannot be known.
 func (c *ClientConn) EOF() {
-	c.ended = true
 	switch c.phase {
 	case clientTunnels:
 		c.x.clientEnded()
@@ -267,7 +265,7 @@ func (c *ClientConn) next() {
 // client sent was taken, so that closing resets nothing.
 func (c *ClientConn) last(all bool) {
 	c.x = nil
-	if all && len(c.in) == 0 || c.ended {
+	if all && len(c.in) == 0 {
 		c.shut(c.conn.CloseWhenDrained)
 		return
 	}

@@ -28,6 +28,7 @@ type Core struct {
 	record   accesslog.Record
 
 	path, rewritten []byte // of the request, if it is another than was sent
+	hops            []byte // its Max-Forwards
 
 	clients   list[ClientConn]
 	active    int // exchanges under way

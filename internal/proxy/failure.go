@@ -183,7 +183,7 @@ func (x *Exchange) overdue() {
 	case x.stage == stageRelays:
 		x.countError()
 		x.cut()
-	case !x.whole:
+	case !x.whole && x.queued == 0:
 		x.fail(failure{status: 408, reason: "the request did not come in time", client: true})
 	default:
 		x.fail(failure{status: 504, reason: "the request was not answered in time"})

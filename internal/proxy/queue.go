@@ -33,6 +33,7 @@ func (x *Exchange) waitInLine() {
 		return
 	}
 	x.queued = x.core.driver.Now() + int64(s.HTTP.Queue.Timeout)
+	x.client.listenFor(x)
 	q.waiting[s.Account] = append(q.waiting[s.Account], x)
 	q.n++
 	if q.timer == nil {
@@ -68,6 +69,9 @@ func (c *Core) admit(account Account) {
 			return
 		}
 		x.leaveLine()
+		if !x.clientOff {
+			x.client.listenFor(x)
+		}
 		x.try(m)
 	}
 }

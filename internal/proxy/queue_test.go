@@ -82,6 +82,57 @@ func TestWhoWaitsMayGo(t *testing.T) {
 	th.idle()
 }
 
+func TestWhoWaitsInLineIsNotSlow(t *testing.T) {
+	th := newTheatre(t, 1, full, func(v *lb.Service) { v.HTTP.Queue.Timeout, v.HTTP.RequestTimeout = 10*time.Second, 5*time.Second })
+	elsewhere := th.service.Members[0].Endpoint.Account
+	elsewhere.Begin() // by another process
+	first := th.ask("PUT / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n")
+	second := th.ask("PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\na")
+	second.says("b", 0)
+	if first.deadline != 0 || second.deadline != 0 {
+		t.Errorf("who waits is to send more of its body within %v, %v", first.deadline, second.deadline)
+	}
+	th.passes(5020 * time.Millisecond)
+	if one, other := first.took(), second.took(); status(one) != "504" || status(other) != "504" {
+		t.Errorf("who has waited for all of its time got %q, %q", one, other)
+	}
+	third := th.ask("PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n")
+	elsewhere.End()
+	th.passes(4980 * time.Millisecond)
+	s := th.serving(third)
+	if s == nil || third.deadline != th.service.HTTP.ClientBodyTimeout || len(third.out) > 0 {
+		t.Fatalf("who is served may take %v, and got %q", third.deadline, third.out)
+	}
+	th.passes(40 * time.Millisecond)
+	if out := third.took(); status(out) != "408" || s.ended != "closed" {
+		t.Errorf("who was served and has sent no body got %q", out)
+	}
+	th.passes(time.Second)
+	th.idle()
+}
+
+func TestWhoStillSendsIsToldWhenItsTurnDoesNotCome(t *testing.T) {
+	th := newTheatre(t, 1, full)
+	th.ask(get)
+	k := th.ask("PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\na")
+	th.passes(1020 * time.Millisecond)
+	if out := k.took(); status(out) != "503" || !strings.Contains(out, "was free in time") {
+		t.Errorf("%q", out)
+	}
+	big := th.ask("PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 300000\r\n\r\n" + strings.Repeat("x", 100_000))
+	if !big.paused || big.deadline != 0 {
+		t.Errorf("who has sent what is kept of a body: paused %v, deadline %v", big.paused, big.deadline)
+	}
+	s := th.connected()
+	s.says(hello, 0)
+	if th.serving(big) != s || big.paused || big.deadline != th.service.HTTP.ClientBodyTimeout {
+		t.Errorf("who is served: paused %v, deadline %v", big.paused, big.deadline)
+	}
+	big.gone()
+	th.passes(time.Second)
+	th.idle()
+}
+
 func TestABackendThatOthersFreedIsFound(t *testing.T) {
 	th := newTheatre(t, 1, full)
 	elsewhere := th.service.Members[0].Endpoint.Account

@@ -185,6 +185,25 @@ func TestLatenciesAreThoseOfTheDriversClock(t *testing.T) {
 	}
 }
 
+func TestWhatARouteAnswersIsCountedAndLoggedByItsStatus(t *testing.T) {
+	th, l := recorded(t, 1, func(v *lb.Service) {
+		v.Routes = []lb.Route{
+			{Methods: []string{"PUT"}, Redirect: lb.Redirect{Status: 308, To: "/x"}},
+			{Respond: lb.Respond{Status: 403, Body: "no"}},
+		}
+	})
+	for ask, want := range map[string]int{"PUT /": 308, "GET /": 403, "HEAD /": 403} {
+		_, answer := th.sent(request(ask))
+		body := len(bodyOf(answer))
+		if r := l.only(t); r.Status != want || r.HeadOut != uint64(len(answer)-body) || r.BodyOut != uint64(body) || r.Why != accesslog.NoBackend {
+			t.Errorf("%s: %+v for %q", ask, r, answer)
+		}
+	}
+	if got := th.ledger.Details(th.cells[ServiceKey("web")]).Results; len(got) != 2 || got[308-100] != 1 || got[403-100] != 2 {
+		t.Errorf("results %v", got)
+	}
+}
+
 func TestALoggedRequestAllocatesNothing(t *testing.T) {
 	th := newTheatre(t, 1)
 	logs := accesslog.NewLogs()

@@ -27,7 +27,11 @@ func appendRequest(dst []byte, r *http1.Request, x *Exchange) []byte {
 	edits := x.requestEdits()
 	for i := range r.Fields {
 		f := &r.Fields[i]
-		if !f.Hop && !x.ours(f, r) && !imitates(f) && !edits.drops(f) {
+		switch {
+		case f.Hop || x.ours(f, r) || imitates(f) || edits.drops(f):
+		case f.ID == http1.Cookie && x.service.sticky.Sticky != nil:
+			dst = x.service.sticky.appendOthers(dst, f)
+		default:
 			dst = http1.AppendField(dst, f.Name, f.Value)
 		}
 	}

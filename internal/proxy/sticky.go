@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"fmt"
 	"time"
 
@@ -50,6 +51,43 @@ func (s *sticky) stuckTo(r *http1.Request) lb.BackendID {
 	}
 	id, _ := s.Read(cookieNamed(r, s.name))
 	return id
+}
+
+// appendOthers appends a Cookie field as it came, but without our cookie, which is
+// no business of backends; nothing if that was all.
+func (s *sticky) appendOthers(dst []byte, f *http1.Field) []byte {
+	at := len(dst)
+	dst = append(append(dst, f.Name...), ": "...)
+	begin, kept, left := len(dst), 0, 0
+	lastLeft := false
+	for rest, more := f.Value, true; more; {
+		var pair []byte
+		pair, rest, more = bytes.Cut(rest, []byte(";"))
+		if lastLeft = s.isOurs(pair); lastLeft {
+			left++
+			continue
+		}
+		switch {
+		case kept > 0:
+			dst = append(dst, ';')
+		case left > 0:
+			pair = bytes.TrimLeft(pair, " \t")
+		}
+		dst = append(dst, pair...)
+		kept++
+	}
+	if lastLeft {
+		dst = dst[:begin+len(bytes.TrimRight(dst[begin:], " \t"))]
+	}
+	if left > 0 && len(dst) == begin {
+		return dst[:at]
+	}
+	return append(dst, "\r\n"...)
+}
+
+func (s *sticky) isOurs(pair []byte) bool {
+	name, _, ok := bytes.Cut(bytes.TrimLeft(pair, " \t"), []byte("="))
+	return ok && string(name) == s.name
 }
 
 // choose picks the first member of an exchange: the one that its client sticks

@@ -1,10 +1,12 @@
 package proxy
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"lbctl/internal/http1"
 	"lbctl/internal/lb"
 )
 
@@ -64,6 +66,96 @@ func TestAClientStaysAtTheBackendOfItsCookie(t *testing.T) {
 		t.Errorf("moved: backend %d then %d, cookie %q", backend, again, set)
 	}
 	th.idle()
+}
+
+func TestABackendGetsTheClientsCookiesButNotOurs(t *testing.T) {
+	for _, c := range []struct{ came, goes string }{
+		{"lb=x", ""},
+		{"lb=", ""},
+		{"lb=x; a=b", "a=b"},
+		{"lb=x;a=b;c", "a=b;c"},
+		{"a=b; lb=x", "a=b"},
+		{"a=b ;\tlb=x", "a=b"},
+		{"a=b; lb=x; c=d", "a=b; c=d"},
+		{"a=b;  lb=x;   c=d", "a=b;   c=d"},
+		{"lb=x; a=b; lb=y", "a=b"},
+		{"lb=x; lb=y", ""},
+		{"lb=x;", ""},
+		{"lb=x; ;", ";"},
+		{"a=b; lb=x;", "a=b;"},
+		{"lb=x=y; a==\"b\"", "a==\"b\""},
+		{"lb", "lb"},
+		{"LB=x; xlb=y; lbx=z; lb =x; =lb=x", "LB=x; xlb=y; lbx=z; lb =x; =lb=x"},
+		{"a=lb=x; b=\"c; lb=x; d\"", "a=lb=x; b=\"c; d\""}, // nobody reads quotes here
+		{"", ""},
+		{"a=b;; c", "a=b;; c"},
+	} {
+		th := newTheatre(t, 1, stickyService)
+		k := th.accept()
+		k.says("GET / HTTP/1.1\r\nHost: h\r\nX-A: lb=x\r\ncookie: "+c.came+"\r\nX-B: y\r\n\r\n", 0)
+		_, fields, _ := strings.Cut(th.serving(k).took(), "Host: h\r\n")
+		want := "X-A: lb=x\r\ncookie: " + c.goes + "\r\nX-B: y\r\n"
+		if c.goes == "" && c.came != "" {
+			want = "X-A: lb=x\r\nX-B: y\r\n"
+		}
+		if !strings.HasPrefix(fields, want) {
+			t.Errorf("%q: the backend got %q, want %q", c.came, fields, want)
+		}
+	}
+	th := newTheatre(t, 1, stickyService)
+	_, answer := th.sent(request("/"))
+	own := "GET / HTTP/1.1\r\nHost: h\r\nCookie: a=b\r\nCookie: lb=" + cookieIn(answer) + "\r\nCookie: c=d\r\n\r\n"
+	k := th.accept()
+	k.says(own, 0)
+	s := th.serving(k)
+	if got := s.took(); !strings.Contains(got, "Host: h\r\nCookie: a=b\r\nCookie: c=d\r\nX-F") {
+		t.Errorf("of three fields the backend got %q", got)
+	}
+	s.says(hello, 0)
+	if n := testing.AllocsPerRun(100, func() {
+		k.client.Data([]byte(own))
+		s.out = s.out[:0]
+		s.backend.Data([]byte(hello))
+		k.out = k.out[:0]
+	}); n > 2 { // the test's own two
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func FuzzCookies(f *testing.F) {
+	f.Add("a=b; lb=x; c=d")
+	f.Add("lb=x;")
+	f.Add(" ;lb=; ;\t;lb=;a")
+	s := &sticky{name: "lb"}
+	f.Fuzz(func(t *testing.T, value string) {
+		out, ok := strings.CutPrefix(string(s.appendOthers(nil, &http1.Field{ID: http1.Cookie, Name: []byte("Cookie"), Value: []byte(value)})), "Cookie: ")
+		out, whole := strings.CutSuffix(out, "\r\n")
+		if ok != whole {
+			t.Fatalf("%q: half a field: %q", value, out)
+		}
+		var want []string
+		for pair := range strings.SplitSeq(value, ";") {
+			if !strings.HasPrefix(strings.TrimLeft(pair, " \t"), "lb=") {
+				want = append(want, strings.Trim(pair, " \t"))
+			}
+		}
+		if !ok {
+			if value == "" || strings.Trim(strings.Join(want, ""), " \t") != "" || len(want) > 1 {
+				t.Fatalf("%q: the field is gone", value)
+			}
+			return
+		}
+		got := strings.Split(out, ";")
+		for i := range got {
+			got[i] = strings.Trim(got[i], " \t")
+		}
+		if !slices.Equal(got, want) {
+			t.Fatalf("%q became %q", value, out)
+		}
+		if !strings.Contains(value, "lb=") && out != value {
+			t.Fatalf("%q became %q", value, out)
+		}
+	})
 }
 
 func TestARetryMovesTheClient(t *testing.T) {

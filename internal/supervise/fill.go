@@ -14,7 +14,8 @@ func (s *Supervisor) fill() {
 			s.refillAfter(wait)
 			return
 		}
-		s.start(Place{slot, s.freeSeat(), s.generation})
+		s.serial++
+		s.start(Place{slot, s.freeSeat(), s.generation, s.serial})
 	}
 }
 

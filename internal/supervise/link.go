@@ -22,7 +22,7 @@ var ErrLinkClosed = errors.New("link is closed")
 type Message struct {
 	Kind  string
 	Body  json.RawMessage
-	Files []*os.File // the handler's to close
+	Files []*os.File // closed when the handler returns; one that it keeps it sets to nil here
 }
 
 // Into decodes the body.

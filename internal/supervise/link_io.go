@@ -4,7 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"net"
 	"os"
+	"syscall"
 	"time"
 )
 
@@ -27,6 +30,9 @@ func (l *Link) write(ctx context.Context, e envelope, files []*os.File) error {
 	err = writeFrame(l.conn, body, files)
 	if err != nil && !errors.Is(err, errFrame) { // half a frame may be out
 		l.Close()
+	}
+	if errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, net.ErrClosed) {
+		err = fmt.Errorf("%w: %w", ErrLinkClosed, err)
 	}
 	return err
 }
@@ -61,6 +67,7 @@ func (l *Link) read() {
 func (l *Link) answer(request envelope, files []*os.File) {
 	answer := envelope{ID: request.ID}
 	v, err := l.handle(l.ctx, Message{Kind: request.Kind, Body: request.Body, Files: files})
+	closeAll(files)
 	if err == nil {
 		answer.Body, err = json.Marshal(v)
 	}

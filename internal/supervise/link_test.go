@@ -86,7 +86,6 @@ func TestFilesComeWithTheirMessage(t *testing.T) {
 		var contents []string
 		for _, f := range m.Files {
 			data, err := io.ReadAll(f)
-			f.Close()
 			if err != nil {
 				return nil, err
 			}
@@ -128,6 +127,38 @@ func TestFilesComeWithTheirMessage(t *testing.T) {
 	}
 }
 
+func TestFilesThatNobodyTakesAreClosed(t *testing.T) {
+	kept := make(chan *os.File, 1)
+	a, _ := links(t, nil, func(_ context.Context, m Message) (any, error) {
+		switch m.Kind {
+		case "keep one":
+			kept <- m.Files[0]
+			m.Files[0] = nil
+		case "refuse":
+			return nil, errors.New("no")
+		}
+		return nil, nil
+	})
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	defer w.Close()
+	open := openFiles(t)
+	for kind, left := range map[string]int{"keep one": 1, "refuse": 0, "ignore": 0} {
+		if err := a.Call(deadline(t, 5*time.Second), kind, nil, nil, r, w); (err != nil) != (kind == "refuse") {
+			t.Errorf("%s: %v", kind, err)
+		}
+		if now := openFiles(t); now != open+left {
+			t.Errorf("%s: %d files are left open, want %d", kind, now-open, left)
+		}
+		if left > 0 {
+			(<-kept).Close()
+		}
+	}
+}
+
 func TestACallEndsWithItsDeadlineOrTheLink(t *testing.T) {
 	stuck := func(ctx context.Context, _ Message) (any, error) { <-ctx.Done(); return nil, nil }
 	a, b := links(t, nil, stuck)
@@ -141,6 +172,21 @@ func TestACallEndsWithItsDeadlineOrTheLink(t *testing.T) {
 	<-a.Done()
 	if err := a.Call(deadline(t, 5*time.Second), "wait", nil, nil); !errors.Is(err, ErrLinkClosed) {
 		t.Errorf("call after the end = %v, want ErrLinkClosed", err)
+	}
+}
+
+func TestACallToAProcessThatIsGoneSaysSo(t *testing.T) {
+	for range 200 {
+		conn, file, err := pair()
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := newLink(conn, nil)
+		file.Close() // which the link may have heard of, or not yet
+		if err := a.Call(deadline(t, 5*time.Second), "any", nil, nil); !errors.Is(err, ErrLinkClosed) {
+			t.Errorf("call = %v, want ErrLinkClosed", err)
+		}
+		a.Close()
 	}
 }
 

@@ -2,10 +2,8 @@ package supervise
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
-	"sync"
 	"time"
 )
 
@@ -70,34 +68,13 @@ func (s *Supervisor) Status() Status {
 	return st
 }
 
-// Call sends a request to the child in a slot: see Link.Call.
-func (s *Supervisor) Call(ctx context.Context, slot int, kind string, body, into any, files ...*os.File) error {
+// Call sends a request to a child: see Link.Call.
+func (s *Supervisor) Call(ctx context.Context, p Place, kind string, body, into any, files ...*os.File) error {
 	s.mu.Lock()
-	var c *child
-	if slot >= 0 && slot < len(s.children) {
-		c = s.children[slot]
-	}
+	c := s.at(p)
 	s.mu.Unlock()
 	if c == nil {
-		return fmt.Errorf("call %s of child %d: %w", kind, slot, ErrNoChild)
+		return fmt.Errorf("call %s of child %d: %w", kind, p.Slot, ErrNoChild)
 	}
 	return c.link.Call(ctx, kind, body, into, files...)
-}
-
-// Broadcast sends a request to all children at once, those that drain included.
-// The error joins those of the children that are still there.
-func (s *Supervisor) Broadcast(ctx context.Context, kind string, body any) error {
-	children := s.Status().Children
-	errs := make([]error, len(children))
-	var all sync.WaitGroup
-	for i, c := range children {
-		all.Go(func() {
-			err := s.Call(ctx, c.Slot, kind, body, nil)
-			if err != nil && !errors.Is(err, ErrLinkClosed) && !errors.Is(err, ErrNoChild) {
-				errs[i] = fmt.Errorf("child %d: %w", c.Slot, err)
-			}
-		})
-	}
-	all.Wait()
-	return errors.Join(errs...)
 }

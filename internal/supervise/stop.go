@@ -34,6 +34,17 @@ func (s *Supervisor) Terminate() {
 	_ = s.await(context.Background(), s.isEmpty) // KILL cannot be refused
 }
 
+// Kill ends a child at once. If it was one of those that are kept, another starts.
+func (s *Supervisor) Kill(p Place) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.at(p)
+	if c == nil {
+		return ErrNoChild
+	}
+	return c.cmd.Process.Kill()
+}
+
 func (s *Supervisor) stop() {
 	s.wanted, s.stopped = 0, true
 	s.stops++

@@ -14,6 +14,7 @@ type Place struct {
 	Slot       int    // of the process; no two living children have the same
 	Seat       int    // among those of its generation: 0 and up; a successor gets the same
 	Generation uint64 // of the configuration
+	Serial     uint64 // of the start: tells a child from all that were in its slot before
 }
 
 // Accounts hear of the processes in the slots. Their methods are called with the
@@ -53,8 +54,8 @@ var (
 	ErrNoSlot = errors.New("no process slot is free")
 	// ErrOldGeneration means that a generation's number was used before.
 	ErrOldGeneration = errors.New("generation is not newer than the last")
-	// ErrNoChild means that no process is in the slot.
-	ErrNoChild = errors.New("no child is in that slot")
+	// ErrNoChild means that a child has ended. Another may be in its slot.
+	ErrNoChild = errors.New("that child is no more")
 	// ErrOverruled means that a reload was given up for another command.
 	ErrOverruled = errors.New("another command came in between")
 )
@@ -73,6 +74,7 @@ type Supervisor struct {
 	brake      brake
 	retry      *time.Timer // fills when the brake is off; nil: not set
 	deaths     []Death
+	serial     uint64        // of the last start
 	unasked    uint64        // deaths
 	stops      uint64        // of all children, asked for
 	changed    chan struct{} // closed at the next change of children or what is wanted
@@ -95,14 +97,26 @@ func (s *Supervisor) Spawn(n int) {
 	s.fill()
 }
 
-// Retire lowers that number by the child in a slot, which finishes and ends.
-func (s *Supervisor) Retire(slot int) error {
+// at finds a child, nil if it is no more.
+func (s *Supervisor) at(p Place) *child {
+	if p.Slot < 0 || p.Slot >= len(s.children) {
+		return nil
+	}
+	if c := s.children[p.Slot]; c != nil && c.Place == p {
+		return c
+	}
+	return nil
+}
+
+// Retire lowers that number by a child, which finishes and ends.
+func (s *Supervisor) Retire(p Place) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if slot < 0 || slot >= len(s.children) || s.children[slot] == nil {
+	c := s.at(p)
+	if c == nil {
 		return ErrNoChild
 	}
-	if c := s.children[slot]; c.state != Draining {
+	if c.state != Draining {
 		if c.Generation == s.generation {
 			s.wanted--
 		}

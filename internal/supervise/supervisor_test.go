@@ -130,7 +130,8 @@ func TestSpawnAndRetire(t *testing.T) {
 	b.reload(t, 1, 1)
 	b.Spawn(2)
 	eventually(t, "three serve", func() bool { return len(b.serving()) == 3 })
-	if err := b.Retire(1); err != nil {
+	retired := b.serving()[1].Place
+	if err := b.Retire(retired); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "two are left", func() bool { return len(b.Status().Children) == 2 })
@@ -140,7 +141,7 @@ func TestSpawnAndRetire(t *testing.T) {
 	if err := b.Reload(deadline(t, time.Second), 1, 1); !errors.Is(err, ErrOldGeneration) {
 		t.Errorf("reload to the same generation = %v, want ErrOldGeneration", err)
 	}
-	if err := b.Retire(1); !errors.Is(err, ErrNoChild) {
+	if err := b.Retire(retired); !errors.Is(err, ErrNoChild) {
 		t.Errorf("retire nobody = %v, want ErrNoChild", err)
 	}
 	b.Spawn(20)
@@ -154,13 +155,38 @@ func TestMessages(t *testing.T) {
 	b := newBench(t, 1, "child")
 	b.reload(t, 1, 2)
 	var got string
-	if err := b.Call(deadline(t, 5*time.Second), 1, "reopen", nil, &got); err != nil || got != "reopen" {
+	if err := b.Call(deadline(t, 5*time.Second), b.serving()[1].Place, "reopen", nil, &got); err != nil || got != "reopen" {
 		t.Errorf("call = %q, %v", got, err)
 	}
-	if err := b.Broadcast(deadline(t, 5*time.Second), "reopen", nil); err != nil {
-		t.Errorf("broadcast = %v", err)
+	for _, nobody := range []Place{{}, {Slot: 7}, {Slot: 8}, {Slot: -1}} {
+		if err := b.Call(deadline(t, 5*time.Second), nobody, "reopen", nil, nil); !errors.Is(err, ErrNoChild) {
+			t.Errorf("call nobody = %v, want ErrNoChild", err)
+		}
 	}
-	if err := b.Call(deadline(t, 5*time.Second), 7, "reopen", nil, nil); !errors.Is(err, ErrNoChild) {
-		t.Errorf("call nobody = %v, want ErrNoChild", err)
+}
+
+func TestWhoIsInTheSlotOfADeadChildIsAnother(t *testing.T) {
+	b := newBench(t, 1, "child")
+	b.reload(t, 1, 1)
+	first := b.serving()[0]
+	if err := b.Kill(first.Place); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "a successor serves", func() bool { return len(b.serving()) == 1 && b.serving()[0].PID != first.PID })
+	second := b.serving()[0]
+	if second.Slot != first.Slot || second.Seat != first.Seat || second.Generation != first.Generation {
+		t.Fatalf("%+v has come after %+v", second, first)
+	}
+	for what, err := range map[string]error{
+		"call":   b.Call(deadline(t, 5*time.Second), first.Place, "reopen", nil, nil),
+		"retire": b.Retire(first.Place),
+		"kill":   b.Kill(first.Place),
+	} {
+		if !errors.Is(err, ErrNoChild) {
+			t.Errorf("%s = %v, want ErrNoChild", what, err)
+		}
+	}
+	if now := b.Status(); now.Wanted != 1 || len(now.Children) != 1 || now.Children[0] != second {
+		t.Errorf("status = %+v, want %+v as before", now, second)
 	}
 }
