@@ -36,7 +36,7 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 7, "how often every engine meets every case")
 	flag.DurationVar(&o.seconds, "time", 3*time.Second, "of one measurement")
 	flag.IntVar(&o.workers, "workers", 1, "processes or threads of the event-driven ones")
-	flag.BoolVar(&o.syscalls, "syscalls", false, "count system calls by strace, in runs of their own")
+	flag.BoolVar(&o.syscalls, "syscalls", true, "count system calls, too, by strace, after what the first round measures")
 	flag.BoolVar(&o.json, "json", false, "print every measurement as JSON")
 	flag.Parse()
 	o.engines, o.cases = split(*engines, engineNames()), split(*cases, caseNames())
