@@ -32,7 +32,8 @@ type Core struct {
 	clients   list[ClientConn]
 	active    int // exchanges under way
 	pools     map[*Endpoint]*pool
-	exchanges []*Exchange // spare
+	exchanges []*Exchange     // spare
+	parsers   []*http1.Parser // spare
 	spares    []*ClientConn
 	buffers   [][]byte // spare
 	date      date
@@ -76,6 +77,28 @@ func (c *Core) buffer() []byte {
 func (c *Core) release(b []byte) {
 	if cap(b) == bufferSize && len(c.buffers) < maxSpareBuffers {
 		c.buffers = append(c.buffers, b)
+	}
+}
+
+// parser returns a fresh one.
+func (c *Core) parser(l *http1.Limits) *http1.Parser {
+	n := len(c.parsers)
+	if n == 0 {
+		return &http1.Parser{Limits: l}
+	}
+	p := c.parsers[n-1]
+	c.parsers = c.parsers[:n-1]
+	p.Limits = l
+	return p
+}
+
+// maxSpareParsers bounds what a thread keeps of them.
+const maxSpareParsers = 256
+
+// retire takes a parser back that is ready for the next head.
+func (c *Core) retire(p *http1.Parser) {
+	if len(c.parsers) < maxSpareParsers {
+		c.parsers = append(c.parsers, p)
 	}
 }
 
