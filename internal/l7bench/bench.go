@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -93,9 +92,9 @@ func (b *bench) measure(ctx context.Context, name string, c load) (all []measure
 			if err != nil {
 				return nil, err
 			}
-			m, err := b.meet(ctx, e, c, round == 0 && b.syscalls)
-			if err != nil {
-				return nil, fmt.Errorf("case %s, engine %s: %w", name, engine, err)
+			m := b.meet(ctx, e, c, round == 0 && b.syscalls)
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
 			}
 			m.Case, m.Engine, m.Round = name, engine, round
 			all = append(all, m)
@@ -113,17 +112,16 @@ func (m measurement) String() string {
 	return fmt.Sprintf("%v a request, %.0f/s", m.CPU.Round(10*time.Nanosecond), m.Rate)
 }
 
-// meet measures, unless the engine does not hold so many connections.
-func (b *bench) meet(ctx context.Context, e engine, c load, count bool) (m measurement, err error) {
+// meet measures, or says why it could not: the others still can.
+func (b *bench) meet(ctx context.Context, e engine, c load, count bool) measurement {
 	if e.few && c.connections+c.idle > perThread {
-		return measurement{Why: "a process or a thread for each connection"}, nil
+		return measurement{Why: "a process or a thread for each connection"}
 	}
-	m, err = b.once(ctx, e, c, count)
-	var full *tooMany
-	if errors.As(err, &full) && ctx.Err() == nil {
-		return measurement{Why: full.Error()}, nil
+	m, err := b.once(ctx, e, c, count)
+	if err != nil {
+		return measurement{Why: err.Error()}
 	}
-	return m, err
+	return m
 }
 
 func (b *bench) once(ctx context.Context, e engine, c load, count bool) (m measurement, err error) {
@@ -146,10 +144,15 @@ func (b *bench) once(ctx context.Context, e engine, c load, count bool) (m measu
 		defer waiting.close()
 		m.Idle = waiting.memory(empty)
 	}
-	if m, err = b.window(ctx, r, s, c, m); err == nil && count {
-		m.Syscalls, err = b.count(ctx, r, s, c)
+	if m, err = b.window(ctx, r, s, c, m); err != nil || !count {
+		return m, err
 	}
-	return m, err
+	if calls, err := b.count(ctx, r, s, c); err != nil {
+		fmt.Fprintf(os.Stderr, "count system calls of %s: %v\n", e.name, err)
+	} else {
+		m.Syscalls = calls
+	}
+	return m, nil
 }
 
 // begin starts an engine that has room for the case's connections, and warms it up.

@@ -17,14 +17,16 @@ const settleTime = 3 * time.Second
 // start. So PerIdle compares with a process of the same engine that is configured
 // for the case without idle connections and has had the same load: whatever is
 // there for the idle ones' sake counts, whenever it was taken. What only grew is
-// told beside it.
+// told beside it, and so is what the kernel holds on the engine's account, which is
+// the descriptors and what waits for their events. TCP's part of a socket is on
+// nobody's account, because it was made by a packet, and is alike for all.
 type idle struct {
 	Connections int   `json:"connections"`
 	Without     int64 `json:"without"`  // bytes of an engine that has, and has room for, none of them
 	With        int64 `json:"with"`     // of one that has all of them
 	PerIdle     int64 `json:"per_idle"` // the difference, by connection
 	Growth      int64 `json:"growth"`   // by connection: what it grew when they came
-	Kernel      int64 `json:"kernel"`   // by connection: what the kernel took more on its behalf, sockets included
+	Kernel      int64 `json:"kernel"`   // by connection: what the kernel took for it
 }
 
 // waiting is an engine's crowd, and what the engine had before and has now.

@@ -18,7 +18,7 @@ const attachTime = time.Second
 func (b *bench) count(ctx context.Context, r *running, s site, c load) (float64, error) {
 	ctx, cancel := context.WithTimeout(ctx, b.seconds+patience)
 	defer cancel()
-	args := []string{"-f", "-c", "-o", b.dir + "/strace"}
+	args := []string{"-f", "-c", "-o", s.Dir + "/strace"}
 	for _, pid := range r.group.pids() {
 		args = append(args, "-p", strconv.Itoa(pid))
 	}
@@ -33,7 +33,7 @@ func (b *bench) count(ctx context.Context, r *running, s site, c load) (float64,
 	if err != nil {
 		return 0, err
 	}
-	calls, err := totalOf(b.dir + "/strace")
+	calls, err := totalOf(s.Dir + "/strace")
 	return calls / float64(w.requests), err
 }
 

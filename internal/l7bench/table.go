@@ -57,7 +57,7 @@ func printIdle(out io.Writer, c load, all []measurement) {
 	t.Flush()
 }
 
-// printReasons prints what has no figures, and why.
+// printReasons prints what has no figures, at least in some rounds, and why.
 func printReasons(out io.Writer, all []measurement) {
 	whose := map[string][]string{}
 	var reasons []string
@@ -71,7 +71,8 @@ func printReasons(out io.Writer, all []measurement) {
 		whose[m.Why] = append(whose[m.Why], m.Engine)
 	}
 	for _, why := range reasons {
-		fmt.Fprintf(out, "not measured: %s: %s\n", strings.Join(whose[why], ", "), why)
+		first, _, _ := strings.Cut(why, "\n") // an engine's log may follow
+		fmt.Fprintf(out, "not measured: %s: %s\n", strings.Join(whose[why], ", "), first)
 	}
 }
 
