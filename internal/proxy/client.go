@@ -187,7 +187,7 @@ func (c *ClientConn) head(b []byte) (used int) {
 	}
 	n, err := c.parser.Request(b, &c.core.request)
 	if n > 0 || err != nil {
-		c.core.retire(c.parser)
+		c.core.parsers.put(c.parser)
 		c.parser = nil
 	}
 	switch {
@@ -291,7 +291,7 @@ func (c *ClientConn) shut(how func()) {
 	c.core.clients.remove(&c.link)
 	if c.parser != nil {
 		c.parser.Reset()
-		c.core.retire(c.parser)
+		c.core.parsers.put(c.parser)
 		c.parser = nil
 	}
 	if !c.taking {
@@ -301,9 +301,7 @@ func (c *ClientConn) shut(how func()) {
 	how()
 	// Whoever is on the stack may look at it until the event is over; the next
 	// client comes with another event.
-	if len(c.core.spares) < maxSpareClients {
-		c.core.spares = append(c.core.spares, c)
-	}
+	c.core.spares.put(c)
 }
 
 // idleTime is how long the client may be silent between two requests.

@@ -29,7 +29,7 @@ func TestAHeadThatIsCutOffLeavesAParserForTheNext(t *testing.T) {
 	k := th.accept()
 	k.says(get[:len(get)-3], 0)
 	k.client.EOF()
-	if n := len(th.core.parsers); n != 1 {
+	if n := len(th.core.parsers.all); n != 1 {
 		t.Fatalf("%d spare parsers, want 1", n)
 	}
 	th.accept().says(get, 0)
