@@ -6,9 +6,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// slab is how many Conns are allocated at once: so many fill one of the runtime's
-// sizes (12 KiB) to the byte.
-const slab = 64
+// slab is how many Conns are allocated at once: so many, and the word that the
+// runtime puts in front of them, fill one of its sizes.
+const slab = 63
 
 // conn returns what has been at a slot last.
 func (l *Loop) conn(slot uint32) *Conn { return &l.conns[slot/slab][slot%slab] }
