@@ -61,6 +61,9 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	defer b.close()
+	if !o.json {
+		fmt.Print(legend)
+	}
 	var all []measurement
 	for _, name := range o.cases {
 		c, ok := cases[name]

@@ -13,6 +13,11 @@ import (
 	"time"
 )
 
+// legend is printed once, above all tables.
+const legend = `CPU time per request: of the balancer, as a multiple of nginx's in the same round, outside the kernel, of the machine.
+MiB: proportional share of the balancer's processes after the load. calls: system calls per request.
+`
+
 // printTable prints medians over the rounds, and each engine's CPU time as a
 // multiple of nginx's in the same round, with a bootstrap interval of 95 %.
 func printTable(out io.Writer, name string, c load, all []measurement) {
@@ -33,15 +38,16 @@ func printTable(out io.Writer, name string, c load, all []measurement) {
 	}
 	t.Flush()
 	if c.idle > 0 {
-		printIdle(out, c, all)
+		printIdle(out, all)
 	}
 	printReasons(out, all)
 }
 
 // printIdle prints what the idle connections take; see idle for how to read it.
-func printIdle(out io.Writer, c load, all []measurement) {
-	fmt.Fprintf(out, "\nmemory of %d idle connections\n", c.idle)
-	t := newGrid(out, "MiB without", "MiB with", "bytes each", "of nginx's", "(95 %)", "grown by", "in the kernel")
+func printIdle(out io.Writer, all []measurement) {
+	fmt.Fprint(out, "\nmemory of an engine that has, and has room for, none of the idle connections, and of one with all of them;\n",
+		"what each of them takes by this, by what it grew when they came, and in descriptors and watches of the kernel's\n")
+	t := newGrid(out, "MiB without", "MiB with", "bytes each", "of nginx's", "(95 %)", "grown", "kernel")
 	base := byRound(all, "nginx")
 	bytes := func(own map[int]measurement, f func(*idle) int64) float64 {
 		return medianOf(own, func(m measurement) float64 { return float64(f(m.Idle)) })
