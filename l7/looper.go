@@ -33,6 +33,7 @@ func newLooper(kind loop.Kind, slot *scoreboard.Slot) (*looper, error) {
 		slot.Enter(0)
 		l.Post(w.report)
 	}
+	l.Post(w.trim)
 	go func() {
 		defer close(w.done)
 		w.err = l.Run()
@@ -56,6 +57,14 @@ func (w *looper) report() {
 	w.slot.SetConnections(w.core.Clients())
 	w.slot.AccountCPU()
 	w.loop.After(reportEvery, w.report)
+}
+
+// trimEvery is how often what a peak has left in memory is halved.
+const trimEvery = time.Second
+
+func (w *looper) trim() {
+	w.core.Trim()
+	w.loop.After(trimEvery, w.trim)
 }
 
 // do implements runner.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
+	"runtime/debug"
 	"sync"
 
 	"lbctl/internal/scoreboard"
@@ -37,7 +38,8 @@ func Work(ctx context.Context, slot int, shape Shape, log *slog.Logger) error {
 	}
 	go func() {
 		w.configured.Wait()
-		_ = m.Ready(ctx) // if the master is gone, Drain says so
+		_ = m.Ready(ctx)     // if the master is gone, Drain says so
+		debug.FreeOSMemory() // what only starting took, by every process; later the loop makes next to no garbage
 	}()
 	select {
 	case <-m.Drain():

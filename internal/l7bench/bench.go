@@ -16,6 +16,7 @@ type measurement struct {
 	Case     string        `json:"case"`
 	Engine   string        `json:"engine"`
 	Round    int           `json:"round"`
+	Why      string        `json:"why,omitempty"` // there are no figures
 	Requests int           `json:"requests"`
 	Rate     float64       `json:"rate"`    // requests per second
 	CPU      time.Duration `json:"cpu"`     // of the balancer, per request
@@ -23,9 +24,9 @@ type measurement struct {
 	Machine  time.Duration `json:"machine"` // of the whole machine, per request
 	P50      time.Duration `json:"p50"`
 	P99      time.Duration `json:"p99"`
-	Memory   int64         `json:"memory"`             // bytes
-	PerIdle  int64         `json:"per_idle,omitempty"` // bytes per idle connection
-	Syscalls float64       `json:"syscalls,omitempty"` // per request
+	Memory   int64         `json:"memory"`             // bytes, after the load
+	Idle     *idle         `json:"idle,omitempty"`     // nil: the case has no idle connections
+	Syscalls float64       `json:"syscalls,omitempty"` // per request; 0: not counted
 	Errors   int           `json:"errors,omitempty"`   // of the generator
 }
 
@@ -37,9 +38,13 @@ type bench struct {
 }
 
 func newBench(o options) (*bench, error) {
-	for _, tool := range []string{"wrk", "nginx"} {
+	tools := []string{"wrk", "nginx"}
+	if o.syscalls {
+		tools = append(tools, "strace")
+	}
+	for _, tool := range tools {
 		if _, err := exec.LookPath(tool); err != nil {
-			return nil, fmt.Errorf("%w: install it (apt-get install nginx-light haproxy apache2 wrk)", err)
+			return nil, fmt.Errorf("%w: install it (apt-get install nginx-light haproxy apache2 wrk strace)", err)
 		}
 	}
 	dir, err := os.MkdirTemp("", "l7bench")
@@ -87,65 +92,101 @@ func (b *bench) measure(ctx context.Context, name string, c load) (all []measure
 			if err != nil {
 				return nil, err
 			}
-			if e.few && c.connections+c.idle > perThread {
-				continue // it would need a process or a thread for each connection
-			}
-			m, err := b.once(ctx, e, c)
-			if err != nil {
-				return nil, fmt.Errorf("case %s, engine %s: %w", name, engine, err)
+			m := b.meet(ctx, e, c, round == 0 && b.syscalls)
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
 			}
 			m.Case, m.Engine, m.Round = name, engine, round
 			all = append(all, m)
-			fmt.Fprintf(os.Stderr, "%s round %d %s: %v a request, %.0f/s\n", name, round, engine, m.CPU.Round(10*time.Nanosecond), m.Rate)
+			fmt.Fprintf(os.Stderr, "%s round %d %s: %s\n", name, round, engine, m)
 		}
 		slices.Reverse(order)
 	}
 	return all, nil
 }
 
-func (b *bench) once(ctx context.Context, e engine, c load) (m measurement, err error) {
-	s := b.site
-	s.Front = freePort()
-	if s.Dir, err = os.MkdirTemp(b.dir, e.name); err != nil { // one that is killed leaves its pid file
+func (m measurement) String() string {
+	if m.Why != "" {
+		return m.Why
+	}
+	return fmt.Sprintf("%v a request, %.0f/s", m.CPU.Round(10*time.Nanosecond), m.Rate)
+}
+
+// meet measures, or says why it could not: the others still can.
+func (b *bench) meet(ctx context.Context, e engine, c load, count bool) measurement {
+	if e.few && c.connections+c.idle > perThread {
+		return measurement{Why: "a process or a thread for each connection"}
+	}
+	m, err := b.once(ctx, e, c, count)
+	if err != nil {
+		return measurement{Why: err.Error()}
+	}
+	return m
+}
+
+func (b *bench) once(ctx context.Context, e engine, c load, count bool) (m measurement, err error) {
+	var empty memory
+	if c.idle > 0 {
+		if empty, err = b.empty(ctx, e, c); err != nil {
+			return m, err
+		}
+	}
+	r, s, err := b.begin(ctx, e, c)
+	if err != nil {
 		return m, err
 	}
-	if err := os.Chmod(s.Dir, 0o755); err != nil {
+	defer r.stop()
+	if c.idle > 0 {
+		waiting, err := b.fill(ctx, r, s, c)
+		if err != nil {
+			return m, err
+		}
+		defer waiting.close()
+		m.Idle = waiting.memory(empty)
+	}
+	if m, err = b.window(ctx, r, s, c, m); err != nil || !count {
 		return m, err
+	}
+	if calls, err := b.count(ctx, r, s, c); err != nil {
+		fmt.Fprintf(os.Stderr, "count system calls of %s: %v\n", e.name, err)
+	} else {
+		m.Syscalls = calls
+	}
+	return m, nil
+}
+
+// begin starts an engine that has room for the case's connections, and warms it up.
+func (b *bench) begin(ctx context.Context, e engine, c load) (r *running, s site, err error) {
+	s = b.site
+	s.Front, s.Room = freePort(), roomFor(2*c.connections+c.idle)
+	if s.Dir, err = os.MkdirTemp(b.dir, e.name); err != nil { // one that is killed leaves its pid file
+		return nil, s, err
+	}
+	if err := os.Chmod(s.Dir, 0o755); err != nil {
+		return nil, s, err
 	}
 	cmd, err := e.command(s)
 	if err != nil {
-		return m, err
+		return nil, s, err
 	}
 	listens := []string{s.Front}
 	if e.ready != nil {
 		listens = []string{s.Dir + "/l7.sock"}
 	}
-	r, err := start(ctx, e.name, cmd, s.Dir, listens)
-	if err != nil {
-		return m, err
+	if r, err = start(ctx, e.name, cmd, s.Dir, listens); err != nil {
+		return nil, s, err
 	}
-	defer r.stop()
 	if e.ready != nil {
-		if err := e.ready(s); err != nil {
-			return m, err
-		}
+		err = e.ready(s)
 	}
-	if c.idle > 0 {
-		before := r.group.memory()
-		crowd, err := gather(s.Front, c.idle)
-		if err != nil {
-			return m, err
-		}
-		defer crowd.close()
-		m.PerIdle = (r.group.memory() - before) / int64(c.idle)
+	if err == nil {
+		_, err = b.load(ctx, s, c, time.Second)
 	}
-	if _, err := b.load(ctx, s, c, time.Second); err != nil { // warms up
-		return m, err
+	if err != nil {
+		r.stop()
+		return nil, s, err
 	}
-	if b.syscalls {
-		return b.count(ctx, r, s, c, m)
-	}
-	return b.window(ctx, r, s, c, m)
+	return r, s, nil
 }
 
 // window measures while the generator runs, its start and end included.
@@ -166,7 +207,7 @@ func (b *bench) window(ctx context.Context, r *running, s site, c load, m measur
 	n := time.Duration(max(w.requests, 1))
 	m.CPU, m.User, m.Machine = (after-cpu)/n, (r.group.user()-user)/n, (machineTime()-machine)/n
 	m.Requests, m.Rate, m.P50, m.P99, m.Errors = w.requests, w.rate, w.p50, w.p99, w.errors
-	m.Memory = r.group.memory()
+	m.Memory = r.group.memory().own
 	return m, nil
 }
 

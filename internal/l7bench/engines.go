@@ -19,17 +19,24 @@ type site struct {
 	Dir       string
 	Front     string
 	Backends  []string
+	Room      int // connections that it may have to clients and backends together
 	Workers   int
 	MPM       string
 	Clients   int // of the process or thread per connection ones
 	Processes int
 	Threads   int
+	Waiting   int // clients that only wait, by thread
 	self      string
 }
 
 // clients are as many as the largest case of those engines has connections, and
 // some for those that end while others begin.
 const perThread, spare = 64, 16
+
+// roomFor is how many connections an engine is configured for that is to hold n:
+// some are listeners, some end while others begin, and nginx closes idle ones when
+// less than a sixteenth of its room is free.
+func roomFor(n int) int { return (n + 256) * 16 / 15 }
 
 var engines = []engine{
 	{name: "nginx", command: func(s site) (*exec.Cmd, error) {
@@ -45,7 +52,7 @@ var engines = []engine{
 
 func apache(mpm string) engine {
 	return engine{name: "apache-" + mpm, few: mpm != "event", command: func(s site) (*exec.Cmd, error) {
-		s.MPM = mpm
+		s.MPM, s.Waiting = mpm, 2+2*s.Room/s.Clients // twice, for one process may get more than another
 		return configured("apache2", "conf/httpd.conf", s, "-DFOREGROUND", "-f")
 	}}
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"os"
@@ -15,7 +14,8 @@ import (
 // have ended.
 type group struct {
 	dir    string
-	second bool // of version 2
+	kernel string // of version 1: where memory is accounted for; empty: it is not
+	second bool   // of version 2
 }
 
 func newGroup(name string) (group, error) {
@@ -26,14 +26,25 @@ func newGroup(name string) (group, error) {
 			return g, errors.New("find cgroups: neither cpuacct nor version 2 at /sys/fs/cgroup")
 		}
 	}
-	g.dir = filepath.Join(g.dir, fmt.Sprintf("lbctl-l7bench-%d-%s", os.Getpid(), name))
+	name = fmt.Sprintf("lbctl-l7bench-%d-%s", os.Getpid(), name)
+	g.dir = filepath.Join(g.dir, name)
 	if err := os.Mkdir(g.dir, 0o755); err != nil {
 		return g, fmt.Errorf("make cgroup: %w", err)
+	}
+	if kernel := filepath.Join("/sys/fs/cgroup/memory", name); !g.second && os.Mkdir(kernel, 0o755) == nil {
+		g.kernel = kernel
 	}
 	return g, nil
 }
 
-func (g group) tasks() string { return filepath.Join(g.dir, "cgroup.procs") }
+// tasks are the files that a process joins the group by.
+func (g group) tasks() []string {
+	files := []string{filepath.Join(g.dir, "cgroup.procs")}
+	if g.kernel != "" {
+		files = append(files, filepath.Join(g.kernel, "cgroup.procs"))
+	}
+	return files
+}
 
 // cpu is the time spent by all who are or were in the group.
 func (g group) cpu() (time.Duration, error) {
@@ -57,7 +68,7 @@ func (g group) cpu() (time.Duration, error) {
 }
 
 func (g group) pids() (pids []int) {
-	text, _ := os.ReadFile(g.tasks())
+	text, _ := os.ReadFile(g.tasks()[0])
 	for _, line := range strings.Fields(string(text)) {
 		if pid, err := strconv.Atoi(line); err == nil {
 			pids = append(pids, pid)
@@ -81,30 +92,42 @@ func (g group) user() (sum time.Duration) {
 	return sum
 }
 
-// memory is the proportional share of all processes, in bytes: what is shared
-// counts once.
-func (g group) memory() (sum int64) {
+// memory is what the group has, in bytes.
+type memory struct {
+	own    int64 // proportional share of all processes: what is shared counts once
+	kernel int64 // on their behalf: sockets, what waits for events; 0: not known
+}
+
+func (g group) memory() (m memory) {
 	for _, pid := range g.pids() {
-		f, err := os.Open(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
-		if err != nil {
-			continue
-		}
-		for in := bufio.NewScanner(f); in.Scan(); {
-			var kb int64
-			if n, _ := fmt.Sscanf(in.Text(), "Pss: %d kB", &kb); n == 1 {
-				sum += kb << 10
-			}
-		}
-		f.Close()
+		text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+		m.own += number(text, "Pss:") << 10
 	}
-	return sum
+	if g.second {
+		text, _ := os.ReadFile(g.dir + "/memory.stat")
+		m.kernel = number(text, "kernel")
+	} else if g.kernel != "" {
+		text, _ := os.ReadFile(g.kernel + "/memory.kmem.usage_in_bytes")
+		m.kernel, _ = strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
+	}
+	return m
+}
+
+// number is what follows a name at the beginning of a line.
+func number(text []byte, name string) int64 {
+	for line := range strings.Lines(string(text)) {
+		if f := strings.Fields(line); len(f) > 1 && f[0] == name {
+			n, _ := strconv.ParseInt(f[1], 10, 64)
+			return n
+		}
+	}
+	return 0
 }
 
 func (g group) remove() {
-	for range 50 {
-		if os.Remove(g.dir) == nil {
-			return
+	for _, dir := range []string{g.dir, g.kernel} {
+		for i := 0; dir != "" && os.Remove(dir) != nil && i < 50; i++ {
+			time.Sleep(20 * time.Millisecond)
 		}
-		time.Sleep(20 * time.Millisecond)
 	}
 }

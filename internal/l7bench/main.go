@@ -36,7 +36,7 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 7, "how often every engine meets every case")
 	flag.DurationVar(&o.seconds, "time", 3*time.Second, "of one measurement")
 	flag.IntVar(&o.workers, "workers", 1, "processes or threads of the event-driven ones")
-	flag.BoolVar(&o.syscalls, "syscalls", false, "count system calls by strace, in runs of their own")
+	flag.BoolVar(&o.syscalls, "syscalls", true, "count system calls, too, by strace, after what the first round measures")
 	flag.BoolVar(&o.json, "json", false, "print every measurement as JSON")
 	flag.Parse()
 	o.engines, o.cases = split(*engines, engineNames()), split(*cases, caseNames())
@@ -61,6 +61,9 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	defer b.close()
+	if !o.json {
+		fmt.Print(legend)
+	}
 	var all []measurement
 	for _, name := range o.cases {
 		c, ok := cases[name]

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"text/template"
 	"time"
@@ -65,7 +66,11 @@ func start(ctx context.Context, name string, cmd *exec.Cmd, dir string, listens 
 		return nil, err
 	}
 	r := &running{group: g, log: log}
-	r.cmd = exec.Command("/bin/sh", append([]string{"-c", `echo $$ > "$0" && exec "$@"`, g.tasks(), cmd.Path}, cmd.Args[1:]...)...)
+	script := `exec "$@"`
+	for _, file := range slices.Backward(g.tasks()) {
+		script = "echo $$ > " + file + " && " + script
+	}
+	r.cmd = exec.Command("/bin/sh", append([]string{"-c", script, "sh", cmd.Path}, cmd.Args[1:]...)...)
 	r.cmd.Stdout, r.cmd.Stderr = log, log
 	// A group of its own, for Apache sends its own TERM to all of its group.
 	r.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
@@ -110,10 +115,10 @@ func awaitListener(ctx context.Context, addr string) error {
 	}
 }
 
-// stop ends everything in the cgroup.
+// stop ends everything in the cgroup, by force after two seconds.
 func (r *running) stop() {
 	_ = r.cmd.Process.Signal(syscall.SIGTERM)
-	for i := 0; len(r.group.pids()) > 0; i++ {
+	for i := 0; len(r.group.pids()) > 0 && i < 500; i++ {
 		if i > 100 {
 			for _, pid := range r.group.pids() {
 				_ = syscall.Kill(pid, syscall.SIGKILL)
@@ -139,7 +144,7 @@ func applySnapshot(s site) error {
 	if err != nil {
 		return err
 	}
-	client := http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+	client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", s.Dir+"/l7.sock")
 	}}}
 	defer client.CloseIdleConnections()

@@ -10,30 +10,31 @@ import (
 	"time"
 )
 
+// attachTime is how long strace may take to attach to all threads.
+const attachTime = time.Second
+
 // count counts system calls per request under strace, which slows everything down:
 // nothing else of such a run is of use.
-func (b *bench) count(ctx context.Context, r *running, s site, c load, m measurement) (measurement, error) {
-	args := []string{"-f", "-c", "-o", b.dir + "/strace"}
+func (b *bench) count(ctx context.Context, r *running, s site, c load) (float64, error) {
+	ctx, cancel := context.WithTimeout(ctx, b.seconds+patience)
+	defer cancel()
+	args := []string{"-f", "-c", "-o", s.Dir + "/strace"}
 	for _, pid := range r.group.pids() {
 		args = append(args, "-p", strconv.Itoa(pid))
 	}
-	trace := exec.Command("strace", args...)
+	trace := exec.CommandContext(ctx, "strace", args...)
 	if err := trace.Start(); err != nil {
-		return m, err
+		return 0, err
 	}
-	time.Sleep(time.Second) // until it has attached to all
+	time.Sleep(attachTime)
 	w, err := b.load(ctx, s, c, b.seconds)
 	_ = trace.Process.Signal(syscall.SIGINT)
 	_ = trace.Wait()
 	if err != nil {
-		return m, err
+		return 0, err
 	}
-	calls, err := totalOf(b.dir + "/strace")
-	if err != nil {
-		return m, err
-	}
-	m.Requests, m.Rate, m.Syscalls = w.requests, w.rate, calls/float64(w.requests)
-	return m, nil
+	calls, err := totalOf(s.Dir + "/strace")
+	return calls / float64(w.requests), err
 }
 
 // totalOf reads the last line of strace -c: "100.00 seconds usecs/call calls [errors] total".

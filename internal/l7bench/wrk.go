@@ -26,8 +26,13 @@ var (
 	wrkStatus   = regexp.MustCompile(`Non-2xx or 3xx responses: (\d+)`)
 )
 
+// patience is how much longer than it should a command may run.
+const patience = 20 * time.Second
+
 // load runs the generator, a closed loop, for so long.
 func (b *bench) load(ctx context.Context, s site, c load, d time.Duration) (r result, err error) {
+	ctx, cancel := context.WithTimeout(ctx, d+patience)
+	defer cancel()
 	args := []string{"-t1", "-c" + strconv.Itoa(c.connections), "-d" + strconv.Itoa(int(d.Seconds())), "--latency"}
 	if c.close {
 		args = append(args, "-H", "Connection: close")

@@ -54,7 +54,8 @@ type Loop struct {
 	running bool
 	stopped atomic.Bool
 
-	conns     []*Conn // by slot; a slot keeps its Conn for ever
+	conns     []*[slab]Conn // a slot keeps its Conn for ever, so they come together
+	slots     uint32        // that there are
 	free      []*Conn
 	dead      []*Conn // closed, and free after this iteration
 	visits    []*Conn
@@ -175,8 +176,8 @@ func (l *Loop) Close() error {
 	for _, ln := range l.listeners {
 		ln.Close()
 	}
-	for _, c := range l.conns {
-		c.Close()
+	for slot := range l.slots {
+		l.conn(slot).Close()
 	}
 	err := l.io.close()
 	l.mail.close()

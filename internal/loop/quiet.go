@@ -8,10 +8,8 @@ func (c *Conn) Quiet() bool {
 	if c.flags&(closed|closing|failed|eof|ended) != 0 || c.in.n > 0 {
 		return false
 	}
-	var b [1]byte
-	_, _, err := unix.Recvfrom(int(c.fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
 	// In this order: what the kernel takes from the socket it puts there.
-	return err == unix.EAGAIN && !c.l.io.arrived(c)
+	return c.l.sys.peek(c.fd) == unix.EAGAIN && !c.l.io.arrived(c)
 }
 
 // arrived implements engine: what has come is in the socket still.

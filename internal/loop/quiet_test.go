@@ -40,6 +40,9 @@ func TestAConnectionIsNotQuietBeforeItsDataWasHandedOut(t *testing.T) {
 					t.Errorf("connection %d is not quiet, and nothing was sent", i)
 				}
 			}
+			if n := testing.AllocsPerRun(100, func() { conns[0].Quiet() }); n != 0 {
+				t.Errorf("to ask costs %v allocations", n)
+			}
 			for _, fd := range peers { // both are there when the loop looks again
 				if _, err := unix.Write(fd, []byte("x")); err != nil {
 					t.Error(err)

@@ -112,7 +112,7 @@ func TestAStormOfConnectionsLeavesNothingBehind(t *testing.T) {
 			if s := l.Stats(); s.Conns != 0 {
 				t.Errorf("%d connections are open", s.Conns)
 			}
-			if n := len(l.conns); n > 3*atOnce {
+			if n := int(l.slots); n > 3*atOnce {
 				t.Errorf("%d connections were made of memory for at most %d at once", n, 2*atOnce)
 			}
 		})

@@ -35,6 +35,15 @@ func (s *sys) read(fd int32, b []byte) (int, unix.Errno) {
 	return int(n), 0
 }
 
+// peek looks whether there is anything to read. unix.Recvfrom would allocate an
+// address.
+func (s *sys) peek(fd int32) unix.Errno {
+	var b byte
+	s.stats.Syscalls++
+	_, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&b)), 1, unix.MSG_PEEK|unix.MSG_DONTWAIT, 0, 0)
+	return errno
+}
+
 func (s *sys) send(fd int32, b []byte) (int, unix.Errno) {
 	s.stats.Syscalls++
 	n, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)),

@@ -6,6 +6,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// slab is how many Conns are allocated at once: so many, and the word that the
+// runtime puts in front of them, fill one of its sizes.
+const slab = 63
+
+// conn returns what has been at a slot last.
+func (l *Loop) conn(slot uint32) *Conn { return &l.conns[slot/slab][slot%slab] }
+
+// grow returns a Conn at a new slot.
+func (l *Loop) grow() *Conn {
+	if l.slots%slab == 0 {
+		l.conns = append(l.conns, new([slab]Conn))
+	}
+	c := l.conn(l.slots)
+	c.l, c.slot, c.alarm.c = l, l.slots, c
+	l.slots++
+	return c
+}
+
 // take returns a Conn for a descriptor.
 func (l *Loop) take(fd int32, h Handler, peer netip.AddrPort) *Conn {
 	var c *Conn
@@ -13,9 +31,7 @@ func (l *Loop) take(fd int32, h Handler, peer netip.AddrPort) *Conn {
 		c = l.free[n-1]
 		l.free = l.free[:n-1]
 	} else {
-		c = &Conn{l: l, slot: uint32(len(l.conns))}
-		c.alarm.c = c
-		l.conns = append(l.conns, c)
+		c = l.grow()
 	}
 	c.fd, c.h, c.peer, c.flags, c.busy = fd, h, peer, 0, 0
 	l.sys.stats.Conns++
@@ -24,7 +40,7 @@ func (l *Loop) take(fd int32, h Handler, peer netip.AddrPort) *Conn {
 
 // lookup returns the open connection that an event is for, nil if it has gone.
 func (l *Loop) lookup(slot, gen uint32) *Conn {
-	if c := l.conns[slot]; c.gen == gen {
+	if c := l.conn(slot); c.gen == gen {
 		return c
 	}
 	return nil

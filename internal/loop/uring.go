@@ -137,13 +137,13 @@ func (u *uring) completed(e *cqe) {
 	case tokenAccept:
 		u.accepted(u.l.listeners[slot], e)
 	case tokenReceive:
-		u.received(u.l.conns[slot], e)
+		u.received(u.l.conn(slot), e)
 	case tokenSend:
-		u.sent(u.l.conns[slot], e)
+		u.sent(u.l.conn(slot), e)
 	case tokenPoll:
-		u.polled(u.l.conns[slot])
+		u.polled(u.l.conn(slot))
 	case tokenDial:
-		u.dialed(u.l.conns[slot], e)
+		u.dialed(u.l.conn(slot), e)
 	}
 }
 
@@ -165,8 +165,8 @@ func (u *uring) stop() {
 func (u *uring) close() error {
 	err := u.ring.close()
 	u.buffers.close()
-	for _, c := range u.l.conns {
-		if c.fd >= 0 {
+	for slot := range u.l.slots {
+		if c := u.l.conn(slot); c.fd >= 0 {
 			u.l.sys.close(c.fd)
 		}
 	}

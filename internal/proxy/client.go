@@ -33,22 +33,23 @@ const (
 	clientClosed
 )
 
-// ClientConn is a connection that a client made.
+// ClientConn is a connection that a client made. Most of them are idle, so what
+// only requests need is not in it but lent by the Core.
 type ClientConn struct {
 	core   *Core
 	conn   Conn
 	front  *Front
 	addr   netip.AddrPort
 	link   link[ClientConn]
-	parser http1.Parser
-	in     []byte // received, not taken yet; nil: nothing
-	x      *Exchange
+	parser *http1.Parser // of the head that is begun; nil: none is
+	in     []byte        // received, not taken yet; nil: nothing
+	x      *Exchange     // nil: none is under way
 
+	left   int // pending bytes when the deadline was set
 	phase  clientPhase
 	taking bool // take is on the stack
 	paused bool // too much of in
 	reused bool // it has carried a request
-	left   int  // pending bytes when the deadline was set
 }
 
 // Accept begins with a connection that a client at addr made to a front, which
@@ -181,9 +182,13 @@ func (c *ClientConn) keep(b []byte) {
 func (c *ClientConn) head(b []byte) (used int) {
 	s := c.front.Service()
 	if c.phase == clientIdle {
-		c.parser.Limits = &s.limits
+		c.parser = c.core.parser(&s.limits)
 	}
 	n, err := c.parser.Request(b, &c.core.request)
+	if n > 0 || err != nil {
+		c.core.parsers.put(c.parser)
+		c.parser = nil
+	}
 	switch {
 	case err != nil:
 		c.refuse(err.Status, err.Reason, b)
@@ -282,6 +287,11 @@ func (c *ClientConn) shut(how func()) {
 	}
 	c.phase, c.x = clientClosed, nil
 	c.core.clients.remove(&c.link)
+	if c.parser != nil {
+		c.parser.Reset()
+		c.core.parsers.put(c.parser)
+		c.parser = nil
+	}
 	if !c.taking {
 		c.core.release(c.in)
 		c.in = nil
@@ -289,9 +299,7 @@ func (c *ClientConn) shut(how func()) {
 	how()
 	// Whoever is on the stack may look at it until the event is over; the next
 	// client comes with another event.
-	if len(c.core.spares) < maxSpareClients {
-		c.core.spares = append(c.core.spares, c)
-	}
+	c.core.spares.put(c)
 }
 
 // idleTime is how long the client may be silent between two requests.

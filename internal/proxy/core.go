@@ -11,9 +11,6 @@ import (
 // may have to be sent again, are kept. A few lines longer than most heads.
 const bufferSize = 4 << 10
 
-// maxSpareBuffers bounds what a thread keeps of them.
-const maxSpareBuffers = 256
-
 // Core is what the connections of one thread share.
 type Core struct {
 	driver     Driver
@@ -33,9 +30,10 @@ type Core struct {
 	clients   list[ClientConn]
 	active    int // exchanges under way
 	pools     map[*Endpoint]*pool
-	exchanges []*Exchange // spare
-	spares    []*ClientConn
-	buffers   [][]byte // spare
+	exchanges stock[*Exchange]
+	parsers   stock[*http1.Parser]
+	spares    stock[*ClientConn]
+	buffers   stock[[]byte]
 	date      date
 	queues    queues
 }
@@ -65,9 +63,7 @@ func (c *Core) draw() uint64 {
 
 // buffer returns an empty one.
 func (c *Core) buffer() []byte {
-	if n := len(c.buffers); n > 0 {
-		b := c.buffers[n-1]
-		c.buffers = c.buffers[:n-1]
+	if b, ok := c.buffers.get(); ok {
 		return b[:0]
 	}
 	return make([]byte, 0, bufferSize)
@@ -75,17 +71,25 @@ func (c *Core) buffer() []byte {
 
 // release takes a buffer back, unless it has grown. Nil is none.
 func (c *Core) release(b []byte) {
-	if cap(b) == bufferSize && len(c.buffers) < maxSpareBuffers {
-		c.buffers = append(c.buffers, b)
+	if cap(b) == bufferSize {
+		c.buffers.put(b)
 	}
+}
+
+// parser returns a fresh one.
+func (c *Core) parser(l *http1.Limits) *http1.Parser {
+	p, ok := c.parsers.get()
+	if !ok {
+		return &http1.Parser{Limits: l}
+	}
+	p.Limits = l
+	return p
 }
 
 // exchange returns a fresh Exchange.
 func (c *Core) exchange() *Exchange {
 	c.active++
-	if n := len(c.exchanges); n > 0 {
-		x := c.exchanges[n-1]
-		c.exchanges = c.exchanges[:n-1]
+	if x, ok := c.exchanges.get(); ok {
 		return x
 	}
 	x := &Exchange{core: c}
@@ -95,17 +99,22 @@ func (c *Core) exchange() *Exchange {
 
 // client returns a fresh ClientConn.
 func (c *Core) client() *ClientConn {
-	if n := len(c.spares); n > 0 {
-		k := c.spares[n-1]
-		c.spares = c.spares[:n-1]
+	if k, ok := c.spares.get(); ok {
 		*k = ClientConn{}
 		return k
 	}
 	return &ClientConn{}
 }
 
-// maxSpareClients bounds what a thread keeps of those that have ended.
-const maxSpareClients = 1024
+// Trim lets go of what a peak has left: half of it each time. It is to be called
+// about every second by a thread that serves many clients at a time; one that
+// serves few has next to nothing.
+func (c *Core) Trim() {
+	c.exchanges.trim()
+	c.parsers.trim()
+	c.spares.trim()
+	c.buffers.trim()
+}
 
 // recycle takes back an exchange that is over and that nobody refers to.
 func (c *Core) recycle(x *Exchange) {
@@ -115,7 +124,7 @@ func (c *Core) recycle(x *Exchange) {
 	c.release(x.trace.text)
 	tried := x.tried[:0]
 	*x = Exchange{core: c, tried: tried, late: x.late}
-	c.exchanges = append(c.exchanges, x)
+	c.exchanges.put(x)
 }
 
 // date makes Date's value once a second.
