@@ -33,7 +33,7 @@ type visitor struct {
 	front *proxy.Front
 	addr  netip.AddrPort
 	said  []byte
-	due   int64 // when it has waited too long, of CLOCK_MONOTONIC
+	due   int64 // when it has waited too long, of CLOCK_MONOTONIC; 0: never
 }
 
 func newDesk() (*desk, error) {
@@ -178,7 +178,13 @@ func newListener(d *desk, slot *scoreboard.Slot) (*listener, error) {
 
 func (l *listener) tell(slot *scoreboard.Slot) {
 	now := l.loop.Now()
-	l.desk.turnAway(func(v visitor) bool { return v.due <= now })
+	l.desk.turnAway(func(v visitor) bool {
+		late := v.due != 0 && v.due <= now
+		if late {
+			v.front.Service().Account.AddError()
+		}
+		return late
+	})
 	slot.SetConnections(l.core.Clients())
 	l.loop.After(reportEvery, func() { l.tell(slot) })
 }
@@ -210,7 +216,11 @@ func (w waiting) Data(c *loop.Conn, b []byte) {
 	said := append([]byte(nil), b...)
 	if fd := c.Detach(); fd >= 0 && w.k.Leave() {
 		f := w.k.Front()
-		w.l.desk.put(visitor{fd, f, w.k.Addr(), said, w.l.loop.Now() + int64(f.Service().HTTP.ClientHeadTimeout)})
+		v := visitor{fd: fd, front: f, addr: w.k.Addr(), said: said}
+		if patience := f.Service().HTTP.ClientHeadTimeout; patience > 0 {
+			v.due = w.l.loop.Now() + int64(patience)
+		}
+		w.l.desk.put(v)
 	}
 }
 

@@ -1,7 +1,9 @@
 package l7
 
 import (
+	"bufio"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -97,4 +99,29 @@ func TestWhoWaitsTooLongForAThreadIsTurnedAway(t *testing.T) {
 		t.Error("who was turned away is still there")
 	}
 	unix.Close(early.fd)
+}
+
+func TestAClientDoesNotWaitForAThreadForEver(t *testing.T) {
+	handler, arrived, release := holding()
+	l, p, s := proxyOf(t, Shape{Model: Event, Threads: 1, Start: 1, Processes: 1, MinSpare: 1, MaxSpare: 100}, handler)
+	s.HTTP.ClientHeadTimeout = 300 * time.Millisecond
+	l.applyTo(p)
+	held := l.hold(s)
+	<-arrived
+	began := time.Now()
+	c := rawDial(t, s.VIP.Addr)
+	if err := ask(c, bufio.NewReader(c), "/"); err == nil {
+		t.Error("a request was answered while the only thread had another one")
+	}
+	if waited := time.Since(began); waited < 200*time.Millisecond || waited > 3*time.Second {
+		t.Errorf("the connection ended after %v, want some 300 ms", waited)
+	}
+	close(release)
+	if err := <-held; err != nil {
+		t.Errorf("the request that had the thread: %v", err)
+	}
+	c = rawDial(t, s.VIP.Addr)
+	if err := ask(c, bufio.NewReader(c), "/"); err != nil {
+		t.Errorf("and the next one: %v", err)
+	}
 }
