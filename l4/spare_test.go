@@ -47,7 +47,7 @@ func takeFolder(t testing.TB, maxFlows int) string {
 		return all[last]
 	}
 	spares.made++
-	dir := filepath.Join(bpffs, fmt.Sprint("spare-", spares.made))
+	dir := filepath.Join(bpffs, fmt.Sprintf("spare-%d-%d", os.Getpid(), spares.made)) // another process may have the same file system
 	ok(t, os.Mkdir(dir, 0o700))
 	return dir
 }
