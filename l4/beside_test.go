@@ -14,7 +14,7 @@ import (
 // has its own slots and IDs.
 func pairOf(t *testing.T, s lb.Snapshot) (active, standby *rig) {
 	t.Helper()
-	active, standby = newRigNamed(t, "active"), newRigNamed(t, "standby")
+	active, standby = newRig(t), newRig(t)
 	active.apply(s)
 	s.Services = slices.Clone(s.Services)
 	s.Services[0].Backends = slices.Clone(s.Services[0].Backends)

@@ -307,7 +307,7 @@ func TestCookieOptions(t *testing.T) {
 // Numbers that nobody was given, for each reason there is.
 func TestWrongCookies(t *testing.T) {
 	for _, mode := range []lb.SYNCookies{lb.SYNCookiesAlways, lb.SYNCookiesAuto} {
-		r := newRigNamed(t, string(mode))
+		r := newRig(t)
 		r.cuts = true
 		r.apply(defended(lb.L4Options{SYNCookies: mode, SYNFlood: 5}, backend(1)))
 		for _, k := range streams {

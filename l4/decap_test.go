@@ -98,7 +98,7 @@ func TestServersUnwrapWhatTheBalancerWraps(t *testing.T) {
 					t.Fatalf("%s, %s, packet %d: action %d (%s)\n got %x\nwant %x", by, k, i, got.action, got.verdict, got.out, want)
 				}
 			}
-			r.drop()
+			r.leave()
 		}
 	}
 }

@@ -5,15 +5,15 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
-	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/cilium/ebpf"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
@@ -40,7 +40,21 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, "l4:", moveInside())
 		os.Exit(1)
 	}
+	loadSpec = readOnce(loadXdp)
 	os.Exit(m.Run())
+}
+
+// readOnce hands out copies of an object file's specification: with the race detector,
+// to read it takes a third of a second.
+func readOnce(load func() (*ebpf.CollectionSpec, error)) func() (*ebpf.CollectionSpec, error) {
+	read := sync.OnceValues(load)
+	var mu sync.Mutex // no copy is made while another is
+	return func() (*ebpf.CollectionSpec, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		spec, err := read()
+		return spec.Copy(), err
+	}
 }
 
 // moveInside runs the same process again in a mount namespace of its own. It
@@ -125,6 +139,7 @@ type rig struct {
 	*Plane
 	ns      *netns.Handle
 	options Options
+	room    int // MaxFlows of its folder
 	ifindex int // that packets come in by: eth0
 	eth1    int
 	cuts    bool // the frame's end moves: then the kernel drops its sum, and BPF_PROG_TEST_RUN takes that for a wrong one
@@ -132,18 +147,11 @@ type rig struct {
 
 func newRig(t testing.TB) *rig {
 	t.Helper()
-	return newRigNamed(t, "")
-}
-
-// newRigNamed is for a test with more than one.
-func newRigNamed(t testing.TB, name string) *rig {
-	t.Helper()
 	ns, err := netns.New()
 	ok(t, err)
 	t.Cleanup(func() { ok(t, ns.Close()) })
 	r := &rig{TB: t, ns: ns, options: Options{
 		NetNS: ns, Interfaces: []string{"eth0", "eth1"}, Hook: hook, MaxFlows: 1 << 15, SweepInterval: -1, LocalAddresses: pools,
-		PinDir: filepath.Join(bpffs, strings.NewReplacer("/", "_", ".", "_", "#", "_").Replace(t.Name()+name)),
 	}}
 	ok(t, ns.Do(func() error {
 		r.ifindex = r.wire("eth0", portMAC, "198.18.2.1/20", "2001:2::201/116")
@@ -156,8 +164,8 @@ func newRigNamed(t testing.TB, name string) *rig {
 		}
 		return nil
 	}))
-	t.Cleanup(func() { ok(t, os.RemoveAll(r.options.PinDir)) })
-	r.reopen()
+	t.Cleanup(r.leave)
+	r.enter()
 	return r
 }
 
@@ -214,12 +222,31 @@ func (r *rig) reopen() {
 	r.Cleanup(func() { ok(r, p.Close()) })
 }
 
+// enter opens a plane on a folder as new.
+func (r *rig) enter() {
+	r.Helper()
+	r.room = r.options.MaxFlows
+	r.options.PinDir = takeFolder(r, r.room)
+	r.reopen()
+}
+
+// leave ends the plane, and leaves the folder to another rig.
+func (r *rig) leave() {
+	r.Helper()
+	if r.Plane != nil {
+		ok(r, r.Plane.Close())
+	}
+	if r.options.PinDir != "" {
+		returnFolder(r, r.options.PinDir, r.room)
+	}
+	r.options.PinDir = ""
+}
+
 // empty starts anew, with what the options say.
 func (r *rig) empty() {
 	r.Helper()
-	ok(r, r.Plane.Close())
-	ok(r, os.RemoveAll(r.options.PinDir))
-	r.reopen()
+	r.leave()
+	r.enter()
 }
 
 // forget lets all flows end.

@@ -171,7 +171,13 @@ func underFlood(t *testing.T, mode lb.SYNCookies, served bool) {
 		sent.Store(n)
 		ended <- err
 	}()
-	time.Sleep(time.Second) // the table is full
+	time.Sleep(time.Second)
+	for met := w.met(); met["NO_ROOM"]+met["COOKIE_SENT"] == 0; met = w.met() { // the table is full, or defended
+		if ctx.Err() != nil {
+			t.Fatalf("the test means little: the flood fills no table: %v", met)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
 	news := w.connect(ctx, k.vip().String())
 	echoed := w.order(c, order{Echo: 5000})
 	ok(t, <-ended)

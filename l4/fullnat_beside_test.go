@@ -90,7 +90,7 @@ func TestTheLaterFlowHasTheLocalEnd(t *testing.T) {
 			t.Errorf("%s, the later flow: %s from %s, want it from %s", k, got.verdict, k.senderOf(got.out), local)
 		}
 		ok(t, standby.recount())
-		active.drop()
-		standby.drop()
+		active.leave()
+		standby.leave()
 	}
 }

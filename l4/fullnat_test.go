@@ -116,7 +116,7 @@ func TestFullNATByTheBalancersOwnAddress(t *testing.T) {
 				t.Errorf("%s: the backend sees %s, want %s and a port from %d", k, local, k.of(balancer), r.ownPorts.first)
 			}
 		}
-		r.drop()
+		r.leave()
 	}
 }
 
@@ -146,7 +146,7 @@ func TestFullNATKeepsAPort(t *testing.T) {
 		if got := r.send(k.replyTo(1, local, "ACK").bytes()); got.action != xdpPass || got.verdict != "NOT_VIP" {
 			t.Errorf("%s: a reply of a forgotten flow: action %d, %s", k, got.action, got.verdict)
 		}
-		r.drop()
+		r.leave()
 	}
 }
 
@@ -174,7 +174,7 @@ func TestFullNATRunsOutOfPorts(t *testing.T) {
 		r.sweep()
 		r.begin(k, 21)
 		ok(t, r.recount())
-		r.drop()
+		r.leave()
 	}
 }
 
@@ -273,7 +273,7 @@ func TestFullNATFlowMovesWithItsReplies(t *testing.T) {
 				t.Errorf("%s, %s: the old backend: %s, want NOT_VIP", k, name, got.verdict)
 			}
 			ok(t, r.recount())
-			r.drop()
+			r.leave()
 		}
 	}
 }
@@ -292,7 +292,7 @@ func TestFullNATFlowThatHasLostItsPort(t *testing.T) {
 			t.Errorf("%s: action %d, %s, from %s, want another than %s", k, got.action, got.verdict, k.senderOf(got.out), local)
 		}
 		ok(t, r.recount())
-		r.drop()
+		r.leave()
 	}
 }
 
@@ -338,7 +338,7 @@ func TestFullNATResets(t *testing.T) {
 		if got := r.send(k.from(1, "ACK").bytes()); got.verdict != "RESET_CLIENT" {
 			t.Errorf("%s: %s", k, got.verdict)
 		}
-		r.drop()
+		r.leave()
 	}
 }
 
@@ -490,6 +490,6 @@ func TestFullNATTranslatesErrors(t *testing.T) {
 				}
 			}
 		}
-		r.drop()
+		r.leave()
 	}
 }

@@ -62,7 +62,7 @@ func TestPacketsBeyond64KAtTCX(t *testing.T) {
 					t.Errorf("%s %s:\n got %x\nwant %x", k, name, res.out, want)
 				}
 			}
-			r.drop()
+			r.leave()
 		}
 	}
 }

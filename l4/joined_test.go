@@ -1,7 +1,6 @@
 package l4
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
 	"testing"
@@ -51,8 +50,8 @@ func TestJoinedFlowsGoOnAtAStandby(t *testing.T) {
 		standby.expect("a request", k.from(1000, "ACK").numbered(2, cookie+100, 5).bytes(), "KNOWN_FLOW",
 			x.to(k.from(1000, "ACK").numbered(2, theirs+100, 5)))
 		ok(t, standby.recount())
-		active.drop()
-		standby.drop()
+		active.leave()
+		standby.leave()
 	}
 }
 
@@ -60,7 +59,7 @@ func TestJoinedFlowsGoOnAtAStandby(t *testing.T) {
 func TestErrorsAboutJoinedFlows(t *testing.T) {
 	const theirs = 0x12345678
 	for i, k := range slices.Concat(streams, streams) {
-		x := &spliced{kind: k, rig: newRigNamed(t, fmt.Sprint(i)), full: i >= len(streams)}
+		x := &spliced{kind: k, rig: newRig(t), full: i >= len(streams)}
 		s := k.nat(backend(1))
 		if x.full {
 			s = k.toldFullNAT(backend(1))
@@ -75,7 +74,7 @@ func TestErrorsAboutJoinedFlows(t *testing.T) {
 				x.errorAboutRequest(e.typ, e.code, e.rest, short, cookie, theirs)
 			}
 		}
-		x.drop()
+		x.leave()
 	}
 }
 

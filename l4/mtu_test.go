@@ -109,7 +109,7 @@ func TestAnswersAreLimited(t *testing.T) {
 		if got := r.send(in); got.verdict != "TOO_BIG" {
 			t.Errorf("%s: %s, want TOO_BIG", k, got.verdict)
 		}
-		r.drop()
+		r.leave()
 	}
 }
 
@@ -139,7 +139,7 @@ func TestBackendsAreToldWhatFitsUnderNAT(t *testing.T) {
 		if want := k.tooBig(in, 1400, k.client(), k.of(backendAddr(1))); got.verdict != "TOO_BIG" || !bytes.Equal(got.out, want) {
 			t.Errorf("%s: 1401 bytes: action %d, %s\n got %x\nwant %x", k, got.action, got.verdict, got.out, want)
 		}
-		r.drop()
+		r.leave()
 	}
 }
 
@@ -165,7 +165,7 @@ func TestMTUOfTheRouteIsFollowed(t *testing.T) {
 		if want := k.tooBig(in, 1400-by.overhead(), vip.Addr(), client); got.verdict != "TOO_BIG" || !bytes.Equal(got.out, want) {
 			t.Errorf("%s: action %d, %s\n got %x\nwant %x", by, got.action, got.verdict, got.out, want)
 		}
-		r.drop()
+		r.leave()
 	}
 }
 

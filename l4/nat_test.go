@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
-	"os"
 	"testing"
 	"time"
 
@@ -126,7 +125,7 @@ func TestNATMendsChecksumsAtTheEdge(t *testing.T) {
 		if edges == 0 {
 			t.Errorf("%s: the test means little: no checksum was 0 or 0xffff", k)
 		}
-		r.drop()
+		r.leave()
 	}
 	k := kind{false, lb.UDP}
 	r := newRig(t)
@@ -136,13 +135,6 @@ func TestNATMendsChecksumsAtTheEdge(t *testing.T) {
 			t.Errorf("without a checksum: action %d (%s), came out with %x", got.action, got.verdict, got.out[atPort+6:atPort+8])
 		}
 	}
-}
-
-// drop ends the rig before the test does.
-func (r *rig) drop() {
-	r.Helper()
-	ok(r, r.Plane.Close())
-	ok(r, os.RemoveAll(r.options.PinDir))
 }
 
 // Replies go back to the interface and host that the client's packets came from.
@@ -173,7 +165,7 @@ func TestNATBetweenInterfaces(t *testing.T) {
 		if got = r.send(reply.source(k.of(farAddr)).set(func(s *segment) { s.tcp.SrcPort, s.udp.SrcPort = natPort, natPort }).via(backendMAC(101), otherMAC).bytes()); !bytes.Equal(got.out[:6], backendMAC(9)) {
 			t.Errorf("%s: the reply goes to %x (%s), want the client's new router %s", k, got.out[:6], got.verdict, backendMAC(9))
 		}
-		r.drop()
+		r.leave()
 	}
 }
 
@@ -313,6 +305,6 @@ func TestNATIsAdoptedAndRemoved(t *testing.T) {
 		if got := r.send(k.reply(1, 1, "ACK").bytes()); got.action != xdpPass || got.verdict != "NOT_VIP" {
 			t.Errorf("%s: a reply of a removed service: action %d, %s", k, got.action, got.verdict)
 		}
-		r.drop()
+		r.leave()
 	}
 }

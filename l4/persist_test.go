@@ -166,6 +166,6 @@ func TestEachDatagramIsScheduledAnew(t *testing.T) {
 		if c := r.service("web").Counters; c.Connections != 6 || c.Inactive != 0 || r.entries() != 0 {
 			t.Errorf("%s: %+v, %d entries, want 6 connections and nothing remembered", k, c, r.entries())
 		}
-		r.drop()
+		r.leave()
 	}
 }

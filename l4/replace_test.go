@@ -13,8 +13,9 @@ import (
 // anotherBinary makes Open load programs of another tag, that do the same.
 func anotherBinary(t *testing.T, versions *int) {
 	t.Helper()
+	ours := loadSpec
 	loadSpec = func() (*ebpf.CollectionSpec, error) {
-		spec, err := loadXdp()
+		spec, err := ours()
 		if err != nil {
 			return nil, err
 		}
@@ -27,7 +28,7 @@ func anotherBinary(t *testing.T, versions *int) {
 		}
 		return spec, nil
 	}
-	t.Cleanup(func() { loadSpec = loadXdp })
+	t.Cleanup(func() { loadSpec = ours })
 }
 
 // datagrams is how many a client's order takes on each connection: full frames.

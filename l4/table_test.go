@@ -194,7 +194,7 @@ func TestFlowsBegunAtOnceAreOne(t *testing.T) {
 		if n := r.packets("DEGRADED") + r.packets("NO_ROOM"); n > flows*workers*rounds/10_000 {
 			t.Errorf("%s: %d packets found no room", k, n)
 		}
-		r.drop()
+		r.leave()
 	}
 }
 
@@ -263,7 +263,7 @@ func TestAKeyHasTwoLines(t *testing.T) {
 			r.forget()
 			ok(t, r.checkTables())
 		}
-		r.drop()
+		r.leave()
 	}
 }
 
@@ -339,6 +339,6 @@ func TestATableTakesAsManyFlowsAsItsSize(t *testing.T) {
 		if got := stats.FlowTables[0].Size; got != uint64(size) {
 			t.Errorf("the table's size is %d, want %d", got, size)
 		}
-		r.drop()
+		r.leave()
 	}
 }

@@ -6,8 +6,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"path/filepath"
-	"strings"
 	"testing"
 	"unsafe"
 
@@ -25,6 +23,9 @@ type wires struct {
 	hub, client, balancer *netns.Handle
 	servers               []*netns.Handle // number i at i-1
 }
+
+// wiresFlows is how many flows their plane remembers.
+const wiresFlows = 1 << 16
 
 // vips puts the VIPs of both families on an interface.
 func vips(t testing.TB, name string) {
@@ -56,13 +57,13 @@ func newWires(t *testing.T, servers int) *wires {
 		w.servers = append(w.servers, s)
 	}
 	w.reopen(Options{
-		NetNS: w.balancer, Interfaces: []string{"eth0"}, Hook: hook, MaxFlows: 1 << 16, LocalAddresses: pools,
+		NetNS: w.balancer, Interfaces: []string{"eth0"}, Hook: hook, MaxFlows: wiresFlows, LocalAddresses: pools,
 		Peers:  []Peer{{w.hub, portOf(portMAC)}},
-		PinDir: filepath.Join(bpffs, strings.ReplaceAll(t.Name(), "/", "_")),
+		PinDir: takeFolder(t, wiresFlows),
 	})
 	t.Cleanup(func() {
 		ok(t, w.Close())
-		ok(t, os.RemoveAll(w.options.PinDir))
+		returnFolder(t, w.options.PinDir, wiresFlows)
 	})
 	return w
 }
