@@ -23,16 +23,16 @@ build: ## build/lbctl, one static binary
 run: build ## bring the first scenario up, compare both planes, print the report, take it down
 	./build/lbctl run $(SCENARIO)
 
-# Side by side is what waits and what computes. Alone is e2e as far as BPF goes, for it looks
-# whether anything of that is left on the machine, and lint, which writes what others compile.
-test: setup lint ## install what tests need, then run them all
-	$(SIDE_BY_SIDE) -j4 unit $(PLANE)
+# Beside each other run what waits and what computes. By itself run unit, whose deadlines are
+# short, lint, which writes what others compile, and e2e as far as BPF goes, for it looks whether
+# anything of that is left on the machine.
+test: setup lint unit plane ## install what tests need, then run them all
 	$(SIDE_BY_SIDE) -j2 e2e guest
 
 SIDE_BY_SIDE := $(MAKE) --output-sync=target
 
 unit: ## packages on their own, with the race detector
-	go test -race -timeout 15m $$(go list ./... | grep -v -e internal/e2e -e internal/lvsguest -e '/l4$$')
+	go test -race -timeout 10m $$(go list ./... | grep -v -e internal/e2e -e internal/lvsguest -e '/l4$$')
 
 plane: ## the L4 plane: with the race detector, at the other hooks, and twelve million hostile packets
 	$(SIDE_BY_SIDE) -j3 $(PLANE)
