@@ -34,11 +34,15 @@ func main() {
 	cases := flag.String("cases", "", "comma-separated; empty: all of "+strings.Join(caseNames(), ","))
 	flag.StringVar(&o.self, "lbctl", "build/lbctl", "our binary")
 	flag.IntVar(&o.rounds, "rounds", 7, "how often every engine meets every case")
-	flag.DurationVar(&o.seconds, "time", 3*time.Second, "of one measurement")
+	flag.DurationVar(&o.seconds, "time", 3*time.Second, "of one measurement, in whole seconds, as wrk takes it")
 	flag.IntVar(&o.workers, "workers", 1, "processes or threads of the event-driven ones")
 	flag.BoolVar(&o.syscalls, "syscalls", true, "count system calls, too, by strace, after what the first round measures")
 	flag.BoolVar(&o.json, "json", false, "print every measurement as JSON")
 	flag.Parse()
+	if o.seconds < time.Second || o.seconds%time.Second != 0 || o.rounds < 1 {
+		fmt.Fprintf(os.Stderr, "l7bench: -time %v -rounds %d: want whole seconds, and at least one of each\n", o.seconds, o.rounds)
+		os.Exit(2)
+	}
 	o.engines, o.cases = split(*engines, engineNames()), split(*cases, caseNames())
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
