@@ -6,7 +6,9 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"testing"
+	"time"
 	"unsafe"
 
 	"github.com/vishvananda/netlink"
@@ -56,6 +58,7 @@ func newWires(t *testing.T, servers int) *wires {
 		})
 		w.servers = append(w.servers, s)
 	}
+	w.awaitLinks()
 	w.reopen(Options{
 		NetNS: w.balancer, Interfaces: []string{"eth0"}, Hook: hook, MaxFlows: wiresFlows, LocalAddresses: pools,
 		Peers:  []Peer{{w.hub, portOf(portMAC)}},
@@ -66,6 +69,29 @@ func newWires(t *testing.T, servers int) *wires {
 		returnFolder(t, w.options.PinDir, wiresFlows)
 	})
 	return w
+}
+
+// awaitLinks waits for the kernel's worker that is told of carriers: before it has run, a port drops
+// what it is to send, and the bridge forwards nothing to it.
+func (w *wires) awaitLinks() {
+	w.Helper()
+	for _, ns := range slices.Concat([]*netns.Handle{w.hub, w.client, w.balancer}, w.servers) {
+		w.inside(ns, func() {
+			for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+				links, err := netlink.LinkList()
+				ok(w, err)
+				late := slices.IndexFunc(links, func(l netlink.Link) bool {
+					return l.Type() != "device" && l.Attrs().Flags&net.FlagUp != 0 && l.Attrs().OperState != netlink.OperUp
+				})
+				if late < 0 {
+					return
+				}
+				if time.Now().After(deadline) {
+					w.Fatalf("link %s is %s after 10 s", links[late].Attrs().Name, links[late].Attrs().OperState)
+				}
+			}
+		})
+	}
 }
 
 // reopen is what a restarted daemon does.
