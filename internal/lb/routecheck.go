@@ -6,17 +6,24 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 var (
-	hostForm   = regexp.MustCompile(`^(\*\.)?([A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}$|^\[[0-9A-Fa-f:.]+\]$`)
-	pathForm   = regexp.MustCompile(`^/[!"$-~]{0,999}$`)
-	tokenForm  = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$")
-	valueForm  = regexp.MustCompile(`^[!-~\x80-\xff]([\t -~\x80-\xff]*[!-~\x80-\xff])?$`)
-	placeForm  = regexp.MustCompile(`\{(host|path|query)\}`)
-	targetForm = regexp.MustCompile(`^(https?://[^/{}?#]|https?://\{host\}|\{path\}|/[^/{]|/$)`)
-	textForm   = regexp.MustCompile(`^[!-~]*$`)
+	hostForm   = lazily(`^(\*\.)?([A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}$|^\[[0-9A-Fa-f:.]+\]$`)
+	pathForm   = lazily(`^/[!"$-~]{0,999}$`)
+	tokenForm  = lazily("^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$")
+	valueForm  = lazily(`^[!-~\x80-\xff]([\t -~\x80-\xff]*[!-~\x80-\xff])?$`)
+	placeForm  = lazily(`\{(host|path|query)\}`)
+	targetForm = lazily(`^(https?://[^/{}?#]|https?://\{host\}|\{path\}|/[^/{]|/$)`)
+	textForm   = lazily(`^[!-~]*$`)
 )
+
+// lazily compiles an expression when it is first needed: every process has them, and few check anything,
+// while to compile these takes 3 ms and 0.8 MB.
+func lazily(pattern string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(pattern) })
+}
 
 // fixed are fields that speak of framing, the connection or the way, which a proxy makes itself.
 var fixed = []string{
@@ -27,17 +34,17 @@ var fixed = []string{
 // Regular expressions are not compiled.
 func (r Route) Check() error {
 	for _, h := range r.Hosts {
-		if !hostForm.MatchString(h) {
+		if !hostForm().MatchString(h) {
 			return fmt.Errorf("host %q: want a name, or *. and a name, without port", h)
 		}
 	}
 	for _, m := range r.Methods {
-		if !tokenForm.MatchString(m) {
+		if !tokenForm().MatchString(m) {
 			return fmt.Errorf("method %q is no token", m)
 		}
 	}
 	for _, h := range r.Headers {
-		if !tokenForm.MatchString(h.Name) || h.Value != "" && h.Regexp != "" {
+		if !tokenForm().MatchString(h.Name) || h.Value != "" && h.Regexp != "" {
 			return fmt.Errorf("header %q: want a name, and either a value or a regexp", h.Name)
 		}
 	}
@@ -58,7 +65,7 @@ func (p PathMatch) check() error {
 	case "", PathRegexp:
 		return nil
 	case PathExact, PathPrefix:
-		if !pathForm.MatchString(p.Value) || strings.Contains(p.Value, "?") {
+		if !pathForm().MatchString(p.Value) || strings.Contains(p.Value, "?") {
 			return fmt.Errorf("path %q: want one that begins with /, without query", p.Value)
 		}
 		return nil
@@ -72,9 +79,9 @@ func (r Redirect) check() error {
 		return nil
 	case !slices.Contains([]int{301, 302, 303, 307, 308}, r.Status):
 		return fmt.Errorf("redirect: status %d: want 301, 302, 303, 307 or 308", r.Status)
-	case strings.ContainsAny(placeForm.ReplaceAllString(r.To, ""), "{}") || !textForm.MatchString(r.To):
+	case strings.ContainsAny(placeForm().ReplaceAllString(r.To, ""), "{}") || !textForm().MatchString(r.To):
 		return fmt.Errorf("redirect to %q: want visible ASCII, and no places but {host}, {path} and {query}", r.To)
-	case !targetForm.MatchString(r.To): // not //, which is another host, nor /{path}, which is //
+	case !targetForm().MatchString(r.To): // not //, which is another host, nor /{path}, which is //
 		return fmt.Errorf("redirect to %q: want http://, https://, / or {path} at its begin", r.To)
 	}
 	return nil
@@ -87,7 +94,7 @@ func (r Respond) check() error {
 		return fmt.Errorf("respond: status %d: want 200 to 599", r.Status)
 	case r.Body != "" && (r.Status == 204 || r.Status == 304):
 		return fmt.Errorf("respond: an answer of status %d has no body", r.Status)
-	case r.ContentType != "" && !valueForm.MatchString(r.ContentType):
+	case r.ContentType != "" && !valueForm().MatchString(r.ContentType):
 		return fmt.Errorf("respond: content type %q is no field value", r.ContentType)
 	}
 	return nil
@@ -107,9 +114,9 @@ func (r Route) checkRewrite() error {
 		return errors.New("rewrite: want one of prefix, path, and regexp with to")
 	case w.Prefix != "" && r.Path.Kind != PathPrefix:
 		return errors.New("rewrite: prefix replaces the one that the route matches, and it matches none")
-	case w.Regexp == "" && !pathForm.MatchString(w.Prefix+w.Path):
+	case w.Regexp == "" && !pathForm().MatchString(w.Prefix+w.Path):
 		return fmt.Errorf("rewrite to %q: want a path that begins with /", w.Prefix+w.Path)
-	case !textForm.MatchString(w.To) || strings.ContainsAny(w.Prefix+w.Path+w.To, "?#%\\"):
+	case !textForm().MatchString(w.To) || strings.ContainsAny(w.Prefix+w.Path+w.To, "?#%\\"):
 		return fmt.Errorf("rewrite to %q: want visible ASCII without ?, #, %% and \\", w.Prefix+w.Path+w.To)
 	}
 	return nil
@@ -121,7 +128,7 @@ func (e HeaderEdits) Check() error {
 		if err := CheckEditable(h.Name); err != nil {
 			return err
 		}
-		if h.Value != "" && !valueForm.MatchString(h.Value) {
+		if h.Value != "" && !valueForm().MatchString(h.Value) {
 			return fmt.Errorf("header %s: %q is no field value", h.Name, h.Value)
 		}
 	}
@@ -136,7 +143,7 @@ func (e HeaderEdits) Check() error {
 // CheckEditable says why a field cannot be edited, nil if it can.
 func CheckEditable(name string) error {
 	switch {
-	case !tokenForm.MatchString(name):
+	case !tokenForm().MatchString(name):
 		return fmt.Errorf("header %q is no token", name)
 	case slices.Contains(fixed, strings.ToLower(name)):
 		return fmt.Errorf("header %s speaks of framing, the connection or the way: the proxy makes it", name)
