@@ -65,20 +65,16 @@ func (d *desk) turnAway(meant func(visitor) bool) {
 			return false
 		}
 		unix.Close(v.fd)
+		v.front.Lose()
 		return true
 	})
 }
 
-// put queues a client. If there are no more threads at rest than clients wait for them, one that
-// stays with a client which says nothing is to leave it.
+// put queues a client.
 func (d *desk) put(v visitor) {
 	d.mu.Lock()
 	d.queue = append(d.queue, v)
-	if n := len(d.staying); n > 0 && len(d.queue) > int(d.resting.Load()) {
-		t := d.staying[n-1]
-		d.strike(t)
-		t.bell.post(t.stay.end)
-	}
+	d.call()
 	d.mu.Unlock()
 	ring(d.fd)
 }
@@ -104,21 +100,6 @@ func (d *desk) free(n int32) {
 	}
 }
 
-// waiting is how many clients of a front wait for a thread.
-func (d *desk) waiting(f *proxy.Front) (n int) {
-	if d == nil {
-		return 0
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, v := range d.queue {
-		if v.front == f {
-			n++
-		}
-	}
-	return n
-}
-
 // take takes a client from the desk.
 func (t *thread) take() {
 	v, ok := t.desk.get()
@@ -136,13 +117,13 @@ func (t *thread) take() {
 func (t *thread) giveBack() {
 	k, ok := t.client.side.(*proxy.ClientConn)
 	if !ok || k.Activity() != proxy.Idle {
-		t.stay.over(t)
+		t.stay.over(t, true)
 		return
 	}
-	if k.Front().Closed() || t.stay.goesOn(t) || !k.Leave() {
-		return // a front that is closed has its clients told by the thread that has them
+	if t.stay.goesOn(t) || !k.Leave() {
+		return
 	}
-	t.stay.over(t)
+	t.stay.over(t, false)
 	s := t.client
 	s.closed = true // its descriptor lives on
 	t.client = nil
@@ -196,6 +177,7 @@ func (l *listener) keep(fd int, k *proxy.ClientConn) {
 		c, err := l.loop.Adopt(fd, nil)
 		if err != nil {
 			unix.Close(fd)
+			front.Lose()
 			return
 		}
 		c.SetHandler(waiting{l, l.core.Resume(c, front, addr)})

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"lbctl/internal/proxy"
 	"lbctl/internal/scoreboard"
 )
 
@@ -41,7 +42,7 @@ func visit(t *testing.T, due int64) (v visitor, client int) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { unix.Close(ends[1]) })
-	return visitor{fd: ends[0], due: due}, ends[1]
+	return visitor{fd: ends[0], front: &proxy.Front{}, due: due}, ends[1]
 }
 
 func TestAThreadLeavesItsClientForOneThatNeedsIt(t *testing.T) {
@@ -63,13 +64,24 @@ func TestAThreadLeavesItsClientForOneThatNeedsIt(t *testing.T) {
 		if !th.stay.goesOn(th) {
 			left++
 		}
-		th.stay.over(th)
+		th.stay.over(th, false)
 	}
 	if left != 1 || len(d.staying) != 0 {
 		t.Errorf("%d threads were called, and %d are still on the list; want 1 and 0", left, len(d.staying))
 	}
 	if th := threads[0]; th.stay.goesOn(th) {
 		t.Error("a thread stays while more clients wait than threads are at rest")
+	}
+}
+
+func TestWhenTheThreadThatWasCalledIsBusyAnotherIsCalled(t *testing.T) {
+	d, _ := deskOf(t, 2)
+	v, _ := visit(t, 0)
+	called := d.staying[1]
+	d.put(v)
+	called.stay.over(called, true) // its client has spoken first
+	if len(d.staying) != 0 {
+		t.Errorf("%d threads stay, want none: the one that was called has to do", len(d.staying))
 	}
 }
 

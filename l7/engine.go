@@ -155,10 +155,11 @@ func (e *engine) leave(f *front) {
 	f.socket.Close()
 }
 
-// drain waits until a front has no clients any more, or cuts them off when ctx ends.
+// drain waits until a front has no clients any more, or cuts them off when ctx ends:
+// more than once, for a client may go from one thread to another meanwhile.
 func (e *engine) drain(ctx context.Context, f *front) {
 	for ctx.Err() == nil {
-		if e.clientsOf(f) == 0 {
+		if f.Clients() == 0 {
 			return
 		}
 		select {
@@ -166,20 +167,14 @@ func (e *engine) drain(ctx context.Context, f *front) {
 		case <-ctx.Done():
 		}
 	}
-	e.desk.turnAway(func(v visitor) bool { return v.front == &f.Front })
-	e.each(func(_ runner, c *proxy.Core) { c.Cut(&f.Front) })
-}
-
-// clientsOf counts a front's clients in the order in which they go from thread to
-// thread, so that none is missed: from the listener over the desk to the others.
-func (e *engine) clientsOf(f *front) (n int) {
-	for i, r := range e.crew {
-		r.do(func(c *proxy.Core) { n += c.ClientsOf(&f.Front) })
-		if i == 0 {
-			n += e.desk.waiting(&f.Front)
+	for range 10 {
+		e.each(func(_ runner, c *proxy.Core) { c.Cut(&f.Front) })
+		e.desk.turnAway(func(v visitor) bool { return v.front == &f.Front })
+		if f.Clients() == 0 {
+			return
 		}
+		time.Sleep(pollInterval)
 	}
-	return n
 }
 
 // retire tells the master which configurations no request goes by any more.

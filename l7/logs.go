@@ -88,16 +88,16 @@ func (e *engine) reopen(ctx context.Context) error { return e.logs.Reopen(ctx) }
 // finish and those that begin as well. Who starts from now on has the new files.
 func (p *processes) reopen(ctx context.Context) error {
 	var files []*os.File
+	var unsaid error // of the error log, which is no reason to keep the others
 	if p.master.errorLog != "" {
 		f, err := openErrorLog(p.master.errorLog)
 		if err == nil {
 			defer f.Close()
 			err = sayTo(f)
 		}
-		if err != nil {
-			return err
+		if unsaid = err; err == nil {
+			files = append(files, f)
 		}
-		files = append(files, f)
 	}
 	children := p.Status().Children
 	errs := make([]error, len(children))
@@ -110,5 +110,5 @@ func (p *processes) reopen(ctx context.Context) error {
 		})
 	}
 	all.Wait()
-	return errors.Join(errs...)
+	return errors.Join(append(errs, unsaid)...)
 }

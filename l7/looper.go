@@ -34,6 +34,7 @@ func newLooper(kind loop.Kind, slot *scoreboard.Slot) (*looper, error) {
 		l.Post(w.report)
 	}
 	l.Post(w.trim)
+	l.Post(punctual)
 	go func() {
 		defer close(w.done)
 		w.err = l.Run()

@@ -44,7 +44,7 @@ func (p *processes) maintain(ctx context.Context) {
 func (p *processes) idle() (idle, total int, spare *supervise.Child) {
 	waiting := map[int]int{} // threads by process slot
 	for _, w := range p.master.board.Workers() {
-		if w.State == scoreboard.Waiting {
+		if w.State == scoreboard.Waiting || w.State == scoreboard.KeepAlive && p.shape.Model == Event { // who stays can be had back
 			waiting[w.Child]++
 		}
 	}

@@ -146,10 +146,10 @@ func (s *socket) events() (events int16) {
 	return events
 }
 
-// kept reports whether s is a connection to a backend that no request is on.
+// kept reports whether s is a connection to a backend that no request is on, and that has nothing to send.
 func (s *socket) kept() bool {
 	b, ok := s.side.(*proxy.BackendConn)
-	return ok && b.Kept()
+	return ok && b.Kept() && !s.closing && len(s.out) == 0
 }
 
 // happened handles what poll(2) has found.

@@ -29,11 +29,11 @@ func (s *stay) goesOn(t *thread) bool {
 	return s.until > 0
 }
 
-// over ends a stay, if there is one.
-func (s *stay) over(t *thread) {
+// over ends a stay, if there is one; busy says that the client has something for the thread to do.
+func (s *stay) over(t *thread, busy bool) {
 	if s.on {
 		s.on, s.until = false, 0
-		t.desk.leaves(t)
+		t.desk.leaves(t, busy)
 	}
 }
 
@@ -49,12 +49,25 @@ func (d *desk) stays(t *thread) bool {
 	return true
 }
 
-// leaves notes that t is with its client no more, or has to do with it.
-func (d *desk) leaves(t *thread) {
+// leaves notes that t is with its client no more or, busy, has to do with it. Then, if it was called, another one is.
+func (d *desk) leaves(t *thread, busy bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if t.stay.place >= 0 {
+	switch {
+	case t.stay.place >= 0:
 		d.strike(t)
+	case busy:
+		d.call()
+	}
+}
+
+// call has a thread that stays with a client leave it, if more clients wait than threads are at rest.
+// d.mu is locked.
+func (d *desk) call() {
+	if n := len(d.staying); n > 0 && len(d.queue) > int(d.resting.Load()) {
+		t := d.staying[n-1]
+		d.strike(t)
+		t.bell.post(t.stay.end)
 	}
 }
 

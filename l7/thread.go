@@ -56,6 +56,7 @@ func newThread(slot *scoreboard.Slot, d *desk) (*thread, error) {
 		err = t.await(d.fd, unix.EPOLLEXCLUSIVE)
 	}
 	if err != nil {
+		unix.Close(t.epoll)
 		unix.Close(b.fd)
 		return nil, err
 	}
@@ -112,6 +113,7 @@ func (t *thread) stop() error {
 
 func (t *thread) run() {
 	runtime.LockOSThread()
+	punctual()
 	defer close(t.done)
 	defer unix.Close(t.epoll)
 	for t.tick(); !t.ending; t.tick() {
@@ -122,7 +124,7 @@ func (t *thread) run() {
 		}
 		t.sweep()
 	}
-	t.stay.over(t)
+	t.stay.over(t, false)
 }
 
 func (t *thread) tick() {
@@ -258,7 +260,7 @@ func (t *thread) sweep() {
 	}
 	if t.client.closed {
 		t.client = nil
-		t.stay.over(t)
+		t.stay.over(t, false)
 	} else if t.desk != nil {
 		t.giveBack()
 	}

@@ -56,6 +56,7 @@ type ClientConn struct {
 // must have a service.
 func (c *Core) Accept(conn Conn, f *Front, addr netip.AddrPort) *ClientConn {
 	k := c.join(conn, f, netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port()))
+	f.clients.Add(1)
 	f.Service().Account.AddConnection()
 	conn.Deadline(f.Service().HTTP.ClientHeadTimeout)
 	return k
@@ -81,6 +82,7 @@ func (c *ClientConn) Leave() bool {
 	if c.phase != clientIdle || len(c.in) > 0 || c.conn.Pending() > 0 {
 		return false
 	}
+	c.front.clients.Add(1) // it goes on elsewhere
 	c.shut(gone)
 	return true
 }
@@ -286,6 +288,7 @@ func (c *ClientConn) shut(how func()) {
 		return
 	}
 	c.phase, c.x = clientClosed, nil
+	c.front.clients.Add(-1)
 	c.core.clients.remove(&c.link)
 	if c.parser != nil {
 		c.parser.Reset()
@@ -318,16 +321,6 @@ func (c *Core) Drain(f *Front) {
 			k.conn.Deadline(drainTime)
 		}
 	})
-}
-
-// ClientsOf is how many connections a front has.
-func (c *Core) ClientsOf(f *Front) (n int) {
-	c.clients.each(func(k *ClientConn) {
-		if k.front == f {
-			n++
-		}
-	})
-	return n
 }
 
 // Cut ends a front's client connections, whatever they are doing.

@@ -19,6 +19,7 @@ type Front struct {
 	VIP     netip.AddrPort
 	service atomic.Pointer[Service]
 	closed  atomic.Bool // takes no further requests
+	clients atomic.Int64
 }
 
 // Serve makes requests go by s from now on.
@@ -31,8 +32,11 @@ func (f *Front) Service() *Service { return f.service.Load() }
 // has clients of this front must be told to Drain them.
 func (f *Front) Close() { f.closed.Store(true) }
 
-// Closed reports whether it was closed.
-func (f *Front) Closed() bool { return f.closed.Load() }
+// Clients is how many connections clients have here, also those between two Cores.
+func (f *Front) Clients() int { return int(f.clients.Load()) }
+
+// Lose tells of a client whose connection was closed between two Cores.
+func (f *Front) Lose() { f.clients.Add(-1) }
 
 // Service is an L7 service made ready. It is immutable.
 type Service struct {
