@@ -135,6 +135,7 @@ type order struct {
 type report struct {
 	Live   map[string]int // connections by server, of those just opened or that echoed every byte
 	Broken map[string]int // by server; "" if none was reached
+	Resent int            // datagrams of these that nobody answered at first
 	Error  string         // the last one
 	Took   time.Duration
 }
@@ -166,6 +167,7 @@ func clientMain() error {
 type conn struct {
 	net.Conn
 	server string
+	resent int
 }
 
 // patience is how long the client waits for an answer, or more of one: long enough for a SYN to
@@ -191,19 +193,22 @@ func open() (*conn, error) {
 	}
 	name := make([]byte, 1)
 	_, err = io.ReadFull(c, name)
-	return &conn{c, string(name)}, err
+	return &conn{Conn: c, server: string(name)}, err
 }
+
+// resendAfter is when a datagram is sent again that nobody has answered.
+const resendAfter = time.Second
 
 // exchange sends all of it in datagrams, each when the one before it has come
 // back, and each as long as the way is found to take without fragments.
 func (c *conn) exchange(all []byte) error {
 	got := make([]byte, 1<<16)
-	for len(all) > 0 {
+	for tries := 1; len(all) > 0; {
 		full, err := c.room()
 		if err != nil {
 			return err
 		}
-		if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
+		if err := c.SetDeadline(time.Now().Add(resendAfter)); err != nil {
 			return err
 		}
 		chunk := all[:min(full, len(all))]
@@ -214,13 +219,18 @@ func (c *conn) exchange(all []byte) error {
 		if errors.Is(err, unix.EMSGSIZE) {
 			continue // now the kernel knows better
 		}
+		if errors.Is(err, os.ErrDeadlineExceeded) && time.Duration(tries)*resendAfter < patience {
+			tries++
+			c.resent++
+			continue
+		}
 		if err != nil {
 			return err
 		}
 		if !bytes.Equal(got[:n], chunk) {
 			return fmt.Errorf("a datagram of %d bytes came back changed", len(chunk))
 		}
-		all = all[len(chunk):]
+		all, tries = all[len(chunk):], 1
 	}
 	return nil
 }
@@ -311,6 +321,7 @@ func (t *tally) each(conns []*conn, f func(*conn) (*conn, error)) []*conn {
 					}
 				} else {
 					t.Live[c.server]++
+					t.Resent += c.resent
 					live = append(live, c)
 				}
 				t.Unlock()
