@@ -115,6 +115,11 @@ func (w *looper) Connect(b *proxy.BackendConn, addr netip.AddrPort) proxy.Conn {
 // Alive implements proxy.Driver.
 func (w *looper) Alive(c proxy.Conn) bool { return c.(*loop.Conn).Quiet() }
 
+// Forward implements proxy.Driver.
+func (w *looper) Forward(from, to proxy.Conn, bs [][]byte, n uint64) uint64 {
+	return from.(*loop.Conn).Forward(to.(*loop.Conn), bs, n)
+}
+
 // After implements proxy.Driver.
 func (w *looper) After(d time.Duration, f func()) proxy.Timer { return w.loop.After(d, f) }
 

@@ -19,8 +19,9 @@ func send(fd int, b []byte) (int, unix.Errno) {
 	return count(n, errno)
 }
 
-// sendPieces sends as many of the first pieces as iov has room for.
-func (t *thread) sendPieces(fd int, pieces [][]byte) (int, unix.Errno) {
+// sendPieces sends as many of the first pieces as iov has room for, with flags besides
+// those that any call has.
+func (t *thread) sendPieces(fd int, pieces [][]byte, how int) (int, unix.Errno) {
 	used := 0
 	for _, p := range pieces[:min(len(pieces), len(t.iov))] {
 		if len(p) > 0 {
@@ -34,7 +35,7 @@ func (t *thread) sendPieces(fd int, pieces [][]byte) (int, unix.Errno) {
 	}
 	t.message.Iov = &t.iov[0]
 	t.message.SetIovlen(used)
-	n, _, errno := unix.RawSyscall(unix.SYS_SENDMSG, uintptr(fd), uintptr(unsafe.Pointer(&t.message)), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+	n, _, errno := unix.RawSyscall(unix.SYS_SENDMSG, uintptr(fd), uintptr(unsafe.Pointer(&t.message)), uintptr(unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL|how))
 	clear(t.iov[:used]) // what was sent may be garbage now
 	return count(n, errno)
 }

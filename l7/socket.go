@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lbctl/internal/proxy"
+	"lbctl/internal/splice"
 )
 
 // side is who hears of a socket: a proxy.ClientConn or a proxy.BackendConn.
@@ -33,6 +34,7 @@ type socket struct {
 	shut       bool // FIN follows out
 	closing    bool // close follows out
 	closed     bool
+	bulk       bool  // Forward will be called in Data
 	err        error // of a write; Closed follows
 }
 
@@ -56,12 +58,16 @@ func (s *socket) Write(b []byte) {
 
 // WriteBuffers implements proxy.Conn.
 func (s *socket) WriteBuffers(bs [][]byte) {
-	if s.mute() {
-		return
+	if !s.mute() {
+		s.writePieces(bs, 0)
 	}
+}
+
+// writePieces is WriteBuffers with flags of sendmsg.
+func (s *socket) writePieces(bs [][]byte, how int) {
 	sent := 0
 	if len(s.out) == 0 && !s.connecting {
-		n, err := s.thread.sendPieces(s.fd, bs)
+		n, err := s.thread.sendPieces(s.fd, bs, how)
 		if s.failed(err) {
 			return
 		}
@@ -215,11 +221,16 @@ func (s *socket) flush() bool {
 const maxKept = 64 << 10
 
 func (s *socket) read() {
-	n, err := receive(s.fd, s.thread.scratch)
+	room := s.thread.scratch
+	if s.bulk {
+		room = room[:splice.Head]
+	}
+	n, err := receive(s.fd, room)
 	switch {
 	case s.failed(err):
 	case n > 0:
-		s.side.Data(s.thread.scratch[:n])
+		s.thread.used = n
+		s.side.Data(room[:n])
 	case err == 0:
 		s.ended = true
 		s.side.EOF()
@@ -234,6 +245,7 @@ func (s *socket) lastWords() {
 		if err != 0 || n == 0 {
 			return
 		}
+		s.thread.used = n
 		s.side.Data(s.thread.scratch[:n])
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"lbctl/internal/proxy"
 	"lbctl/internal/scoreboard"
+	"lbctl/internal/splice"
 )
 
 // readBuffer is what a thread reads at once: an answer of 64 KiB with its head. The kernel
@@ -30,7 +31,10 @@ type thread struct {
 	sockets []*socket // the client's, and those to backends, also the ones kept
 	client  *socket   // nil: none
 	polls   []unix.PollFd
-	scratch []byte
+	scratch []byte // of which Data has been given the first used bytes
+	used    int
+	pipe    splice.Pipe
+	pair    [][]byte // of carry
 	iov     [64]unix.Iovec
 	message unix.Msghdr // of iov
 	now     int64       // CLOCK_MONOTONIC
@@ -108,6 +112,7 @@ func (t *thread) stop() error {
 	for _, s := range t.sockets {
 		s.Close()
 	}
+	t.pipe.Close()
 	return t.bell.close()
 }
 

@@ -13,6 +13,7 @@ import (
 // floors says how high each room stands. docs/architecture.md has the picture.
 var floors = map[string]int{
 	"lbctl/internal/lb":         0,
+	"lbctl/internal/splice":     0,
 	"lbctl/internal/scenario":   1,
 	"lbctl/internal/balance":    1,
 	"lbctl/internal/http1":      1,

@@ -61,6 +61,14 @@ func (b *Body) take(buf []byte) []byte {
 	return buf[:n:n]
 }
 
+// Skip takes n bytes of a body by length that went another way than through Next.
+// They must not be more than remain.
+func (b *Body) Skip(n uint64) {
+	if b.left -= n; b.left == 0 {
+		b.state = ended
+	}
+}
+
 // Done says whether the body has ended.
 func (b *Body) Done() bool { return b.framing == NoBody || b.state == ended }
 

@@ -75,18 +75,24 @@ func (p *blocks) append(q *queue, b []byte) {
 	for len(b) > 0 {
 		if q.tail == nil || q.tail.w == len(q.tail.b) {
 			added := p.get(len(b))
-			if q.tail == nil {
-				q.head = added
-			} else {
-				q.tail.next = added
-			}
-			q.tail = added
+			q.add(added)
 		}
 		n := copy(q.tail.b[q.tail.w:], b)
 		q.tail.w += n
 		q.n += n
 		b = b[n:]
 	}
+}
+
+// add puts a block at the end of q.
+func (q *queue) add(b *block) {
+	if q.tail == nil {
+		q.head = b
+	} else {
+		q.tail.next = b
+	}
+	q.tail = b
+	q.n += b.w - b.r
 }
 
 // consume takes n bytes, at most all of them, from the front of q.

@@ -11,6 +11,7 @@ const (
 	polling // for POLLOUT
 	dialing
 	dropping // the receive is being cancelled
+	watching // the receive in hand is a poll: bytes are read directly
 )
 
 const inFlight = receiving | sending | polling | dialing

@@ -24,6 +24,7 @@ const (
 	registered // epoll knows the descriptor
 	queued     // in Loop.visits
 	ended      // io_uring: EOF or errno follows what is in Conn.in
+	bulk       // Bulk was called: Data comes with few bytes at a time
 )
 
 // linger bounds how long CloseWhenDrained waits if no deadline was set.

@@ -11,11 +11,10 @@ import (
 // everything and edge-triggered: readable and stuck remember what the kernel
 // does not say twice.
 type epoll struct {
-	l       *Loop
-	fd      int
-	events  [maxEvents]unix.EpollEvent
-	scratch []byte
-	coarse  bool // the kernel has no epoll_pwait2
+	l      *Loop
+	fd     int
+	events [maxEvents]unix.EpollEvent
+	coarse bool // the kernel has no epoll_pwait2
 }
 
 const (
@@ -32,7 +31,8 @@ func newEpoll(l *Loop) (*epoll, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create epoll: %w", err)
 	}
-	e := &epoll{l: l, fd: fd, scratch: make([]byte, positive(l.options.Buffer, defaultScratch))}
+	l.scratch = make([]byte, positive(l.options.Buffer, defaultScratch))
+	e := &epoll{l: l, fd: fd}
 	if errno := e.add(int32(l.mail.fd), mailSlot, 0, unix.EPOLLIN|unix.EPOLLET); errno != 0 {
 		unix.Close(fd)
 		return nil, fmt.Errorf("watch eventfd: %w", errno)

@@ -63,7 +63,8 @@ func (e *epoll) add(fd int32, slot, gen uint32, events uint32) unix.Errno {
 // looked for. A socket that has more is read again in the next iteration.
 func (e *epoll) read(c *Conn) {
 	for {
-		n, errno := e.l.sys.read(c.fd, e.scratch)
+		b := e.l.room(c)
+		n, errno := e.l.sys.read(c.fd, b)
 		switch {
 		case errno == unix.EAGAIN:
 			c.flags &^= readable
@@ -76,14 +77,14 @@ func (e *epoll) read(c *Conn) {
 			c.h.EOF(c)
 			return
 		}
-		if n < len(e.scratch) && c.flags&hangup == 0 {
+		if n < len(b) && c.flags&hangup == 0 {
 			c.flags &^= readable
 		}
-		c.h.Data(c, e.scratch[:n])
+		e.l.handOut(c, b[:n])
 		if c.flags&(readable|paused|closed|failed) != readable {
 			return
 		}
-		if n == len(e.scratch) {
+		if n == len(b) {
 			e.l.later(c)
 			return
 		}
@@ -95,16 +96,19 @@ func (e *epoll) read(c *Conn) {
 func (e *epoll) last(c *Conn) {
 	errno := unix.Errno(c.errno)
 	for c.flags&(paused|closed|eof|connecting) == 0 {
-		n, err := e.l.sys.read(c.fd, e.scratch)
+		n, err := e.l.sys.read(c.fd, e.l.scratch)
 		if err != 0 || n == 0 {
 			break
 		}
-		c.h.Data(c, e.scratch[:n])
+		e.l.handOut(c, e.l.scratch[:n])
 	}
 	if c.flags&closed == 0 {
 		e.l.fail(c, errno)
 	}
 }
+
+// bulk implements engine: the next read knows.
+func (*epoll) bulk(*Conn) {}
 
 func (e *epoll) release(c *Conn) {
 	e.l.blocks.drop(&c.out)

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"lbctl/internal/splice"
 )
 
 // Options are what a Loop is made from. The zero value is usable.
@@ -32,6 +34,7 @@ type engine interface {
 	visit(c *Conn)        // what l.later asked for
 	release(c *Conn)      // the connection is closed: lets its descriptor go
 	arrived(c *Conn) bool // something was received for c that has not been handled
+	bulk(c *Conn)         // what Bulk says has changed
 	withdraw(c *Conn)     // takes the descriptor out of the kernel's hands
 	listen(ln *Listener) error
 	unlisten(ln *Listener)
@@ -66,7 +69,11 @@ type Loop struct {
 	next      int64 // when pace wants to be called
 	mail      mail
 	blocks    blocks
-	trimAt    int64 // when blocks are looked at
+	scratch   []byte // what is read directly; its first used bytes were handed out
+	used      int
+	pipe      splice.Pipe
+	pair      [][]byte // of carry
+	trimAt    int64    // when blocks are looked at
 	sys       sys
 }
 
@@ -181,6 +188,7 @@ func (l *Loop) Close() error {
 	}
 	err := l.io.close()
 	l.mail.close()
+	l.pipe.Close()
 	return err
 }
 

@@ -15,11 +15,12 @@ func (c *Conn) Quiet() bool {
 // arrived implements engine: what has come is in the socket still.
 func (*epoll) arrived(*Conn) bool { return false }
 
-// arrived looks for completions of the receive that are still to be handled.
+// arrived looks for completions of the receive that are still to be handled. One
+// that was cancelled has brought nothing.
 func (u *uring) arrived(c *Conn) bool {
 	want := uint32(tokenReceive.of(c.slot))
 	for i, n := u.ring.head, u.ring.ready(); n > 0; i, n = i+1, n-1 {
-		if uint32(u.ring.at(i).data) == want {
+		if e := u.ring.at(i); uint32(e.data) == want && e.res != -int32(unix.ECANCELED) {
 			return true
 		}
 	}

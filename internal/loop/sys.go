@@ -56,13 +56,13 @@ func (s *sys) send(fd int32, b []byte) (int, unix.Errno) {
 	return int(n), 0
 }
 
-// sendv offers s.vector.
-func (s *sys) sendv(fd int32) (int, unix.Errno) {
+// sendv offers s.vector, with flags besides those that any write has.
+func (s *sys) sendv(fd int32, how int) (int, unix.Errno) {
 	v := &s.vector
 	v.msg.Iov = &v.iov[0]
 	v.msg.SetIovlen(v.n)
 	s.stats.Syscalls++
-	n, _, errno := unix.RawSyscall(unix.SYS_SENDMSG, uintptr(fd), uintptr(unsafe.Pointer(&v.msg)), unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT)
+	n, _, errno := unix.RawSyscall(unix.SYS_SENDMSG, uintptr(fd), uintptr(unsafe.Pointer(&v.msg)), uintptr(unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT|how))
 	clear(v.iov[:v.n]) // what was written may be garbage now
 	if errno != 0 {
 		return 0, errno

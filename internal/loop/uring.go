@@ -5,6 +5,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"lbctl/internal/splice"
 )
 
 // uring is the engine over io_uring(7). A connection's receive stays armed and
@@ -20,13 +22,12 @@ type uring struct {
 	buffers *buffers
 	addrs   [][unix.SizeofSockaddrInet6]byte // by submission entry
 	asks    []*Listener                      // to be settled
-	scratch []byte
 }
 
 const (
 	ringEntries = 1024
-	batchLimit  = 8 << 10 // above it, a copy costs more than a system call
-	lastScratch = 16 << 10
+	batchLimit  = 8 << 10                    // above it, a copy costs more than a system call
+	readScratch = splice.Head + splice.Least // of what is read directly
 )
 
 // token is an entry's user data: what completes, and for whom. The upper half is
@@ -58,6 +59,7 @@ func newURing(l *Loop) (*uring, error) {
 		return nil, err
 	}
 	l.batch = batchLimit
+	l.scratch = make([]byte, readScratch)
 	return &uring{l: l, ring: r, buffers: b, addrs: make([][unix.SizeofSockaddrInet6]byte, len(r.sqes))}, nil
 }
 

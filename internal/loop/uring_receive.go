@@ -9,15 +9,24 @@ func (u *uring) receive(c *Conn) {
 	switch {
 	case c.busy&receiving == 0 && c.flags&(paused|eof|ended) == 0:
 		c.busy |= receiving
+		if c.flags&bulk != 0 {
+			c.busy |= watching
+			u.entry(opPollAdd, c.fd, tokenReceive.of(c.slot)).opFlags = unix.POLLIN | unix.POLLRDHUP
+			return
+		}
 		e := u.entry(opRecv, c.fd, tokenReceive.of(c.slot))
 		e.ioprio, e.flags = recvMulti, sqeBuffers
-	case c.busy&(receiving|dropping) == receiving && c.in.n > 0:
+	case c.busy&(receiving|dropping) == receiving && (c.in.n > 0 || c.flags&bulk != 0 != (c.busy&watching != 0)):
 		c.busy |= dropping
 		u.cancelOne(tokenReceive.of(c.slot))
 	}
 }
 
 func (u *uring) received(c *Conn, e *cqe) {
+	if c.busy&watching != 0 {
+		u.found(c)
+		return
+	}
 	if e.flags&cqeMore == 0 {
 		c.busy &^= receiving | dropping
 	}
@@ -99,15 +108,13 @@ func (u *uring) last(c *Conn) {
 	errno, over := unix.Errno(c.errno), c.flags&ended != 0
 	c.flags &^= ended
 	u.deliver(c)
-	if u.scratch == nil {
-		u.scratch = make([]byte, lastScratch)
-	}
 	for !over && c.flags&(paused|closed|eof|connecting) == 0 {
-		n, err := u.l.sys.read(c.fd, u.scratch)
+		b := u.l.scratch
+		n, err := u.l.sys.read(c.fd, b)
 		if err != 0 || n == 0 {
 			break
 		}
-		c.h.Data(c, u.scratch[:n])
+		u.l.handOut(c, b[:n])
 	}
 	if c.flags&closed == 0 {
 		u.l.fail(c, errno)

@@ -61,7 +61,7 @@ func (u *uring) advance(c *Conn, from uint32) uint32 {
 // takeBack hands out what had been received before the receive was cancelled.
 func (u *uring) takeBack(c *Conn, e *cqe) {
 	if e.flags&cqeMore == 0 {
-		c.busy &^= receiving | dropping
+		c.busy &^= receiving | dropping | watching
 	}
 	if e.flags&cqeBuffer == 0 {
 		return

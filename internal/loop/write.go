@@ -38,36 +38,45 @@ func (c *Conn) WriteBuffers(bs [][]byte) {
 	if c.flags&mute != 0 {
 		return
 	}
-	l, size := c.l, 0
+	size := 0
 	for _, b := range bs {
 		size += len(b)
 	}
-	if size == 0 {
+	switch {
+	case size == 0:
+	case c.free() && c.out.n+size > c.l.batch:
+		c.push(bs, 0)
+	default:
+		for _, b := range bs {
+			c.l.blocks.append(&c.out, b)
+		}
+		c.offer()
+	}
+}
+
+// push offers the kernel what is queued and then bs, with flags of sendmsg, and
+// queues the rest.
+func (c *Conn) push(bs [][]byte, how int) {
+	l := c.l
+	l.sys.vector.fill(&c.out, bs)
+	n, errno := l.sys.sendv(c.fd, how)
+	if errno != 0 && errno != unix.EAGAIN {
+		c.fault(errno)
 		return
 	}
-	sent := 0
-	if c.free() && c.out.n+size > l.batch {
-		l.sys.vector.fill(&c.out, bs)
-		n, errno := l.sys.sendv(c.fd)
-		if errno != 0 && errno != unix.EAGAIN {
-			c.fault(errno)
-			return
-		}
-		if n < l.sys.vector.bytes {
-			c.flags |= stuck
-		}
-		sent = max(n-c.out.n, 0)
-		l.blocks.consume(&c.out, min(n, c.out.n))
-		if sent == size {
-			return
-		}
+	if n < l.sys.vector.bytes {
+		c.flags |= stuck
 	}
+	sent := max(n-c.out.n, 0)
+	l.blocks.consume(&c.out, min(n, c.out.n))
 	for _, b := range bs {
 		skip := min(sent, len(b))
 		sent -= skip
 		l.blocks.append(&c.out, b[skip:])
 	}
-	c.offer()
+	if c.out.n > 0 {
+		c.offer()
+	}
 }
 
 // free reports whether the kernel may be offered bytes right away: it has
@@ -92,7 +101,7 @@ func (c *Conn) flush() {
 	for c.out.n > 0 {
 		c.l.sys.vector.fill(&c.out, nil)
 		offered := c.l.sys.vector.bytes
-		n, errno := c.l.sys.sendv(c.fd)
+		n, errno := c.l.sys.sendv(c.fd, 0)
 		if errno != 0 && errno != unix.EAGAIN {
 			c.fault(errno)
 			return

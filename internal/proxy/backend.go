@@ -10,6 +10,7 @@ type BackendConn struct {
 	link  link[BackendConn]
 	used  bool // a request has gone over it before this one
 	ended bool
+	bulk  bool // its last answer, or the one that is coming, is large
 }
 
 // connect begins a connection to a member for an exchange.
@@ -84,13 +85,18 @@ func (b *BackendConn) write(p []byte) {
 }
 
 func (b *BackendConn) writePieces(pieces [][]byte) {
-	n := 0
-	for _, p := range pieces {
-		n += len(p)
-	}
-	if n > 0 {
+	if n := sizeOf(pieces); n > 0 {
 		b.pool.endpoint.Account.AddBytesIn(n)
 		b.conn.WriteBuffers(pieces)
+	}
+}
+
+// expect tells the socket whether an answer of which much can be forwarded is on its
+// way. The next one on this connection is taken to be like it.
+func (b *BackendConn) expect(bulk bool) {
+	if b.bulk != bulk {
+		b.bulk = bulk
+		b.conn.Bulk(bulk)
 	}
 }
 
@@ -111,11 +117,7 @@ func (c *ClientConn) write(p []byte) {
 }
 
 func (c *ClientConn) writePieces(pieces [][]byte) {
-	n := 0
-	for _, p := range pieces {
-		n += len(p)
-	}
-	c.sent(n)
+	c.sent(sizeOf(pieces))
 	c.conn.WriteBuffers(pieces)
 }
 
@@ -124,4 +126,11 @@ func (c *ClientConn) sent(n int) {
 	if c.x != nil {
 		c.x.trace.out += uint64(n)
 	}
+}
+
+func sizeOf(pieces [][]byte) (n int) {
+	for _, p := range pieces {
+		n += len(p)
+	}
+	return n
 }

@@ -11,6 +11,7 @@ type Conn interface {
 	Write(b []byte)           // sends all of it in time; b is the caller's again at return
 	WriteBuffers(bs [][]byte) // the same, of several pieces
 	Pending() int             // bytes that the peer has no room for yet; Drained follows when they are gone
+	Bulk(on bool)             // Driver.Forward will be called in Data, which should leave something for it
 	Pause()                   // no Data until Resume
 	Resume()
 	Shutdown() // FIN after what is pending
@@ -28,6 +29,10 @@ type Driver interface {
 	// Alive reports whether a connection that was kept can be used: nothing has
 	// come, also no FIN.
 	Alive(c Conn) bool
+	// Forward writes bs to another connection, and after that up to n bytes that have
+	// come on from and not yet as Data. It returns how many of them. It is called in
+	// from's Data, and calls nobody back.
+	Forward(from, to Conn, bs [][]byte, n uint64) uint64
 	// Now is a monotonic clock in nanoseconds that may lag by an event's time.
 	Now() int64
 	// After calls f once, in the Core's thread and from no other call, when d has

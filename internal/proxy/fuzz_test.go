@@ -217,6 +217,7 @@ func FuzzHostilePeers(f *testing.F) {
 		}
 		if len(script) > 0 && script[0]&0x80 != 0 {
 			th.room = int(script[0]&0x7f) * 1000
+			th.stingy = uint32(script[0])
 		}
 		var log tally
 		th.service.Log = &log

@@ -5,6 +5,10 @@ import (
 	"lbctl/internal/http1"
 )
 
+// bulkLength is from which length on the body of an answer is forwarded without
+// looking at it.
+const bulkLength = 32 << 10
+
 // maxInterim bounds the interim responses before an answer.
 const maxInterim = 32
 
@@ -91,6 +95,7 @@ func (x *Exchange) respond(r *http1.Response, p []byte) {
 	unknown := r.Body == http1.Chunked || r.Body == http1.UntilClose
 	x.chunks, x.untilEnd = unknown && !x.old, unknown && x.old
 	x.close = x.close || unknown && x.old || !x.whole || x.client.front.closed.Load()
+	x.backend.expect(r.Body == http1.ByLength && r.Length >= bulkLength)
 	c.head = appendResponse(c.head[:0], r, x)
 	x.trace.answers(r.Status, len(c.head), c.driver.Now()-x.attempted)
 	c.pieces = append(c.pieces[:0], c.head)
@@ -111,16 +116,29 @@ func (x *Exchange) relay(p []byte) {
 		p = p[n:]
 		c.gather(data, x.chunks)
 	}
-	done := x.outBody.Done()
-	if done && x.chunks {
+	if x.outBody.Done() && x.chunks {
 		c.finishChunks(x.outBody.Trailers())
 	}
-	x.pass()
-	if done {
+	if left, known := x.outBody.Remaining(); known && left > 0 && x.backend.bulk {
+		x.forward(left)
+	} else {
+		x.pass()
+	}
+	if x.outBody.Done() {
 		x.answered(len(p) > 0)
 		return
 	}
 	x.hold()
+}
+
+// forward writes what was gathered to the client, and the rest of the body as far as it
+// has come.
+func (x *Exchange) forward(left uint64) {
+	pieces := x.core.pieces
+	n := x.core.driver.Forward(x.backend.conn, x.client.conn, pieces, left)
+	x.outBody.Skip(n)
+	x.backend.pool.endpoint.Account.AddBytesOut(int(n))
+	x.client.sent(sizeOf(pieces) + int(n))
 }
 
 // pass writes what was gathered to the client.

@@ -24,7 +24,9 @@ type socket struct {
 	shut     bool
 	ended    string // how: closed, drained, aborted
 	deadline time.Duration
-	lost     bool // reset by the other end: ending it changes nothing
+	bulk     bool
+	unread   []byte // that has come, and that Forward may take
+	lost     bool   // reset by the other end: ending it changes nothing
 }
 
 func (s *socket) Write(b []byte) { s.WriteBuffers([][]byte{b}) }
@@ -46,6 +48,7 @@ func (s *socket) WriteBuffers(bs [][]byte) {
 }
 
 func (s *socket) Pending() int             { return s.pending }
+func (s *socket) Bulk(on bool)             { s.bulk = on }
 func (s *socket) Pause()                   { s.paused = true }
 func (s *socket) Resume()                  { s.paused = false }
 func (s *socket) Shutdown()                { s.shut = true }
@@ -75,7 +78,10 @@ type theatre struct {
 	dialled  []*actor // connections to backends, in order
 	stale    bool     // what Alive denies
 	now      int64
-	room     int // of new connections
+	room     int    // of new connections
+	copies   bool   // Forward moves nothing
+	stingy   uint32 // if not 0: by chance Forward moves less than it could
+	moved    int    // by Forward
 	timers   map[*timer]bool
 }
 
@@ -209,6 +215,25 @@ func (th *theatre) Connect(b *BackendConn, addr netip.AddrPort) Conn {
 // Alive implements Driver.
 func (th *theatre) Alive(Conn) bool { return !th.stale }
 
+// Forward implements Driver.
+func (th *theatre) Forward(from, to Conn, bs [][]byte, n uint64) uint64 {
+	f, s := from.(*socket), to.(*socket)
+	had := s.pending
+	s.WriteBuffers(bs)
+	if !f.bulk || f.paused || f.ended != "" || had > 0 || th.copies {
+		return 0
+	}
+	n = min(n, uint64(len(f.unread)))
+	if th.stingy != 0 {
+		th.stingy = th.stingy*1103515245 + 12345
+		n = n * uint64(th.stingy>>16&3) / 3
+	}
+	s.Write(f.unread[:n])
+	f.unread = f.unread[n:]
+	th.moved += int(n)
+	return n
+}
+
 // Now implements Driver.
 func (th *theatre) Now() int64 { return th.now }
 
@@ -228,12 +253,14 @@ func (a *actor) says(text string, n int) {
 		// A driver's buffer is another's after the call.
 		piece := bytes.Clone(b[:min(n, len(b))])
 		b = b[len(piece):]
+		a.unread = b
 		if a.client != nil {
 			a.client.Data(piece)
 		} else {
 			a.backend.Data(piece)
 		}
 		clear(piece)
+		b = a.unread
 	}
 }
 
