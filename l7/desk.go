@@ -137,10 +137,6 @@ type listener struct {
 	desk *desk
 }
 
-// listenerNice lets the listener thread go before those that serve, where that is
-// allowed: each of these is owed as much CPU time as the one that all of them wait for.
-const listenerNice = -10
-
 // newListener makes the thread, which tells in a slot how many clients it holds.
 func newListener(d *desk, slot *scoreboard.Slot) (*listener, error) {
 	w, err := newLooper(loop.Epoll, nil)
@@ -150,10 +146,7 @@ func newListener(d *desk, slot *scoreboard.Slot) (*listener, error) {
 	l := &listener{w, d}
 	w.handler = func(k *proxy.ClientConn) loop.Handler { return waiting{l, k} }
 	d.listener = l
-	w.loop.Post(func() {
-		_ = unix.Setpriority(unix.PRIO_PROCESS, 0, listenerNice)
-		l.tell(slot)
-	})
+	w.loop.Post(func() { l.tell(slot) })
 	return l, nil
 }
 
