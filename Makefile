@@ -60,7 +60,7 @@ plane-hostile-tcx:
 e2e: ## whole labs on this machine's kernel, through the binary that users run
 	go test -count=1 -timeout 30m -v ./internal/e2e/...
 
-soak-l7: ## the L7 proxy: a minute of load for each command and model, a million requests to backends that misbehave, bodies of 10 GiB, with and without the race detector (about 30 minutes)
+soak-l7: ## the L7 proxy: a minute of load for each command and model, a million requests to backends that misbehave, bodies of 10 GiB, with and without the race detector
 	LBCTL_L7_SECONDS=60 go test -count=1 -timeout 40m -v -run '^Test(NoCommandFails|AnotherShape)' ./l7
 	LBCTL_L7_REQUESTS=1000000 LBCTL_L7_BODY_MIB=10240 go test -count=1 -timeout 40m -v -run '^Test(BackendsThatMisbehave|ALargeBody|TenThousand)' ./l7
 	LBCTL_L7_REQUESTS=1000000 go test -race -count=1 -timeout 40m -v -run '^Test(BackendsThatMisbehave|NoTrick|ATrick|AHostile)' ./l7
