@@ -4,6 +4,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lbctl/internal/proxy"
+	"lbctl/internal/rawsock"
 	"lbctl/internal/splice"
 )
 
@@ -50,7 +51,7 @@ func (t *thread) carry(from, to *socket, bs [][]byte, n uint64) uint64 {
 		to.WriteBuffers(bs)
 		return 0
 	}
-	got, err := receive(from.fd, room)
+	got, err := rawsock.Receive(from.fd, room)
 	from.failed(err)
 	t.pair = append(append(t.pair[:0], bs...), room[:got])
 	to.WriteBuffers(t.pair)

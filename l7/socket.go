@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lbctl/internal/proxy"
+	"lbctl/internal/rawsock"
 	"lbctl/internal/splice"
 )
 
@@ -47,7 +48,7 @@ func (s *socket) Write(b []byte) {
 		return
 	}
 	if len(s.out) == 0 && !s.connecting {
-		n, err := send(s.fd, b)
+		n, err := rawsock.Send(s.fd, b)
 		if s.failed(err) {
 			return
 		}
@@ -78,6 +79,20 @@ func (s *socket) writePieces(bs [][]byte, how int) {
 		sent -= skip
 		s.out = append(s.out, b[skip:]...)
 	}
+}
+
+// sendPieces offers as many of the first pieces as one call takes.
+func (t *thread) sendPieces(fd int, pieces [][]byte, how int) (int, unix.Errno) {
+	t.vector.Reset()
+	for _, p := range pieces {
+		if !t.vector.Add(p) {
+			break
+		}
+	}
+	if t.vector.Bytes == 0 {
+		return 0, 0
+	}
+	return t.vector.Send(fd, how)
 }
 
 func (s *socket) mute() bool { return s.closed || s.closing || s.shut || s.err != nil }
@@ -196,7 +211,7 @@ func (s *socket) connected() {
 
 // flush offers the kernel what is pending, and reports whether s goes on.
 func (s *socket) flush() bool {
-	n, err := send(s.fd, s.out)
+	n, err := rawsock.Send(s.fd, s.out)
 	if s.failed(err) {
 		return false
 	}
@@ -225,7 +240,7 @@ func (s *socket) read() {
 	if s.bulk {
 		room = room[:splice.Head]
 	}
-	n, err := receive(s.fd, room)
+	n, err := rawsock.Receive(s.fd, room)
 	switch {
 	case s.failed(err):
 	case n > 0:
@@ -241,7 +256,7 @@ func (s *socket) read() {
 // that explains why.
 func (s *socket) lastWords() {
 	for !s.closed && !s.closing && !s.ended && !s.paused {
-		n, err := receive(s.fd, s.thread.scratch)
+		n, err := rawsock.Receive(s.fd, s.thread.scratch)
 		if err != 0 || n == 0 {
 			return
 		}

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lbctl/internal/proxy"
+	"lbctl/internal/rawsock"
 	"lbctl/internal/scoreboard"
 	"lbctl/internal/splice"
 )
@@ -35,11 +36,10 @@ type thread struct {
 	used    int
 	pipe    splice.Pipe
 	pair    [][]byte // of carry
-	iov     [64]unix.Iovec
-	message unix.Msghdr // of iov
-	now     int64       // CLOCK_MONOTONIC
-	counted int64       // when CPU time was accounted for
-	looked  int64       // when connections that are kept were looked at
+	vector  rawsock.Vector
+	now     int64 // CLOCK_MONOTONIC
+	counted int64 // when CPU time was accounted for
+	looked  int64 // when connections that are kept were looked at
 	stay    stay
 	ending  bool
 	done    chan struct{}
@@ -310,7 +310,7 @@ func (t *thread) Connect(b *proxy.BackendConn, addr netip.AddrPort) proxy.Conn {
 }
 
 // Alive implements proxy.Driver.
-func (t *thread) Alive(c proxy.Conn) bool { return silent(c.(*socket).fd) }
+func (t *thread) Alive(c proxy.Conn) bool { return rawsock.Peek(c.(*socket).fd) == unix.EAGAIN }
 
 // Now implements proxy.Driver.
 func (t *thread) Now() int64 { return t.now }

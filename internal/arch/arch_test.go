@@ -14,6 +14,7 @@ import (
 var floors = map[string]int{
 	"lbctl/internal/lb":         0,
 	"lbctl/internal/splice":     0,
+	"lbctl/internal/rawsock":    0,
 	"lbctl/internal/scenario":   1,
 	"lbctl/internal/balance":    1,
 	"lbctl/internal/http1":      1,

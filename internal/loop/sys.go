@@ -4,6 +4,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"lbctl/internal/rawsock"
 )
 
 // sys makes a loop's system calls and counts them. None of them sleeps, so they
@@ -11,7 +13,7 @@ import (
 // sleep must tell it: it would hold up the collector.
 type sys struct {
 	stats  Stats
-	vector vector
+	vector rawsock.Vector
 	addr   [unix.SizeofSockaddrAny]byte
 	size   uint32
 }
@@ -25,50 +27,31 @@ func (s *sys) raw(trap, a, b, c, d, e, f uintptr) (int, unix.Errno) {
 	return int(n), 0
 }
 
-// read is by recvfrom(2), which does not go through what read(2) does for files.
 func (s *sys) read(fd int32, b []byte) (int, unix.Errno) {
 	s.stats.Syscalls++
-	n, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), unix.MSG_DONTWAIT, 0, 0)
-	if errno != 0 {
-		return 0, errno
-	}
+	n, errno := rawsock.Receive(int(fd), b)
 	s.stats.Read += uint64(n)
-	return int(n), 0
+	return n, errno
 }
 
-// peek looks whether there is anything to read. unix.Recvfrom would allocate an
-// address.
 func (s *sys) peek(fd int32) unix.Errno {
-	var b byte
 	s.stats.Syscalls++
-	_, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&b)), 1, unix.MSG_PEEK|unix.MSG_DONTWAIT, 0, 0)
-	return errno
+	return rawsock.Peek(int(fd))
 }
 
 func (s *sys) send(fd int32, b []byte) (int, unix.Errno) {
 	s.stats.Syscalls++
-	n, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)),
-		unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT, 0, 0)
-	if errno != 0 {
-		return 0, errno
-	}
+	n, errno := rawsock.Send(int(fd), b)
 	s.stats.Written += uint64(n)
-	return int(n), 0
+	return n, errno
 }
 
 // sendv offers s.vector, with flags besides those that any write has.
 func (s *sys) sendv(fd int32, how int) (int, unix.Errno) {
-	v := &s.vector
-	v.msg.Iov = &v.iov[0]
-	v.msg.SetIovlen(v.n)
 	s.stats.Syscalls++
-	n, _, errno := unix.RawSyscall(unix.SYS_SENDMSG, uintptr(fd), uintptr(unsafe.Pointer(&v.msg)), uintptr(unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT|how))
-	clear(v.iov[:v.n]) // what was written may be garbage now
-	if errno != 0 {
-		return 0, errno
-	}
+	n, errno := s.vector.Send(int(fd), how)
 	s.stats.Written += uint64(n)
-	return int(n), 0
+	return n, errno
 }
 
 // accept leaves the peer's address in s.addr.

@@ -58,13 +58,13 @@ func (c *Conn) WriteBuffers(bs [][]byte) {
 // queues the rest.
 func (c *Conn) push(bs [][]byte, how int) {
 	l := c.l
-	l.sys.vector.fill(&c.out, bs)
+	fill(&l.sys.vector, &c.out, bs)
 	n, errno := l.sys.sendv(c.fd, how)
 	if errno != 0 && errno != unix.EAGAIN {
 		c.fault(errno)
 		return
 	}
-	if n < l.sys.vector.bytes {
+	if n < l.sys.vector.Bytes {
 		c.flags |= stuck
 	}
 	sent := max(n-c.out.n, 0)
@@ -99,8 +99,8 @@ func (c *Conn) offer() {
 // flush offers the kernel all that is queued.
 func (c *Conn) flush() {
 	for c.out.n > 0 {
-		c.l.sys.vector.fill(&c.out, nil)
-		offered := c.l.sys.vector.bytes
+		fill(&c.l.sys.vector, &c.out, nil)
+		offered := c.l.sys.vector.Bytes
 		n, errno := c.l.sys.sendv(c.fd, 0)
 		if errno != 0 && errno != unix.EAGAIN {
 			c.fault(errno)

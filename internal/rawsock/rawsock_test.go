@@ -1,0 +1,59 @@
+package rawsock
+
+import (
+	"bytes"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestWhatIsSentIsReceived(t *testing.T) {
+	ends, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(ends[1])
+	if errno := Peek(ends[1]); errno != unix.EAGAIN {
+		t.Errorf("a look at nothing: %v", errno)
+	}
+	b := make([]byte, 100)
+	if n, errno := Receive(ends[1], b); n != 0 || errno != unix.EAGAIN {
+		t.Errorf("of nothing %d bytes came, %v", n, errno)
+	}
+	if n, errno := Send(ends[0], []byte("one ")); n != 4 || errno != 0 {
+		t.Errorf("sent %d bytes of 4, %v", n, errno)
+	}
+	var v Vector
+	for _, piece := range []string{"two ", "", "three"} {
+		if !v.Add([]byte(piece)) {
+			t.Errorf("no room for %q", piece)
+		}
+	}
+	if n, errno := v.Send(ends[0], 0); n != v.Bytes || n != 9 || errno != 0 {
+		t.Errorf("sent %d bytes of %d, %v", n, v.Bytes, errno)
+	}
+	if errno := Peek(ends[1]); errno != 0 {
+		t.Errorf("a look at something: %v", errno)
+	}
+	if n, errno := Receive(ends[1], b); string(b[:n]) != "one two three" || errno != 0 {
+		t.Errorf("%q came, %v", b[:n], errno)
+	}
+	unix.Close(ends[0])
+	if n, errno := Receive(ends[1], b); n != 0 || errno != 0 {
+		t.Errorf("at the end %d bytes came, %v", n, errno)
+	}
+	if n, errno := Send(ends[1], b); n != 0 || errno != unix.EPIPE {
+		t.Errorf("to nobody %d bytes were sent, %v", n, errno)
+	}
+}
+
+func TestAVectorHasRoomForSixtyFourPieces(t *testing.T) {
+	var v Vector
+	n := 0
+	for v.Add(bytes.Repeat([]byte("x"), n+1)) {
+		n++
+	}
+	if v.Reset(); n != 64 || !v.Add([]byte("x")) || v.Bytes != 1 {
+		t.Errorf("room for %d, and %d bytes in an emptied one", n, v.Bytes)
+	}
+}
