@@ -37,7 +37,7 @@ func (p *plan) flags(name string) *flag.FlagSet {
 	f := flag.NewFlagSet(name, flag.ContinueOnError)
 	f.IntVar(&p.rounds, "rounds", 3, "how often each arm is measured; every other round goes backwards")
 	f.DurationVar(&p.warmup, "warmup", 100*time.Millisecond, "before each window with keep-alive, in virtual time")
-	f.DurationVar(&p.duration, "duration", 500*time.Millisecond, "of each window with keep-alive, in virtual time")
+	f.DurationVar(&p.duration, "duration", 500*time.Millisecond, "of each window with keep-alive, in virtual time; 0: until -requests are answered, without a warm-up")
 	f.Uint64Var(&p.requests, "requests", 2000, "of each window with a connection per request")
 	f.IntVar(&p.connections, "connections", 64, "of the client at a time")
 	f.StringVar((*string)(&p.links), "links", string(wired), "how client, balancer and servers are joined: wires or bridge")
@@ -59,7 +59,7 @@ func (p *plan) args() []string {
 // load is what the client does in one window.
 func (p *plan) load(targets []netip.AddrPort, keepAlive bool) traffic.Load {
 	l := traffic.Load{Targets: targets, Connections: p.connections, KeepAlive: keepAlive}
-	if keepAlive {
+	if keepAlive && p.duration > 0 {
 		l.Warmup, l.Duration = p.warmup, p.duration
 	} else {
 		l.Requests = p.requests
