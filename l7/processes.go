@@ -57,6 +57,18 @@ const timerSlack = 20 * time.Millisecond
 // punctual gives the thread that calls it the timer slack that Linux gives by default, 50 µs.
 func punctual() { _ = unix.Prctl(unix.PR_SET_TIMERSLACK, 50_000, 0, 0, 0) }
 
+// polite has the thread that calls it wait for its turn when it wakes up, as SCHED_BATCH does:
+// to push aside who runs, most often the client or the backend that has just written to it, costs a
+// switch there and back, and has them do little at a time (docs/l7-performance.md).
+func polite() {
+	attr, err := unix.SchedGetAttr(0, 0)
+	if err != nil || attr.Policy != unix.SCHED_NORMAL {
+		return // somebody has chosen for this process
+	}
+	attr.Policy = unix.SCHED_BATCH
+	_ = unix.SchedSetAttr(0, attr, 0)
+}
+
 // start makes the command that starts this same binary: a worker must be of its master's version also
 // if the file has been replaced.
 func (p *processes) start(at supervise.Place) (*exec.Cmd, error) {

@@ -119,6 +119,7 @@ func (t *thread) stop() error {
 func (t *thread) run() {
 	runtime.LockOSThread()
 	punctual()
+	polite()
 	defer close(t.done)
 	defer unix.Close(t.epoll)
 	for t.tick(); !t.ending; t.tick() {
