@@ -49,6 +49,7 @@ type Exchange struct {
 	retries   int
 	interims  int
 	route     *route       // that it goes by, nil: the service's own way
+	cookies   []string     // names of those that backends do not get
 	stuck     lb.BackendID // that its cookie names
 	gathers   bool         // it goes to a backend when it is whole, or too large for that
 	hostAt    int          // where Host's value belongs in out; 0: it is there
@@ -76,7 +77,7 @@ type Exchange struct {
 // begin takes a request's head.
 func (x *Exchange) begin(c *ClientConn, s *Service, r *http1.Request) {
 	m, path, ok := s.route(r, x.core.path)
-	x.core.path = path
+	x.core.path, x.cookies = path, s.cookies
 	if m != nil {
 		s = m.target
 	}

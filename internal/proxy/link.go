@@ -1,6 +1,9 @@
 package proxy
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Link has the routes of services lead to each other. All are of one
 // configuration, and none is in force yet.
@@ -19,8 +22,23 @@ func Link(services []*Service) error {
 				return fmt.Errorf("service %s: route %d: there is no l7 service %s", s.Name, i+1, r.service)
 			}
 		}
+		s.nameCookies()
 	}
 	return nil
+}
+
+// nameCookies notes the sticky cookies that a client may have from s's front.
+func (s *Service) nameCookies() {
+	s.cookies = nil
+	for i := -1; i < len(s.routes); i++ {
+		t := s
+		if i >= 0 {
+			t = s.routes[i].target
+		}
+		if t.sticky.Sticky != nil && !slices.Contains(s.cookies, t.sticky.name) {
+			s.cookies = append(s.cookies, t.sticky.name)
+		}
+	}
 }
 
 // current is the version in force of the service that x goes by, or x's own if

@@ -29,8 +29,8 @@ func appendRequest(dst []byte, r *http1.Request, x *Exchange) []byte {
 		f := &r.Fields[i]
 		switch {
 		case f.Hop || x.ours(f, r) || imitates(f) || edits.drops(f):
-		case f.ID == http1.Cookie && x.service.sticky.Sticky != nil:
-			dst = x.service.sticky.appendOthers(dst, f)
+		case f.ID == http1.Cookie && len(x.cookies) > 0:
+			dst = appendOthers(dst, f, x.cookies)
 		default:
 			dst = http1.AppendField(dst, f.Name, f.Value)
 		}

@@ -50,6 +50,7 @@ type Service struct {
 	budget  balance.Budget
 	routes  []route
 	sticky  sticky
+	cookies []string // names of the sticky ones that clients have from here, its own and its routes'
 	limits  http1.Limits
 	queues  bool         // its backends may all be at their MaxConn
 	sole    bool         // no two members are eligible

@@ -53,9 +53,9 @@ func (s *sticky) stuckTo(r *http1.Request) lb.BackendID {
 	return id
 }
 
-// appendOthers appends a Cookie field as it came, but without our cookie, which is
-// no business of backends; nothing if that was all.
-func (s *sticky) appendOthers(dst []byte, f *http1.Field) []byte {
+// appendOthers appends a Cookie field as it came, but without the cookies of those names,
+// which are ours and no business of backends; nothing if that was all.
+func appendOthers(dst []byte, f *http1.Field, ours []string) []byte {
 	at := len(dst)
 	dst = append(append(dst, f.Name...), ": "...)
 	begin, kept, left := len(dst), 0, 0
@@ -63,7 +63,7 @@ func (s *sticky) appendOthers(dst []byte, f *http1.Field) []byte {
 	for rest, more := f.Value, true; more; {
 		var pair []byte
 		pair, rest, more = bytes.Cut(rest, []byte(";"))
-		if lastLeft = s.isOurs(pair); lastLeft {
+		if lastLeft = named(pair, ours); lastLeft {
 			left++
 			continue
 		}
@@ -85,9 +85,14 @@ func (s *sticky) appendOthers(dst []byte, f *http1.Field) []byte {
 	return append(dst, "\r\n"...)
 }
 
-func (s *sticky) isOurs(pair []byte) bool {
+func named(pair []byte, names []string) bool {
 	name, _, ok := bytes.Cut(bytes.TrimLeft(pair, " \t"), []byte("="))
-	return ok && string(name) == s.name
+	for _, n := range names {
+		if ok && string(name) == n {
+			return true
+		}
+	}
+	return false
 }
 
 // choose picks the first member of an exchange: the one that its client sticks
