@@ -65,7 +65,7 @@ func polite() {
 	if err != nil || attr.Policy != unix.SCHED_NORMAL {
 		return // somebody has chosen for this process
 	}
-	attr.Policy = unix.SCHED_BATCH
+	attr.Policy, attr.Runtime = unix.SCHED_BATCH, 0 // and the slice that the kernel gives
 	_ = unix.SchedSetAttr(0, attr, 0)
 }
 

@@ -127,8 +127,9 @@ func lies() (all []lie) {
 	)
 }
 
-// liar answers /lieN with a lie, and everything else truthfully.
-func liar(t testing.TB, all []lie) func(net.Conn) {
+// liar answers /lieN with a lie, and everything else truthfully. It tells when it has written
+// what comes later.
+func liar(t testing.TB, all []lie, later chan<- struct{}) func(net.Conn) {
 	return func(c net.Conn) {
 		in, buf := "", make([]byte, 64<<10)
 		for {
@@ -145,6 +146,7 @@ func liar(t testing.TB, all []lie) func(net.Conn) {
 					if all[i].later != "" {
 						time.Sleep(2 * time.Millisecond)
 						io.WriteString(c, all[i].later)
+						later <- struct{}{}
 					}
 					if all[i].hangUp {
 						return
@@ -167,7 +169,8 @@ func TestAHostileBackendHarmsNobodyElse(t *testing.T) {
 	l := newLab(t)
 	all := lies()
 	s := l.service("web", lb.RoundRobin)
-	s.Backends = []lb.Backend{{ID: 1, Name: "liar", Addr: rawBackend(t, liar(t, all)), Weight: 1, Health: lb.Up}}
+	later := make(chan struct{}, len(all))
+	s.Backends = []lb.Backend{{ID: 1, Name: "liar", Addr: rawBackend(t, liar(t, all, later)), Weight: 1, Health: lb.Up}}
 	s.HTTP.Retries = -1
 	l.apply()
 	// A client that stays, and shares the backend's connections with the victims.
@@ -193,7 +196,11 @@ func TestAHostileBackendHarmsNobodyElse(t *testing.T) {
 		if k.later != "" {
 			// What comes when the next request is on its way cannot be told from its answer,
 			// by anybody. What came before must not be taken for it.
-			time.Sleep(5 * time.Millisecond)
+			select {
+			case <-later:
+			case <-time.After(10 * time.Second):
+				t.Fatalf("%s: the liar was not asked", name)
+			}
 		}
 		path := fmt.Sprint("/truth", i)
 		fmt.Fprintf(stays, "GET %s HTTP/1.1\r\nHost: h\r\n\r\n", path)
