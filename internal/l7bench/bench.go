@@ -169,6 +169,9 @@ func (b *bench) begin(ctx context.Context, e engine, c load) (r *running, s site
 	if err != nil {
 		return nil, s, err
 	}
+	if b.batch {
+		cmd = exec.Command("chrt", append([]string{"--batch", "0", cmd.Path}, cmd.Args[1:]...)...)
+	}
 	listens := []string{s.Front}
 	if e.ready != nil {
 		listens = []string{s.Dir + "/l7.sock"}

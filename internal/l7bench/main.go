@@ -25,6 +25,7 @@ type options struct {
 	seconds  time.Duration
 	workers  int
 	syscalls bool
+	batch    bool
 	json     bool
 }
 
@@ -37,6 +38,7 @@ func main() {
 	flag.DurationVar(&o.seconds, "time", 3*time.Second, "of one measurement, in whole seconds, as wrk takes it")
 	flag.IntVar(&o.workers, "workers", 1, "processes or threads of the event-driven ones")
 	flag.BoolVar(&o.syscalls, "syscalls", true, "count system calls, too, by strace, after what the first round measures")
+	flag.BoolVar(&o.batch, "batch", false, "start every balancer under SCHED_BATCH, which our thread models choose for their threads anyway")
 	flag.BoolVar(&o.json, "json", false, "print every measurement as JSON")
 	flag.Parse()
 	if o.seconds < time.Second || o.seconds%time.Second != 0 || o.rounds < 1 {
