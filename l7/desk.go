@@ -29,11 +29,12 @@ type desk struct {
 
 // visitor is a client between two threads.
 type visitor struct {
-	fd    int
-	front *proxy.Front
-	addr  netip.AddrPort
-	said  []byte
-	due   int64 // when it has waited too long, of CLOCK_MONOTONIC; 0: never
+	fd     int
+	front  *proxy.Front
+	addr   netip.AddrPort
+	reused bool // it has carried a request
+	said   []byte
+	due    int64 // when it has waited too long, of CLOCK_MONOTONIC; 0: never
 }
 
 func newDesk() (*desk, error) {
@@ -108,7 +109,7 @@ func (t *thread) take() {
 	}
 	s := t.add(v.fd)
 	t.client = s
-	k := t.core.Resume(s, v.front, v.addr)
+	k := t.core.Resume(s, v.front, v.addr, v.reused)
 	s.side = k
 	k.Data(v.said)
 }
@@ -165,7 +166,7 @@ func (l *listener) tell(slot *scoreboard.Slot) {
 
 // keep holds a client until it says something.
 func (l *listener) keep(fd int, k *proxy.ClientConn) {
-	front, addr := k.Front(), k.Addr()
+	front, addr, reused := k.Front(), k.Addr(), k.Reused()
 	l.loop.Post(func() {
 		c, err := l.loop.Adopt(fd, nil)
 		if err != nil {
@@ -173,7 +174,7 @@ func (l *listener) keep(fd int, k *proxy.ClientConn) {
 			front.Lose()
 			return
 		}
-		c.SetHandler(waiting{l, l.core.Resume(c, front, addr)})
+		c.SetHandler(waiting{l, l.core.Resume(c, front, addr, reused)})
 	})
 }
 
@@ -188,10 +189,10 @@ func (waiting) Connected(*loop.Conn) {}
 
 // Data implements loop.Handler: a thread is to serve the client now.
 func (w waiting) Data(c *loop.Conn, b []byte) {
-	said := append([]byte(nil), b...)
+	said, reused := append([]byte(nil), b...), w.k.Reused()
 	if fd := c.Detach(); fd >= 0 && w.k.Leave() {
 		f := w.k.Front()
-		v := visitor{fd: fd, front: f, addr: w.k.Addr(), said: said}
+		v := visitor{fd: fd, front: f, addr: w.k.Addr(), reused: reused, said: said}
 		if patience := f.Service().HTTP.ClientHeadTimeout; patience > 0 {
 			v.due = w.l.loop.Now() + int64(patience)
 		}
