@@ -5,43 +5,43 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
-	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
-	"lbctl/internal/loop"
 	"lbctl/internal/proxy"
 	"lbctl/internal/scoreboard"
 )
 
 // desk is where, in the model event, the listener thread puts clients that have
-// said something, and where threads that have nothing to do take them. Its
-// descriptor counts those that wait.
+// said something, and where threads that have nothing to do take them.
 type desk struct {
-	fd       int
+	fd       int // an eventfd: each write wakes one of the threads at rest
 	listener *listener
-	resting  atomic.Int32 // threads that have no client
+	board    *scoreboard.Board
+	slot     int // of the process
 
 	mu      sync.Mutex
 	queue   []visitor
+	resting int       // threads that have no client, and have looked at the queue
 	staying []*thread // that can do without their clients
 }
 
 // visitor is a client between two threads.
 type visitor struct {
-	fd    int
-	front *proxy.Front
-	addr  netip.AddrPort
-	said  []byte
-	due   int64 // when it has waited too long, of CLOCK_MONOTONIC; 0: never
+	fd     int
+	front  *proxy.Front
+	addr   netip.AddrPort
+	reused bool // it has carried a request
+	said   []byte
+	due    int64 // when it has waited too long, of CLOCK_MONOTONIC; 0: never
 }
 
-func newDesk() (*desk, error) {
-	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK|unix.EFD_SEMAPHORE)
+func newDesk(board *scoreboard.Board, slot int) (*desk, error) {
+	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	if err != nil {
 		return nil, fmt.Errorf("make eventfd: %w", err)
 	}
-	return &desk{fd: fd}, nil
+	return &desk{fd: fd, board: board, slot: slot}, nil
 }
 
 // close closes the desk and whoever still waits at it.
@@ -75,40 +75,76 @@ func (d *desk) put(v visitor) {
 	d.mu.Lock()
 	d.queue = append(d.queue, v)
 	d.call()
+	wake := d.resting > 0
 	d.mu.Unlock()
-	ring(d.fd)
+	if wake {
+		ring(d.fd)
+	}
 }
 
-func (d *desk) get() (v visitor, ok bool) {
-	var one [8]byte
-	if _, err := unix.Read(d.fd, one[:]); err != nil {
-		return v, false // another thread was faster
-	}
+// rest notes that a thread comes to rest, unless a client waits: then it gets that one.
+func (d *desk) rest() (v visitor, ok bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if v, ok = d.first(); !ok {
+		d.resting++
+	}
+	return v, ok
+}
+
+// rise notes that a thread rests no more. It gets a client, if one waits and it has none. If it has one from
+// elsewhere, it may be the one that was woken for who waits, and wakes another.
+func (d *desk) rise(busy bool) (v visitor, ok bool) {
+	d.mu.Lock()
+	d.resting--
+	if !busy {
+		v, ok = d.first()
+		d.mu.Unlock()
+		return v, ok
+	}
+	d.call()
+	wake := len(d.queue) > 0 && d.resting > 0
+	d.mu.Unlock()
+	if wake {
+		ring(d.fd)
+	}
+	return v, false
+}
+
+// first is who has waited longest. d.mu is locked.
+func (d *desk) first() (v visitor, ok bool) {
 	if len(d.queue) == 0 {
-		return v, false // it was turned away
+		return v, false
 	}
 	v, d.queue = d.queue[0], d.queue[1:]
 	return v, true
 }
 
-// free counts threads that come to rest, or rest no more.
-func (d *desk) free(n int32) {
-	if d != nil {
-		d.resting.Add(n)
+// next finds the thread a client: one that waits at the desk, or whoever comes first, there or at a socket. To accept
+// without being woken, before resting, did not pay.
+func (t *thread) next() {
+	if v, ok := t.desk.rest(); ok {
+		t.take(v)
+		return
+	}
+	listens := len(t.fronts) > 0
+	if listens {
+		t.desk.board.Rest(t.desk.slot, +1)
+	}
+	t.rest()
+	if listens {
+		t.desk.board.Rest(t.desk.slot, -1)
+	}
+	if v, ok := t.desk.rise(t.client != nil); ok {
+		t.take(v)
 	}
 }
 
-// take takes a client from the desk.
-func (t *thread) take() {
-	v, ok := t.desk.get()
-	if !ok {
-		return
-	}
+// take goes on with a client from the desk.
+func (t *thread) take(v visitor) {
 	s := t.add(v.fd)
 	t.client = s
-	k := t.core.Resume(s, v.front, v.addr)
+	k := t.core.Resume(s, v.front, v.addr, v.reused)
 	s.side = k
 	k.Data(v.said)
 }
@@ -129,84 +165,3 @@ func (t *thread) giveBack() {
 	t.client = nil
 	t.desk.listener.keep(s.fd, k)
 }
-
-// listener is the thread of the model event that accepts clients, and holds those
-// that wait for their next request. It implements runner.
-type listener struct {
-	*looper
-	desk *desk
-}
-
-// newListener makes the thread, which tells in a slot how many clients it holds.
-func newListener(d *desk, slot *scoreboard.Slot) (*listener, error) {
-	w, err := newLooper(loop.Epoll, nil)
-	if err != nil {
-		return nil, err
-	}
-	l := &listener{w, d}
-	w.handler = func(k *proxy.ClientConn) loop.Handler { return waiting{l, k} }
-	d.listener = l
-	w.loop.Post(func() { l.tell(slot) })
-	return l, nil
-}
-
-func (l *listener) tell(slot *scoreboard.Slot) {
-	now := l.loop.Now()
-	l.desk.turnAway(func(v visitor) bool {
-		late := v.due != 0 && v.due <= now
-		if late {
-			v.front.Service().Account.AddError()
-		}
-		return late
-	})
-	slot.SetConnections(l.core.Clients())
-	l.loop.After(reportEvery, func() { l.tell(slot) })
-}
-
-// keep holds a client until it says something.
-func (l *listener) keep(fd int, k *proxy.ClientConn) {
-	front, addr := k.Front(), k.Addr()
-	l.loop.Post(func() {
-		c, err := l.loop.Adopt(fd, nil)
-		if err != nil {
-			unix.Close(fd)
-			front.Lose()
-			return
-		}
-		c.SetHandler(waiting{l, l.core.Resume(c, front, addr)})
-	})
-}
-
-// waiting is a client that waits at the listener thread.
-type waiting struct {
-	l *listener
-	k *proxy.ClientConn
-}
-
-// Connected implements loop.Handler.
-func (waiting) Connected(*loop.Conn) {}
-
-// Data implements loop.Handler: a thread is to serve the client now.
-func (w waiting) Data(c *loop.Conn, b []byte) {
-	said := append([]byte(nil), b...)
-	if fd := c.Detach(); fd >= 0 && w.k.Leave() {
-		f := w.k.Front()
-		v := visitor{fd: fd, front: f, addr: w.k.Addr(), said: said}
-		if patience := f.Service().HTTP.ClientHeadTimeout; patience > 0 {
-			v.due = w.l.loop.Now() + int64(patience)
-		}
-		w.l.desk.put(v)
-	}
-}
-
-// EOF implements loop.Handler.
-func (w waiting) EOF(*loop.Conn) { w.k.EOF() }
-
-// Drained implements loop.Handler.
-func (w waiting) Drained(*loop.Conn) { w.k.Drained() }
-
-// Expired implements loop.Handler.
-func (w waiting) Expired(*loop.Conn) { w.k.Expired() }
-
-// Closed implements loop.Handler.
-func (w waiting) Closed(_ *loop.Conn, err error) { w.k.Closed(err) }

@@ -13,7 +13,12 @@ import (
 
 // deskOf makes a desk and threads that stay with their clients.
 func deskOf(t *testing.T, staying int) (*desk, []*thread) {
-	d, err := newDesk()
+	board, err := scoreboard.Create(scoreboard.Sizes{Children: 1, Threads: 1, Cells: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { board.Close() })
+	d, err := newDesk(board, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +52,7 @@ func visit(t *testing.T, due int64) (v visitor, client int) {
 
 func TestAThreadLeavesItsClientForOneThatNeedsIt(t *testing.T) {
 	d, threads := deskOf(t, 3)
-	d.free(+1)
+	d.rest()
 	first, _ := visit(t, 0)
 	d.put(first) // for the one that rests
 	if len(d.staying) != 3 {
@@ -104,10 +109,10 @@ func TestWhoWaitsTooLongForAThreadIsTurnedAway(t *testing.T) {
 	if n, err := unix.Read(client, make([]byte, 1)); n != 0 || err != nil {
 		t.Errorf("the client who waited too long reads %d bytes, %v; want the end", n, err)
 	}
-	if v, ok := d.get(); !ok || v.fd != early.fd {
+	if v, ok := d.rest(); !ok || v.fd != early.fd {
 		t.Errorf("the next one is %+v, %t", v, ok)
 	}
-	if _, ok := d.get(); ok {
+	if _, ok := d.rest(); ok {
 		t.Error("who was turned away is still there")
 	}
 	unix.Close(early.fd)

@@ -38,14 +38,15 @@ func crew(shape Shape, kind loop.Kind, board *scoreboard.Board, slot int) (runne
 		return []runner{w}, nil, nil
 	}
 	if shape.Model == Event {
-		if d, err = newDesk(); err != nil {
+		if d, err = newDesk(board, slot); err != nil {
 			return nil, nil, err
 		}
 		keeper, err := newListener(d, board.Slot(slot, 0))
 		if err != nil {
 			return nil, nil, err
 		}
-		runners = append(runners, keeper)
+		// Last, so that it waits at sockets behind the threads, and outlives them, who give clients back to it.
+		defer func() { runners = append(runners, keeper) }()
 	}
 	for i := range shape.Threads {
 		t, err := newThread(board.Slot(slot, i), d)

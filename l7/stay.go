@@ -41,7 +41,7 @@ func (s *stay) over(t *thread, busy bool) {
 func (d *desk) stays(t *thread) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if len(d.queue) > int(d.resting.Load()) {
+	if len(d.queue) > d.resting {
 		return false
 	}
 	t.stay.place = len(d.staying)
@@ -64,7 +64,7 @@ func (d *desk) leaves(t *thread, busy bool) {
 // call has a thread that stays with a client leave it, if more clients wait than threads are at rest.
 // d.mu is locked.
 func (d *desk) call() {
-	if n := len(d.staying); n > 0 && len(d.queue) > int(d.resting.Load()) {
+	if n := len(d.staying); n > 0 && len(d.queue) > d.resting {
 		t := d.staying[n-1]
 		d.strike(t)
 		t.bell.post(t.stay.end)

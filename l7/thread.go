@@ -25,7 +25,7 @@ type thread struct {
 	core    *proxy.Core
 	slot    *scoreboard.Slot
 	bell    *bell
-	desk    *desk // where clients come from in event; nil: from listening sockets
+	desk    *desk // where clients also come from in event; nil: none
 	epoll   int   // of what a thread without a client waits for
 	fronts  []*front
 	timers  []*timer
@@ -57,7 +57,7 @@ func newThread(slot *scoreboard.Slot, d *desk) (*thread, error) {
 		err = t.await(b.fd, 0)
 	}
 	if err == nil && d != nil {
-		err = t.await(d.fd, unix.EPOLLEXCLUSIVE)
+		err = t.await(d.fd, unix.EPOLLEXCLUSIVE|unix.EPOLLET)
 	}
 	if err != nil {
 		unix.Close(t.epoll)
@@ -90,11 +90,12 @@ func (t *thread) do(f func(*proxy.Core)) {
 
 // listen implements runner.
 func (t *thread) listen(f *front) error {
-	if t.desk != nil {
-		return nil
-	}
 	t.fronts = append(t.fronts, f)
-	return t.await(f.descriptor, unix.EPOLLEXCLUSIVE)
+	err := t.await(f.descriptor, unix.EPOLLEXCLUSIVE)
+	if t.desk != nil {
+		t.desk.board.Come(t.desk.slot)
+	}
+	return err
 }
 
 // unlisten implements runner.
@@ -123,10 +124,13 @@ func (t *thread) run() {
 	defer close(t.done)
 	defer unix.Close(t.epoll)
 	for t.tick(); !t.ending; t.tick() {
-		if t.client == nil && !t.flushes() {
-			t.rest()
-		} else {
+		switch {
+		case t.client != nil || t.flushes():
 			t.serve()
+		case t.desk != nil:
+			t.next()
+		default:
+			t.rest()
 		}
 		t.sweep()
 	}
@@ -145,20 +149,19 @@ func (t *thread) tick() {
 func (t *thread) rest() {
 	t.slot.Set(scoreboard.Waiting, t.now)
 	var events [4]unix.EpollEvent
-	t.desk.free(+1)
 	n, _ := unix.EpollWait(t.epoll, events[:], milliseconds(t.patience()))
-	t.desk.free(-1)
 	t.tick()
+	rang := false
 	for _, e := range events[:max(n, 0)] {
 		switch fd := int(e.Fd); {
 		case fd == t.bell.fd:
-			t.bell.answer()
-		case t.client != nil: // one is enough; the other waits, or finds another thread
-		case t.desk != nil:
-			t.take()
-		default:
+			rang = true
+		case t.client == nil: // one is enough; the other waits, or finds another thread
 			t.accept(fd)
 		}
+	}
+	if rang { // last, for it may be told to listen no more, while a client waits whom it was woken for
+		t.bell.answer()
 	}
 }
 

@@ -62,9 +62,10 @@ func (c *Core) Accept(conn Conn, f *Front, addr netip.AddrPort) *ClientConn {
 	return k
 }
 
-// Resume goes on with a client that has left another Core.
-func (c *Core) Resume(conn Conn, f *Front, addr netip.AddrPort) *ClientConn {
+// Resume goes on with a client that has left another Core; reused is what its Reused was.
+func (c *Core) Resume(conn Conn, f *Front, addr netip.AddrPort, reused bool) *ClientConn {
 	k := c.join(conn, f, addr)
+	k.reused = reused
 	conn.Deadline(k.idleTime())
 	return k
 }
@@ -92,6 +93,9 @@ func (c *ClientConn) Front() *Front { return c.front }
 
 // Addr is the client's.
 func (c *ClientConn) Addr() netip.AddrPort { return c.addr }
+
+// Reused reports whether the connection has carried a request.
+func (c *ClientConn) Reused() bool { return c.reused }
 
 // Data takes what the client sent.
 func (c *ClientConn) Data(b []byte) {
@@ -305,12 +309,16 @@ func (c *ClientConn) shut(how func()) {
 	c.core.spares.put(c)
 }
 
-// idleTime is how long the client may be silent between two requests.
+// idleTime is how long the client may be silent between two requests, or before the first.
 func (c *ClientConn) idleTime() time.Duration {
-	if c.front.closed.Load() {
+	switch h := &c.front.Service().HTTP; {
+	case c.front.closed.Load():
 		return drainTime
+	case c.reused:
+		return h.ClientIdleTimeout
+	default:
+		return h.ClientHeadTimeout
 	}
-	return c.front.Service().HTTP.ClientIdleTimeout
 }
 
 // Drain ends a front's client connections, after it was closed: each with its next

@@ -5,7 +5,7 @@
 // It is one memfd, mapped shared by all, in six regions:
 //
 //	header   what it is and how large; refused if it is not what is expected
-//	children one line per process slot: the configuration it may still use
+//	children one line per process slot: the configuration it may still use, its threads at rest
 //	slots    one per worker thread, written by that thread only
 //	shared   one group of words per cell, written by everybody
 //	rows     per process slot one account per cell, written by that process only

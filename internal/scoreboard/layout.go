@@ -83,5 +83,7 @@ func pages(n int) int { return (n + page - 1) &^ (page - 1) }
 type child struct {
 	generation atomic.Uint64 // the oldest configuration in use; 0: no process
 	touched    atomic.Uint64 // 1 from the first process on: its slots and rows take memory
-	_          [line - 16]byte
+	resting    atomic.Int64  // threads, see Board.Rest
+	come       atomic.Uint64 // threads, see Board.Come
+	_          [line - 32]byte
 }

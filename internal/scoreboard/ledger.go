@@ -140,5 +140,6 @@ func (l *Ledger) Reclaim(child int) {
 	for t := range l.board.sizes.Threads {
 		l.board.Slot(child, t).clear()
 	}
+	l.board.children[child].resting.Store(0)
 	l.board.Adopt(child, 0)
 }
