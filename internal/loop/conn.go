@@ -25,6 +25,7 @@ const (
 	queued     // in Loop.visits
 	ended      // io_uring: EOF or errno follows what is in Conn.in
 	bulk       // Bulk was called: Data comes with few bytes at a time
+	unsure     // epoll: Forward took what it wanted, and there may be more that is no event any more
 )
 
 // linger bounds how long CloseWhenDrained waits if no deadline was set.
@@ -47,6 +48,7 @@ type Conn struct {
 	flags flags
 	errno uint16
 	busy  busy   // io_uring: operations in flight
+	moved uint16 // the iteration in which it had an event, or the kernel was asked to watch it
 	due   uint32 // io_uring: the iteration in which a send is over as a rule
 }
 

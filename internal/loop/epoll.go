@@ -57,7 +57,9 @@ func (e *epoll) turn(wait int64) error {
 		return fmt.Errorf("wait for epoll: %w", errno)
 	}
 	e.l.tick()
+	e.l.all = errno == 0 && n < maxEvents
 	e.l.sys.stats.Events += uint64(n)
+	e.mark(n)
 	for i := range n {
 		e.event(&e.events[i])
 	}

@@ -52,6 +52,7 @@ func (e *epoll) register(c *Conn) {
 	}
 	c.flags |= registered
 	c.flags &^= readable
+	c.stir()
 }
 
 func (e *epoll) add(fd int32, slot, gen uint32, events uint32) unix.Errno {
@@ -67,7 +68,7 @@ func (e *epoll) read(c *Conn) {
 		n, errno := e.l.sys.read(c.fd, b)
 		switch {
 		case errno == unix.EAGAIN:
-			c.flags &^= readable
+			c.flags &^= readable | unsure
 			return
 		case errno != 0:
 			e.l.fail(c, errno)
@@ -78,7 +79,7 @@ func (e *epoll) read(c *Conn) {
 			return
 		}
 		if n < len(b) && c.flags&hangup == 0 {
-			c.flags &^= readable
+			c.flags &^= readable | unsure
 		}
 		e.l.handOut(c, b[:n])
 		if c.flags&(readable|paused|closed|failed) != readable {

@@ -113,6 +113,8 @@ func (u *uring) turn(wait int64) error {
 		return fmt.Errorf("io_uring_enter: %w", errno)
 	}
 	u.l.tick()
+	u.l.all = (errno == 0 || errno == unix.ETIME) && u.ring.unsubmitted() == 0 && u.still()
+	u.mark()
 	u.reap()
 	return nil
 }
