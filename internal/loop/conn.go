@@ -16,7 +16,7 @@ const (
 	failed           // a write met Conn.errno; Closed follows
 	paused
 	readable   // epoll: the socket may have something to read
-	hangup     // epoll: what it has ends with EOF or an error
+	hangup     // epoll: what it has ends with EOF or an error, or a read may end before urgent data
 	eof        // EOF has been called
 	shut       // Shutdown was called
 	stuck      // the kernel did not take all when it was offered

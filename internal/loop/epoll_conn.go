@@ -61,7 +61,8 @@ func (e *epoll) add(fd int32, slot, gen uint32, events uint32) unix.Errno {
 
 // read reads once, which empties the socket unless the scratch was filled: what
 // arrives later is another event. Only if the end was announced must it be
-// looked for. A socket that has more is read again in the next iteration.
+// looked for, and what is behind TCP's urgent data, where a read stops. A socket
+// that has more is read again in the next iteration.
 func (e *epoll) read(c *Conn) {
 	for {
 		b := e.l.room(c)
