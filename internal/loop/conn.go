@@ -16,7 +16,7 @@ const (
 	failed           // a write met Conn.errno; Closed follows
 	paused
 	readable   // epoll: the socket may have something to read
-	hangup     // epoll: what it has ends with EOF or an error
+	hangup     // epoll: what it has ends with EOF or an error, or a read may end before urgent data
 	eof        // EOF has been called
 	shut       // Shutdown was called
 	stuck      // the kernel did not take all when it was offered
@@ -25,6 +25,7 @@ const (
 	queued     // in Loop.visits
 	ended      // io_uring: EOF or errno follows what is in Conn.in
 	bulk       // Bulk was called: Data comes with few bytes at a time
+	unsure     // epoll: Forward took what it wanted, and there may be more that is no event any more
 )
 
 // linger bounds how long CloseWhenDrained waits if no deadline was set.
@@ -47,6 +48,7 @@ type Conn struct {
 	flags flags
 	errno uint16
 	busy  busy   // io_uring: operations in flight
+	moved uint16 // the iteration in which it had an event, or the kernel was asked to watch it
 	due   uint32 // io_uring: the iteration in which a send is over as a rule
 }
 

@@ -19,7 +19,7 @@ type epoll struct {
 
 const (
 	maxEvents   = 256
-	connEvents  = unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET
+	connEvents  = unix.EPOLLIN | unix.EPOLLPRI | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET
 	mailSlot    = ^uint32(0)
 	listenSlots = uint32(1) << 31 // slots from here on are listeners
 )
@@ -57,7 +57,9 @@ func (e *epoll) turn(wait int64) error {
 		return fmt.Errorf("wait for epoll: %w", errno)
 	}
 	e.l.tick()
+	e.l.all = errno == 0 && n < maxEvents
 	e.l.sys.stats.Events += uint64(n)
+	e.mark(n)
 	for i := range n {
 		e.event(&e.events[i])
 	}
@@ -104,7 +106,7 @@ func (e *epoll) happened(c *Conn, events uint32) {
 	if events&(unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
 		c.flags |= readable
 	}
-	if events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+	if events&(unix.EPOLLPRI|unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
 		c.flags |= hangup
 	}
 	if c.flags&connecting != 0 {

@@ -52,6 +52,7 @@ func (e *epoll) register(c *Conn) {
 	}
 	c.flags |= registered
 	c.flags &^= readable
+	c.stir()
 }
 
 func (e *epoll) add(fd int32, slot, gen uint32, events uint32) unix.Errno {
@@ -60,14 +61,15 @@ func (e *epoll) add(fd int32, slot, gen uint32, events uint32) unix.Errno {
 
 // read reads once, which empties the socket unless the scratch was filled: what
 // arrives later is another event. Only if the end was announced must it be
-// looked for. A socket that has more is read again in the next iteration.
+// looked for, and what is behind TCP's urgent data, where a read stops. A socket
+// that has more is read again in the next iteration.
 func (e *epoll) read(c *Conn) {
 	for {
 		b := e.l.room(c)
 		n, errno := e.l.sys.read(c.fd, b)
 		switch {
 		case errno == unix.EAGAIN:
-			c.flags &^= readable
+			c.flags &^= readable | unsure
 			return
 		case errno != 0:
 			e.l.fail(c, errno)
@@ -78,7 +80,7 @@ func (e *epoll) read(c *Conn) {
 			return
 		}
 		if n < len(b) && c.flags&hangup == 0 {
-			c.flags &^= readable
+			c.flags &^= readable | unsure
 		}
 		e.l.handOut(c, b[:n])
 		if c.flags&(readable|paused|closed|failed) != readable {

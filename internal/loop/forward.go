@@ -89,6 +89,9 @@ func (l *Loop) took(c *Conn, got int, errno unix.Errno, all bool) {
 		if c.flags&hangup == 0 {
 			c.flags &^= readable
 		}
+		if all {
+			c.flags |= unsure
+		}
 	case errno == 0, errno == unix.EINTR:
 	case !l.pipe.Open(): // the kernel does not splice this
 		c.flags &^= bulk

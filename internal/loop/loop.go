@@ -33,6 +33,8 @@ type engine interface {
 	connect(c *Conn)
 	visit(c *Conn)        // what l.later asked for
 	release(c *Conn)      // the connection is closed: lets its descriptor go
+	watches(c *Conn) bool // whatever comes for c is an event, and of what came before nothing is left
+	still() bool          // nothing has come, for whomever, since the iteration's events were collected
 	arrived(c *Conn) bool // something was received for c that has not been handled
 	bulk(c *Conn)         // what Bulk says has changed
 	withdraw(c *Conn)     // takes the descriptor out of the kernel's hands
@@ -54,6 +56,7 @@ type Loop struct {
 	base    time.Time // with monotonic, the clock reading that it stands for
 	offset  int64
 	now     int64
+	all     bool // the iteration's events are all that there were by now
 	running bool
 	stopped atomic.Bool
 
@@ -72,8 +75,9 @@ type Loop struct {
 	scratch   []byte // what is read directly; its first used bytes were handed out
 	used      int
 	pipe      splice.Pipe
-	pair      [][]byte // of carry
-	trimAt    int64    // when blocks are looked at
+	pair      [][]byte         // of carry
+	joined    [smallBlock]byte // small pieces, to be sent
+	trimAt    int64            // when blocks are looked at
 	sys       sys
 }
 
@@ -135,7 +139,9 @@ func (l *Loop) Now() int64 {
 	return l.now
 }
 
-func (l *Loop) refresh() { l.now = l.offset + int64(time.Since(l.base)) }
+func (l *Loop) refresh() { l.now = l.clock() }
+
+func (l *Loop) clock() int64 { return l.offset + int64(time.Since(l.base)) }
 
 // Run calls handlers until Stop. It may be called once. Connections stay as they
 // are when it returns.

@@ -207,8 +207,11 @@ func (r *ring) sleep(wait int64) unix.Errno {
 
 // idle reports whether there is nothing to submit, to collect or to read.
 func (r *ring) idle() bool {
-	return r.unsubmitted() == 0 && r.empty() && atomic.LoadUint32(r.sqFlags)&(sqTaskrun|sqOverflow) == 0
+	return r.unsubmitted() == 0 && r.empty() && !r.more()
 }
+
+// more reports whether there is something to collect.
+func (r *ring) more() bool { return atomic.LoadUint32(r.sqFlags)&(sqTaskrun|sqOverflow) != 0 }
 
 func (r *ring) empty() bool { return r.head == atomic.LoadUint32(r.cqTail) }
 

@@ -9,6 +9,7 @@ func (u *uring) receive(c *Conn) {
 	switch {
 	case c.busy&receiving == 0 && c.flags&(paused|eof|ended) == 0:
 		c.busy |= receiving
+		c.stir()
 		if c.flags&bulk != 0 {
 			c.busy |= watching
 			u.entry(opPollAdd, c.fd, tokenReceive.of(c.slot)).opFlags = unix.POLLIN | unix.POLLRDHUP

@@ -45,6 +45,10 @@ func (c *Conn) WriteBuffers(bs [][]byte) {
 	switch {
 	case size == 0:
 	case c.free() && c.out.n+size > c.l.batch:
+		if c.out.n == 0 && size <= smallBlock {
+			c.Write(c.l.join(bs))
+			return
+		}
 		c.push(bs, 0)
 	default:
 		for _, b := range bs {
@@ -52,6 +56,16 @@ func (c *Conn) WriteBuffers(bs [][]byte) {
 		}
 		c.offer()
 	}
+}
+
+// join makes one of small pieces: copying them costs some 30 ns, sendmsg 200 more
+// than sendto.
+func (l *Loop) join(bs [][]byte) []byte {
+	b := l.joined[:0]
+	for _, piece := range bs {
+		b = append(b, piece...)
+	}
+	return b
 }
 
 // push offers the kernel what is queued and then bs, with flags of sendmsg, and

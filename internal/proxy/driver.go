@@ -27,7 +27,7 @@ type Driver interface {
 	// b.Closed follows, later.
 	Connect(b *BackendConn, addr netip.AddrPort) Conn
 	// Alive reports whether a connection that was kept can be used: nothing has
-	// come, also no FIN.
+	// come, also no FIN. What came in the last millisecond may go unseen.
 	Alive(c Conn) bool
 	// Forward writes bs to another connection, and after that up to n bytes that have
 	// come on from and not yet as Data. It returns how many of them. It is called in
