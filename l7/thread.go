@@ -168,16 +168,16 @@ func (t *thread) accept(listener int) {
 	if i < 0 {
 		return
 	}
-	fd, sa, err := unix.Accept4(listener, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+	fd, peer, err := rawsock.Accept(listener, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
 	if err == unix.EMFILE || err == unix.ENFILE {
 		time.Sleep(recess) // the connection stays where it is, and would wake us at once
 	}
-	if err != nil {
+	if err != 0 {
 		return // another thread was faster, or the client has gone
 	}
 	s := t.add(fd)
 	t.client = s
-	s.side = t.core.Accept(s, &t.fronts[i].Front, addrOf(sa))
+	s.side = t.core.Accept(s, &t.fronts[i].Front, peer)
 }
 
 // recess is how long accepting pauses when descriptors have run out.
@@ -315,13 +315,3 @@ func (t *thread) Alive(c proxy.Conn) bool { return rawsock.Peek(c.(*socket).fd) 
 
 // Now implements proxy.Driver.
 func (t *thread) Now() int64 { return t.now }
-
-func addrOf(sa unix.Sockaddr) netip.AddrPort {
-	switch a := sa.(type) {
-	case *unix.SockaddrInet4:
-		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port))
-	case *unix.SockaddrInet6:
-		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr), uint16(a.Port))
-	}
-	return netip.AddrPort{}
-}

@@ -2,6 +2,7 @@ package rawsock
 
 import (
 	"bytes"
+	"net"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -55,5 +56,35 @@ func TestAVectorHasRoomForSixtyFourPieces(t *testing.T) {
 	}
 	if v.Reset(); n != 64 || !v.Add([]byte("x")) || v.Bytes != 1 {
 		t.Errorf("room for %d, and %d bytes in an emptied one", n, v.Bytes)
+	}
+}
+
+func TestAcceptTellsThePeer(t *testing.T) {
+	for _, ip := range []string{"127.0.0.1", "::1"} {
+		ln, err := net.Listen("tcp", net.JoinHostPort(ip, "0"))
+		if err != nil {
+			t.Logf("this machine has no %s: %v", ip, err)
+			continue
+		}
+		defer ln.Close()
+		raw, err := ln.(*net.TCPListener).SyscallConn()
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw.Control(func(listener uintptr) {
+			if fd, _, errno := Accept(int(listener), unix.SOCK_CLOEXEC); fd != -1 || errno != unix.EAGAIN {
+				t.Errorf("%s: of nobody %d came, %v", ip, fd, errno)
+			}
+			c, err := net.Dial("tcp", ln.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			fd, peer, errno := Accept(int(listener), unix.SOCK_CLOEXEC)
+			if errno != 0 || peer.String() != c.LocalAddr().String() {
+				t.Errorf("%s came, want %s: %v", peer, c.LocalAddr(), errno)
+			}
+			unix.Close(fd)
+		})
 	}
 }
