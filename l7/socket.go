@@ -29,6 +29,7 @@ type socket struct {
 	out        []byte // that the kernel has not taken
 	due        int64  // the deadline; 0: none
 	fd         int
+	blocks     bool // it can be waited for by recv(2), and not be spliced; else it is in non-blocking mode
 	connecting bool
 	paused     bool
 	ended      bool // the peer sends no more
@@ -206,6 +207,7 @@ func (s *socket) connected() {
 		s.err = err
 		return
 	}
+	s.patient()
 	s.made()
 }
 
@@ -236,11 +238,21 @@ func (s *socket) flush() bool {
 const maxKept = 64 << 10
 
 func (s *socket) read() {
-	room := s.thread.scratch
-	if s.bulk {
-		room = room[:splice.Head]
-	}
+	room := s.room()
 	n, err := rawsock.Receive(s.fd, room)
+	s.received(room, n, err)
+}
+
+// room is where s reads to.
+func (s *socket) room() []byte {
+	if s.bulk {
+		return s.thread.scratch[:splice.Head]
+	}
+	return s.thread.scratch
+}
+
+// received hands out n bytes that came.
+func (s *socket) received(room []byte, n int, err unix.Errno) {
 	switch {
 	case s.failed(err):
 	case n > 0:

@@ -40,6 +40,7 @@ type thread struct {
 	now     int64 // CLOCK_MONOTONIC
 	counted int64 // when CPU time was accounted for
 	looked  int64 // when connections that are kept were looked at
+	heard   int64 // when it last heard everybody, or its client
 	stay    stay
 	ending  bool
 	done    chan struct{}
@@ -149,6 +150,7 @@ func (t *thread) rest() {
 	n, _ := unix.EpollWait(t.epoll, events[:], milliseconds(t.patience()))
 	t.desk.free(-1)
 	t.tick()
+	t.heard = t.now
 	for _, e := range events[:max(n, 0)] {
 		switch fd := int(e.Fd); {
 		case fd == t.bell.fd:
@@ -168,7 +170,7 @@ func (t *thread) accept(listener int) {
 	if i < 0 {
 		return
 	}
-	fd, peer, err := rawsock.Accept(listener, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+	fd, peer, err := rawsock.Accept(listener, unix.SOCK_CLOEXEC)
 	if err == unix.EMFILE || err == unix.ENFILE {
 		time.Sleep(recess) // the connection stays where it is, and would wake us at once
 	}
@@ -176,6 +178,8 @@ func (t *thread) accept(listener int) {
 		return // another thread was faster, or the client has gone
 	}
 	s := t.add(fd)
+	s.blocks = true
+	s.patient()
 	t.client = s
 	s.side = t.core.Accept(s, &t.fronts[i].Front, peer)
 }
@@ -198,7 +202,17 @@ const lookEvery = int64(time.Second)
 // what came.
 func (t *thread) serve() {
 	t.slot.Set(t.letter(), t.now)
-	sockets, wait := t.sockets, t.patience()
+	wait := t.patience()
+	if s := t.speaker(wait); s != nil {
+		s.await()
+	} else {
+		t.poll(wait)
+	}
+}
+
+// poll waits so many nanoseconds, -1 for ever, for whoever may say something.
+func (t *thread) poll(wait int64) {
+	sockets := t.sockets
 	look := t.now-t.looked >= lookEvery
 	if look {
 		t.looked = t.now
@@ -222,6 +236,7 @@ func (t *thread) serve() {
 	if n <= 0 {
 		return
 	}
+	t.heard = t.now
 	if t.polls[0].Revents != 0 {
 		t.bell.answer()
 	}

@@ -1,6 +1,6 @@
 // Package rawsock makes the calls of sockets that do not sleep, without telling Go's
 // scheduler, which saves some 50 ns each. A call that may sleep must tell it: it would
-// hold up the collector.
+// hold up the collector. Await is one.
 package rawsock
 
 import (

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -56,6 +57,44 @@ func TestAVectorHasRoomForSixtyFourPieces(t *testing.T) {
 	}
 	if v.Reset(); n != 64 || !v.Add([]byte("x")) || v.Bytes != 1 {
 		t.Errorf("room for %d, and %d bytes in an emptied one", n, v.Bytes)
+	}
+}
+
+func TestAwaitSleepsUntilSomethingComesOrPatiencePasses(t *testing.T) {
+	ends, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(ends[0])
+	defer unix.Close(ends[1])
+	if errno := SetPatience(ends[1], 20*time.Millisecond); errno != 0 {
+		t.Fatal(errno)
+	}
+	b, began := make([]byte, 10), time.Now()
+	if n, errno := Await(ends[1], b); n != 0 || errno != unix.EAGAIN || time.Since(began) < 10*time.Millisecond {
+		t.Errorf("of nothing %d bytes came after %v, %v", n, time.Since(began), errno)
+	}
+	if n, errno := Receive(ends[1], b); n != 0 || errno != unix.EAGAIN {
+		t.Errorf("without waiting %d bytes came, %v", n, errno)
+	}
+	SetPatience(ends[1], 5*time.Second)
+	go func() {
+		time.Sleep(10 * time.Millisecond)
+		Send(ends[0], []byte("hello"))
+	}()
+	if n, errno := Await(ends[1], b); string(b[:n]) != "hello" || errno != 0 {
+		t.Errorf("%q came, %v", b[:n], errno)
+	}
+	began = time.Now()
+	if errno := Block(ends[1], false); errno != 0 {
+		t.Error(errno)
+	}
+	if _, errno := Await(ends[1], b); errno != unix.EAGAIN || time.Since(began) > time.Second {
+		t.Errorf("in non-blocking mode it took %v, %v", time.Since(began), errno)
+	}
+	Block(ends[1], true)
+	if flags, err := unix.FcntlInt(uintptr(ends[1]), unix.F_GETFL, 0); flags&unix.O_NONBLOCK != 0 || err != nil {
+		t.Errorf("it does not block again: %v", err)
 	}
 }
 
