@@ -60,9 +60,14 @@ func (s *socket) Write(b []byte) {
 
 // WriteBuffers implements proxy.Conn.
 func (s *socket) WriteBuffers(bs [][]byte) {
-	if !s.mute() {
-		s.writePieces(bs, 0)
+	if s.mute() {
+		return
 	}
+	how := 0
+	if k, ok := s.side.(*proxy.ClientConn); ok && k.Ends() {
+		how = unix.MSG_MORE // FIN goes with it, which saves a packet
+	}
+	s.writePieces(bs, how)
 }
 
 // writePieces is WriteBuffers with flags of sendmsg.
@@ -135,11 +140,21 @@ func (s *socket) Close() {
 // CloseWhenDrained implements proxy.Conn.
 func (s *socket) CloseWhenDrained() {
 	if len(s.out) == 0 {
+		s.sayAll()
 		s.Close()
 		return
 	}
 	s.closing = true
 	s.Deadline(closePatience)
+}
+
+// sayAll makes sure that close(2) drops nothing of what was written: with something unread
+// it would send a reset.
+func (s *socket) sayAll() {
+	if !s.closed && rawsock.Peek(s.fd) != unix.EAGAIN {
+		_ = unix.Shutdown(s.fd, unix.SHUT_WR)
+		rawsock.Discard(s.fd, readBuffer)
+	}
 }
 
 // Abort implements proxy.Conn.

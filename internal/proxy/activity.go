@@ -27,6 +27,13 @@ func (c *ClientConn) Speaker() Conn {
 	return nil
 }
 
+// Ends reports, while an answer is written, whether what is being written is the last of
+// it, and the connection's: Shutdown or CloseWhenDrained follows.
+func (c *ClientConn) Ends() bool {
+	x := c.x
+	return x != nil && x.stage == stageRelays && x.close && x.outBody.Done()
+}
+
 // Activity says what the connection is about now.
 func (c *ClientConn) Activity() Activity {
 	switch c.phase {

@@ -31,6 +31,11 @@ func Peek(fd int) unix.Errno {
 	return errno
 }
 
+// Discard forgets at most n bytes that wait to be read (tcp(7), MSG_TRUNC).
+func Discard(fd, n int) {
+	_, _, _ = unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), 0, uintptr(n), unix.MSG_TRUNC|unix.MSG_DONTWAIT, 0, 0)
+}
+
 // Vector is what one sendmsg offers the kernel. The pointers in it are seen by the
 // collector. The zero value is empty.
 type Vector struct {
