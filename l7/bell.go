@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -11,7 +12,8 @@ import (
 // bell is a queue of things to do for a thread that waits in the kernel, and the
 // descriptor that wakes it.
 type bell struct {
-	fd int
+	fd   int
+	rung atomic.Bool // and not answered
 
 	mu     sync.Mutex
 	queue  []func()
@@ -34,6 +36,7 @@ func (b *bell) post(f func()) {
 		return
 	}
 	b.queue = append(b.queue, f)
+	b.rung.Store(true)
 	ring(b.fd) // with the lock: the number may be another descriptor's as soon as it is closed
 }
 
@@ -52,6 +55,7 @@ func (b *bell) answer() {
 	b.mu.Lock()
 	queue := b.queue
 	b.queue = nil
+	b.rung.Store(false)
 	b.mu.Unlock()
 	for _, f := range queue {
 		f()

@@ -123,11 +123,21 @@ func (e *engine) accept(opened []*front) (err error) {
 	return err
 }
 
-// each has every thread run f, one after the other.
+// each has every thread run f, one at a time. They are all told at once, for each may
+// take a moment to hear (focus).
 func (e *engine) each(f func(runner, *proxy.Core)) {
+	var turn sync.Mutex
+	var all sync.WaitGroup
 	for _, r := range e.crew {
-		r.do(func(c *proxy.Core) { f(r, c) })
+		all.Go(func() {
+			r.do(func(c *proxy.Core) {
+				turn.Lock()
+				defer turn.Unlock()
+				f(r, c)
+			})
+		})
 	}
+	all.Wait()
 }
 
 // remove takes a front out of service. Its requests in flight, and those that its
@@ -209,11 +219,15 @@ func (e *engine) stop(ctx context.Context) {
 	case <-finished:
 	case <-ctx.Done():
 	}
+	var all sync.WaitGroup
 	for _, r := range e.crew {
-		if err := r.stop(); err != nil {
-			e.log.Error("thread", "error", err)
-		}
+		all.Go(func() {
+			if err := r.stop(); err != nil {
+				e.log.Error("thread", "error", err)
+			}
+		})
 	}
+	all.Wait()
 	e.desk.close()
 	e.logs.Close(ctx)
 	e.complaints.close(ctx)

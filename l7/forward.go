@@ -9,7 +9,10 @@ import (
 )
 
 // Bulk implements proxy.Conn.
-func (s *socket) Bulk(on bool) { s.bulk = on && s.thread.pipe.Open() }
+func (s *socket) Bulk(on bool) {
+	s.bulk = on && s.thread.pipe.Open()
+	s.block(!s.bulk)
+}
 
 // Forward implements proxy.Driver.
 func (t *thread) Forward(from, to proxy.Conn, bs [][]byte, n uint64) uint64 {
@@ -20,6 +23,11 @@ func (t *thread) Forward(from, to proxy.Conn, bs [][]byte, n uint64) uint64 {
 		return 0
 	case n < splice.Least:
 		return t.carry(f, s, bs, n)
+	}
+	s.block(false)
+	if f.blocks || s.blocks {
+		s.WriteBuffers(bs)
+		return 0
 	}
 	got, err := t.pipe.In(f.fd, n)
 	if got == 0 {

@@ -29,6 +29,7 @@ type socket struct {
 	out        []byte // that the kernel has not taken
 	due        int64  // the deadline; 0: none
 	fd         int
+	blocks     bool // it can be waited for by recv(2), and not be spliced; else it is in non-blocking mode
 	connecting bool
 	paused     bool
 	ended      bool // the peer sends no more
@@ -48,7 +49,7 @@ func (s *socket) Write(b []byte) {
 		return
 	}
 	if len(s.out) == 0 && !s.connecting {
-		n, err := rawsock.Send(s.fd, b)
+		n, err := rawsock.Send(s.fd, b, 0)
 		if s.failed(err) {
 			return
 		}
@@ -61,6 +62,13 @@ func (s *socket) Write(b []byte) {
 func (s *socket) WriteBuffers(bs [][]byte) {
 	if !s.mute() {
 		s.writePieces(bs, 0)
+	}
+}
+
+// WriteLast implements proxy.Conn.
+func (s *socket) WriteLast(bs [][]byte) {
+	if !s.mute() {
+		s.writePieces(bs, unix.MSG_MORE)
 	}
 }
 
@@ -206,12 +214,13 @@ func (s *socket) connected() {
 		s.err = err
 		return
 	}
+	s.patient()
 	s.made()
 }
 
 // flush offers the kernel what is pending, and reports whether s goes on.
 func (s *socket) flush() bool {
-	n, err := rawsock.Send(s.fd, s.out)
+	n, err := rawsock.Send(s.fd, s.out, 0)
 	if s.failed(err) {
 		return false
 	}
@@ -236,11 +245,21 @@ func (s *socket) flush() bool {
 const maxKept = 64 << 10
 
 func (s *socket) read() {
-	room := s.thread.scratch
-	if s.bulk {
-		room = room[:splice.Head]
-	}
+	room := s.room()
 	n, err := rawsock.Receive(s.fd, room)
+	s.received(room, n, err)
+}
+
+// room is where s reads to.
+func (s *socket) room() []byte {
+	if s.bulk {
+		return s.thread.scratch[:splice.Head]
+	}
+	return s.thread.scratch
+}
+
+// received hands out n bytes that came.
+func (s *socket) received(room []byte, n int, err unix.Errno) {
 	switch {
 	case s.failed(err):
 	case n > 0:

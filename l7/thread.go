@@ -40,6 +40,7 @@ type thread struct {
 	now     int64 // CLOCK_MONOTONIC
 	counted int64 // when CPU time was accounted for
 	looked  int64 // when connections that are kept were looked at
+	heard   int64 // when it last heard everybody, or its client
 	stay    stay
 	ending  bool
 	done    chan struct{}
@@ -151,6 +152,7 @@ func (t *thread) rest() {
 	var events [4]unix.EpollEvent
 	n, _ := unix.EpollWait(t.epoll, events[:], milliseconds(t.patience()))
 	t.tick()
+	t.heard = t.now
 	rang := false
 	for _, e := range events[:max(n, 0)] {
 		switch fd := int(e.Fd); {
@@ -171,16 +173,18 @@ func (t *thread) accept(listener int) {
 	if i < 0 {
 		return
 	}
-	fd, sa, err := unix.Accept4(listener, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+	fd, peer, err := rawsock.Accept(listener, unix.SOCK_CLOEXEC)
 	if err == unix.EMFILE || err == unix.ENFILE {
 		time.Sleep(recess) // the connection stays where it is, and would wake us at once
 	}
-	if err != nil {
+	if err != 0 {
 		return // another thread was faster, or the client has gone
 	}
 	s := t.add(fd)
+	s.blocks = true
+	s.patient()
 	t.client = s
-	s.side = t.core.Accept(s, &t.fronts[i].Front, addrOf(sa))
+	s.side = t.core.Accept(s, &t.fronts[i].Front, peer)
 }
 
 // recess is how long accepting pauses when descriptors have run out.
@@ -201,7 +205,17 @@ const lookEvery = int64(time.Second)
 // what came.
 func (t *thread) serve() {
 	t.slot.Set(t.letter(), t.now)
-	sockets, wait := t.sockets, t.patience()
+	wait := t.patience()
+	if s := t.speaker(wait); s != nil {
+		s.await()
+	} else {
+		t.poll(wait)
+	}
+}
+
+// poll waits so many nanoseconds, -1 for ever, for whoever may say something.
+func (t *thread) poll(wait int64) {
+	sockets := t.sockets
 	look := t.now-t.looked >= lookEvery
 	if look {
 		t.looked = t.now
@@ -225,6 +239,7 @@ func (t *thread) serve() {
 	if n <= 0 {
 		return
 	}
+	t.heard = t.now
 	if t.polls[0].Revents != 0 {
 		t.bell.answer()
 	}
@@ -318,13 +333,3 @@ func (t *thread) Alive(c proxy.Conn) bool { return rawsock.Peek(c.(*socket).fd) 
 
 // Now implements proxy.Driver.
 func (t *thread) Now() int64 { return t.now }
-
-func addrOf(sa unix.Sockaddr) netip.AddrPort {
-	switch a := sa.(type) {
-	case *unix.SockaddrInet4:
-		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port))
-	case *unix.SockaddrInet6:
-		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr), uint16(a.Port))
-	}
-	return netip.AddrPort{}
-}

@@ -66,6 +66,9 @@ func (u *uring) send(c *Conn) {
 		b := c.out.head // which c keeps until the completion
 		e.addr, e.len = address(&b.b[b.r]), uint32(b.w-b.r)
 		e.opFlags = unix.MSG_NOSIGNAL | unix.MSG_WAITALL
+		if c.flags&(shut|closing) != 0 && b.next == nil {
+			e.opFlags |= unix.MSG_MORE // the end follows
+		}
 	}
 }
 

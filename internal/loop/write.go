@@ -8,13 +8,16 @@ const mute = closed | failed | shut | closing
 // Write sends b. What the kernel does not take at once is copied and sent later.
 // With io_uring, so are up to 8 KiB at the end of the iteration, several writes
 // in one. The caller may use b again.
-func (c *Conn) Write(b []byte) {
+func (c *Conn) Write(b []byte) { c.write(b, 0) }
+
+// write is Write with flags of send, for what is sent at once.
+func (c *Conn) write(b []byte, how int) {
 	if len(b) == 0 || c.flags&mute != 0 {
 		return
 	}
 	l := c.l
 	if c.out.n == 0 && len(b) > l.batch && c.flags&connecting == 0 {
-		n, errno := l.sys.send(c.fd, b)
+		n, errno := l.sys.send(c.fd, b, how)
 		if errno != 0 && errno != unix.EAGAIN {
 			c.fault(errno)
 			return
@@ -34,7 +37,13 @@ func (c *Conn) Writev(bs ...[]byte) { c.WriteBuffers(bs) }
 
 // WriteBuffers is Write of several pieces, in one system call. It keeps neither
 // bs nor what is in it.
-func (c *Conn) WriteBuffers(bs [][]byte) {
+func (c *Conn) WriteBuffers(bs [][]byte) { c.writeBuffers(bs, 0) }
+
+// WriteLast is WriteBuffers before Shutdown or CloseWhenDrained, which must follow at
+// once: the end goes in the same packet.
+func (c *Conn) WriteLast(bs [][]byte) { c.writeBuffers(bs, unix.MSG_MORE) }
+
+func (c *Conn) writeBuffers(bs [][]byte, how int) {
 	if c.flags&mute != 0 {
 		return
 	}
@@ -46,10 +55,10 @@ func (c *Conn) WriteBuffers(bs [][]byte) {
 	case size == 0:
 	case c.free() && c.out.n+size > c.l.batch:
 		if c.out.n == 0 && size <= smallBlock {
-			c.Write(c.l.join(bs))
+			c.write(c.l.join(bs), how)
 			return
 		}
-		c.push(bs, 0)
+		c.push(bs, how)
 	default:
 		for _, b := range bs {
 			c.l.blocks.append(&c.out, b)

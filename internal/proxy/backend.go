@@ -116,9 +116,14 @@ func (c *ClientConn) write(p []byte) {
 	c.conn.Write(p)
 }
 
-func (c *ClientConn) writePieces(pieces [][]byte) {
+// writePieces writes part of an answer; last says that the connection ends with it.
+func (c *ClientConn) writePieces(pieces [][]byte, last bool) {
 	c.sent(sizeOf(pieces))
-	c.conn.WriteBuffers(pieces)
+	if last {
+		c.conn.WriteLast(pieces)
+	} else {
+		c.conn.WriteBuffers(pieces)
+	}
 }
 
 func (c *ClientConn) sent(n int) {

@@ -273,10 +273,11 @@ func (c *ClientConn) next() {
 }
 
 // last closes the connection after its last answer. all says that everything the
-// client sent was taken, so that closing resets nothing.
+// client sent was taken, so that closing resets nothing, unless more has come that
+// nobody has read.
 func (c *ClientConn) last(all bool) {
 	c.x = nil
-	if all && len(c.in) == 0 {
+	if all && len(c.in) == 0 && c.core.driver.Alive(c.conn) {
 		c.shut(c.conn.CloseWhenDrained)
 		return
 	}

@@ -10,6 +10,7 @@ import (
 type Conn interface {
 	Write(b []byte)           // sends all of it in time; b is the caller's again at return
 	WriteBuffers(bs [][]byte) // the same, of several pieces
+	WriteLast(bs [][]byte)    // the same; Shutdown or CloseWhenDrained follows at once, and FIN may go with them
 	Pending() int             // bytes that the peer has no room for yet; Drained follows when they are gone
 	Bulk(on bool)             // Driver.Forward will be called in Data, which should leave something for it
 	Pause()                   // no Data until Resume
@@ -26,8 +27,8 @@ type Driver interface {
 	// Connect begins to connect to a backend and returns at once; b.Connected or
 	// b.Closed follows, later.
 	Connect(b *BackendConn, addr netip.AddrPort) Conn
-	// Alive reports whether a connection that was kept can be used: nothing has
-	// come, also no FIN. What came in the last millisecond may go unseen.
+	// Alive reports whether a connection that was kept can be used, or one that was used be
+	// closed: nothing has come, also no FIN. What came in the last millisecond may go unseen.
 	Alive(c Conn) bool
 	// Forward writes bs to another connection, and after that up to n bytes that have
 	// come on from and not yet as Data. It returns how many of them. It is called in

@@ -41,6 +41,11 @@ func (th *theatre) play(script []byte) {
 			peer = s
 		}
 		th.act(peer, what>>1, how&0x3f, big)
+		for _, k := range th.clients {
+			if k.final && !k.shut && k.ended == "" {
+				th.Fatalf("%s: the last is written, and the end does not follow", k.name)
+			}
+		}
 	}
 }
 

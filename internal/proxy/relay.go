@@ -144,7 +144,7 @@ func (x *Exchange) forward(left uint64) {
 // pass writes what was gathered to the client.
 func (x *Exchange) pass() {
 	if len(x.core.pieces) > 0 {
-		x.client.writePieces(x.core.pieces)
+		x.client.writePieces(x.core.pieces, x.stage == stageRelays && x.close && x.outBody.Done())
 	}
 }
 

@@ -22,6 +22,7 @@ type socket struct {
 	pending  int
 	paused   bool
 	shut     bool
+	final    bool   // the last has been written
 	ended    string // how: closed, drained, aborted
 	deadline time.Duration
 	bulk     bool
@@ -32,7 +33,7 @@ type socket struct {
 func (s *socket) Write(b []byte) { s.WriteBuffers([][]byte{b}) }
 
 func (s *socket) WriteBuffers(bs [][]byte) {
-	if s.ended != "" || s.shut {
+	if s.ended != "" || s.shut || s.final {
 		s.t.Fatalf("%s: written to after it ended", s.name)
 	}
 	for _, b := range bs {
@@ -45,6 +46,11 @@ func (s *socket) WriteBuffers(bs [][]byte) {
 		took := min(s.room, s.pending)
 		s.room, s.pending = s.room-took, s.pending-took
 	}
+}
+
+func (s *socket) WriteLast(bs [][]byte) {
+	s.WriteBuffers(bs)
+	s.final = true
 }
 
 func (s *socket) Pending() int             { return s.pending }

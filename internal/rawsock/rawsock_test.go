@@ -2,7 +2,9 @@ package rawsock
 
 import (
 	"bytes"
+	"net"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -20,7 +22,7 @@ func TestWhatIsSentIsReceived(t *testing.T) {
 	if n, errno := Receive(ends[1], b); n != 0 || errno != unix.EAGAIN {
 		t.Errorf("of nothing %d bytes came, %v", n, errno)
 	}
-	if n, errno := Send(ends[0], []byte("one ")); n != 4 || errno != 0 {
+	if n, errno := Send(ends[0], []byte("one "), 0); n != 4 || errno != 0 {
 		t.Errorf("sent %d bytes of 4, %v", n, errno)
 	}
 	var v Vector
@@ -42,7 +44,7 @@ func TestWhatIsSentIsReceived(t *testing.T) {
 	if n, errno := Receive(ends[1], b); n != 0 || errno != 0 {
 		t.Errorf("at the end %d bytes came, %v", n, errno)
 	}
-	if n, errno := Send(ends[1], b); n != 0 || errno != unix.EPIPE {
+	if n, errno := Send(ends[1], b, 0); n != 0 || errno != unix.EPIPE {
 		t.Errorf("to nobody %d bytes were sent, %v", n, errno)
 	}
 }
@@ -55,5 +57,73 @@ func TestAVectorHasRoomForSixtyFourPieces(t *testing.T) {
 	}
 	if v.Reset(); n != 64 || !v.Add([]byte("x")) || v.Bytes != 1 {
 		t.Errorf("room for %d, and %d bytes in an emptied one", n, v.Bytes)
+	}
+}
+
+func TestAwaitSleepsUntilSomethingComesOrPatiencePasses(t *testing.T) {
+	ends, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(ends[0])
+	defer unix.Close(ends[1])
+	if errno := SetPatience(ends[1], 20*time.Millisecond); errno != 0 {
+		t.Fatal(errno)
+	}
+	b, began := make([]byte, 10), time.Now()
+	if n, errno := Await(ends[1], b); n != 0 || errno != unix.EAGAIN || time.Since(began) < 10*time.Millisecond {
+		t.Errorf("of nothing %d bytes came after %v, %v", n, time.Since(began), errno)
+	}
+	if n, errno := Receive(ends[1], b); n != 0 || errno != unix.EAGAIN {
+		t.Errorf("without waiting %d bytes came, %v", n, errno)
+	}
+	SetPatience(ends[1], 5*time.Second)
+	go func() {
+		time.Sleep(10 * time.Millisecond)
+		Send(ends[0], []byte("hello"), 0)
+	}()
+	if n, errno := Await(ends[1], b); string(b[:n]) != "hello" || errno != 0 {
+		t.Errorf("%q came, %v", b[:n], errno)
+	}
+	began = time.Now()
+	if errno := Block(ends[1], false); errno != 0 {
+		t.Error(errno)
+	}
+	if _, errno := Await(ends[1], b); errno != unix.EAGAIN || time.Since(began) > time.Second {
+		t.Errorf("in non-blocking mode it took %v, %v", time.Since(began), errno)
+	}
+	Block(ends[1], true)
+	if flags, err := unix.FcntlInt(uintptr(ends[1]), unix.F_GETFL, 0); flags&unix.O_NONBLOCK != 0 || err != nil {
+		t.Errorf("it does not block again: %v", err)
+	}
+}
+
+func TestAcceptTellsThePeer(t *testing.T) {
+	for _, ip := range []string{"127.0.0.1", "::1"} {
+		ln, err := net.Listen("tcp", net.JoinHostPort(ip, "0"))
+		if err != nil {
+			t.Logf("this machine has no %s: %v", ip, err)
+			continue
+		}
+		defer ln.Close()
+		raw, err := ln.(*net.TCPListener).SyscallConn()
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw.Control(func(listener uintptr) {
+			if fd, _, errno := Accept(int(listener), unix.SOCK_CLOEXEC); fd != -1 || errno != unix.EAGAIN {
+				t.Errorf("%s: of nobody %d came, %v", ip, fd, errno)
+			}
+			c, err := net.Dial("tcp", ln.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			fd, peer, errno := Accept(int(listener), unix.SOCK_CLOEXEC)
+			if errno != 0 || peer.String() != c.LocalAddr().String() {
+				t.Errorf("%s came, want %s: %v", peer, c.LocalAddr(), errno)
+			}
+			unix.Close(fd)
+		})
 	}
 }

@@ -1,0 +1,28 @@
+package rawsock
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Accept takes a connection that waits at a listening socket, which must not block. how
+// are SOCK_NONBLOCK and SOCK_CLOEXEC. unix.Accept4 would allocate two addresses.
+func Accept(listener, how int) (fd int, peer netip.AddrPort, errno unix.Errno) {
+	var a [unix.SizeofSockaddrInet6]byte
+	size := uint32(len(a))
+	n, _, errno := unix.RawSyscall6(unix.SYS_ACCEPT4, uintptr(listener), uintptr(unsafe.Pointer(&a)), uintptr(unsafe.Pointer(&size)), uintptr(how), 0, 0)
+	if errno != 0 {
+		return -1, peer, errno
+	}
+	port := binary.BigEndian.Uint16(a[2:])
+	switch binary.NativeEndian.Uint16(a[:]) {
+	case unix.AF_INET:
+		peer = netip.AddrPortFrom(netip.AddrFrom4([4]byte(a[4:8])), port)
+	case unix.AF_INET6:
+		peer = netip.AddrPortFrom(netip.AddrFrom16([16]byte(a[8:24])), port)
+	}
+	return int(n), peer, 0
+}
