@@ -56,10 +56,11 @@ func (e *epoll) turn(wait int64) error {
 	if errno != 0 && errno != unix.EINTR {
 		return fmt.Errorf("wait for epoll: %w", errno)
 	}
-	e.l.tick()
+	e.l.refresh()
 	e.l.all = errno == 0 && n < maxEvents
 	e.l.sys.stats.Events += uint64(n)
 	e.mark(n)
+	e.l.keepPace()
 	for i := range n {
 		e.event(&e.events[i])
 	}

@@ -62,34 +62,28 @@ func (e *epoll) add(fd int32, slot, gen uint32, events uint32) unix.Errno {
 // read reads once, which empties the socket unless the scratch was filled: what
 // arrives later is another event. Only if the end was announced must it be
 // looked for, and what is behind TCP's urgent data, where a read stops. A socket
-// that has more is read again in the next iteration.
+// that may have more is read again when all others have had their turn.
 func (e *epoll) read(c *Conn) {
-	for {
-		b := e.l.room(c)
-		n, errno := e.l.sys.read(c.fd, b)
-		switch {
-		case errno == unix.EAGAIN:
-			c.flags &^= readable | unsure
-			return
-		case errno != 0:
-			e.l.fail(c, errno)
-			return
-		case n == 0:
-			c.flags = c.flags&^readable | eof
-			c.h.EOF(c)
-			return
-		}
-		if n < len(b) && c.flags&hangup == 0 {
-			c.flags &^= readable | unsure
-		}
-		e.l.handOut(c, b[:n])
-		if c.flags&(readable|paused|closed|failed) != readable {
-			return
-		}
-		if n == len(b) {
-			e.l.later(c)
-			return
-		}
+	b := e.l.room(c)
+	n, errno := e.l.sys.read(c.fd, b)
+	switch {
+	case errno == unix.EAGAIN:
+		c.flags &^= readable | hangup | unsure // an end would have been read
+		return
+	case errno != 0:
+		e.l.fail(c, errno)
+		return
+	case n == 0:
+		c.flags = c.flags&^readable | eof
+		c.h.EOF(c)
+		return
+	}
+	if n < len(b) && c.flags&hangup == 0 {
+		c.flags &^= readable | unsure
+	}
+	e.l.handOut(c, b[:n])
+	if c.flags&(readable|paused|closed|failed) == readable {
+		e.l.later(c)
 	}
 }
 

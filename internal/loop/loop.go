@@ -221,9 +221,8 @@ func (l *Loop) patience() int64 {
 	return max(until-l.now, 0)
 }
 
-// tick follows the clock: engines call it when they have waited.
-func (l *Loop) tick() {
-	l.refresh()
+// keepPace calls who has a schedule, when the clock was read and events are known.
+func (l *Loop) keepPace() {
 	if l.pace != nil {
 		l.next = l.pace(l.now)
 	}

@@ -189,3 +189,35 @@ func TestWhatForwardLeavesIsNotQuiet(t *testing.T) {
 		})
 	})
 }
+
+// To ask the kernel for something else in mid-iteration may collect what has come.
+func TestQuietLooksAfterACallInMidIteration(t *testing.T) {
+	eachKind(t, func(t *testing.T, k Kind) {
+		calls := map[string]func(p *quietPair){
+			"a connection is detached": func(p *quietPair) { unix.Close(p.conns[2].Detach()) },
+		}
+		if k == URing {
+			calls["the ring is full"] = func(p *quietPair) {
+				for range ringEntries + 1 { // as when 600 connections are let go
+					p.l.io.(*uring).entry(0 /* nothing */, -1, tokenNone.of(0)).flags = sqeQuiet
+				}
+			}
+		}
+		for name, call := range calls {
+			p := newQuietPairs(t, k, 3)
+			on(p.l, func() {
+				if _, err := unix.Write(p.peers[0], []byte("x")); err != nil {
+					t.Error(err)
+				}
+				unix.Shutdown(p.peers[1], unix.SHUT_WR)
+				time.Sleep(5 * time.Millisecond)
+				call(p)
+				for i, c := range p.conns[:2] {
+					if c.Quiet() {
+						t.Errorf("%s: connection %d is quiet, though something came 5 ms ago", name, i)
+					}
+				}
+			})
+		}
+	})
+}

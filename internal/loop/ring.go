@@ -210,6 +210,9 @@ func (r *ring) idle() bool {
 	return r.unsubmitted() == 0 && r.empty() && !r.more()
 }
 
+// defers reports whether the kernel has put something aside that the next call completes.
+func (r *ring) defers() bool { return atomic.LoadUint32(r.sqFlags)&sqTaskrun != 0 }
+
 // more reports whether there is something to collect.
 func (r *ring) more() bool { return atomic.LoadUint32(r.sqFlags)&(sqTaskrun|sqOverflow) != 0 }
 

@@ -92,7 +92,9 @@ func (u *uring) entry(op uint8, fd int32, data uint64) *sqe {
 	return e
 }
 
+// submit may collect something, so that what is known of connections holds no more.
 func (u *uring) submit() unix.Errno {
+	u.l.all = false
 	u.l.sys.stats.Syscalls++
 	return u.ring.submit()
 }
@@ -106,7 +108,7 @@ func (u *uring) turn(wait int64) error {
 	var errno unix.Errno
 	if wait == 0 || !u.ring.idle() {
 		errno = u.submit()
-		for more := 0; more < maxMore && errno == 0 && !u.still(); more++ {
+		for more := 0; more < maxMore && errno == 0 && u.ring.defers(); more++ {
 			errno = u.submit()
 		}
 	}
@@ -120,9 +122,10 @@ func (u *uring) turn(wait int64) error {
 	default:
 		return fmt.Errorf("io_uring_enter: %w", errno)
 	}
-	u.l.tick()
+	u.l.refresh()
 	u.l.all = (errno == 0 || errno == unix.ETIME) && u.ring.unsubmitted() == 0 && u.still()
 	u.mark()
+	u.l.keepPace()
 	u.reap()
 	return nil
 }
