@@ -24,8 +24,8 @@ type engine struct {
 	board *scoreboard.Board
 	slot  int
 	row   scoreboard.Row
-	crew  []runner
-	desk  *desk // nil unless the model has one
+	crew  []runner // event's listener is the last
+	desk  *desk    // nil unless the model has one
 
 	logs       *accesslog.Logs
 	complaints *complaints
@@ -220,14 +220,17 @@ func (e *engine) stop(ctx context.Context) {
 	case <-ctx.Done():
 	}
 	var all sync.WaitGroup
-	for _, r := range e.crew {
-		all.Go(func() {
-			if err := r.stop(); err != nil {
-				e.log.Error("thread", "error", err)
-			}
-		})
+	end := func(r runner) {
+		if err := r.stop(); err != nil {
+			e.log.Error("thread", "error", err)
+		}
+	}
+	last := len(e.crew) - 1 // event's listener, to whom the threads give clients back
+	for _, r := range e.crew[:last] {
+		all.Go(func() { end(r) })
 	}
 	all.Wait()
+	end(e.crew[last])
 	e.desk.close()
 	e.logs.Close(ctx)
 	e.complaints.close(ctx)

@@ -18,10 +18,7 @@ const focus = 20 * time.Millisecond
 // speaker is the socket that the thread can wait for alone, for wait nanoseconds nothing
 // expires; nil: there is none.
 func (t *thread) speaker(wait int64) *socket {
-	switch {
-	case wait >= 0 && wait < int64(focus), t.now-t.heard >= int64(focus), t.now-t.looked >= lookEvery, t.client == nil, t.bell.rung.Load():
-		return nil
-	case t.stay.on: // it may be called away
+	if wait >= 0 && wait < int64(focus) || t.now-t.heard >= int64(focus) || t.now-t.looked >= lookEvery || t.client == nil || t.bell.rung.Load() {
 		return nil
 	}
 	k, ok := t.client.side.(*proxy.ClientConn)

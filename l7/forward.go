@@ -10,8 +10,11 @@ import (
 
 // Bulk implements proxy.Conn.
 func (s *socket) Bulk(on bool) {
-	s.bulk = on && s.thread.pipe.Open()
-	s.block(!s.bulk)
+	if s.bulk = on && s.thread.pipe.Open(); s.bulk {
+		s.block(false)
+	} else if !s.blocks {
+		s.patient()
+	}
 }
 
 // Forward implements proxy.Driver.

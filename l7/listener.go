@@ -2,6 +2,7 @@ package l7
 
 import (
 	"net/netip"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -16,6 +17,7 @@ type listener struct {
 	*looper
 	desk  *desk
 	turn  int64           // of the loop, in which it went to the end of a line last
+	away  []absence       // from lines, the one that ends first first
 	came  uint64          // threads, when it last looked
 	waits map[*front]bool // whether there was a client to accept when it last looked
 }
@@ -50,16 +52,19 @@ func (l *listener) tell(slot *scoreboard.Slot) {
 // listen implements runner. A process listens with its threads at rest: whoever comes wakes one of them, which accepts
 // and serves. Of those that wait at a socket with EPOLLEXCLUSIVE the kernel wakes the one that has been registered for
 // longest, so a listener that stands in line behind all threads of all processes is woken when none of them rests. It
-// need not know who does, and nobody has to wake it: a client is left waiting by nobody who was woken for it.
-func (l *listener) listen(f *front) (err error) {
-	l.doors[f], err = l.loop.Listen(f.descriptor, func(c *loop.Conn, peer netip.AddrPort) {
+// need not know who does, and nobody has to wake it: a client is left waiting by nobody who was woken for it, but by a
+// process that leaves in the same moment, and then until others look.
+func (l *listener) listen(f *front) error {
+	door, err := l.loop.Listen(f.descriptor, func(c *loop.Conn, peer netip.AddrPort) {
 		c.SetHandler(l.handler(l.core.Accept(c, &f.Front, peer)))
 		l.stepBack(f)
 	})
-	if err == nil {
-		l.standBack(f)
+	if err != nil {
+		return err
 	}
-	return err
+	l.doors[f] = door
+	l.standBack(door)
+	return nil
 }
 
 // stepBack goes to the end of the line when it has accepted, so that listeners take turns. If some thread rests, then
@@ -67,7 +72,7 @@ func (l *listener) listen(f *front) (err error) {
 func (l *listener) stepBack(f *front) {
 	switch now := l.loop.Now(); {
 	case l.desk.board.Resting():
-		l.standBack(f)
+		l.standBack(l.doors[f])
 	case now != l.turn: // once for all clients of this turn of the loop
 		l.turn = now
 		l.doors[f].Pause()
@@ -75,20 +80,43 @@ func (l *listener) stepBack(f *front) {
 	}
 }
 
-// standBack leaves the line, and is at its end within two ticks of the loop's clock, 34 ms.
-func (l *listener) standBack(f *front) {
-	door := l.doors[f]
+// standBack leaves the line for a moment, and comes back to its end.
+func (l *listener) standBack(door *loop.Listener) {
 	door.Pause()
-	l.loop.After(1, door.Resume)
+	l.away = append(l.away, absence{door, l.loop.Now() + int64(moment)})
+	l.loop.Pace(l.comeBack)
+}
+
+// moment is how long threads that were woken have to accept: a client whom they leave waits as long.
+const moment = time.Millisecond
+
+// absence is from a line, until a time of the loop's.
+type absence struct {
+	door  *loop.Listener
+	until int64
+}
+
+func (l *listener) comeBack(now int64) (next int64) {
+	for len(l.away) > 0 && l.away[0].until <= now {
+		l.away[0].door.Resume()
+		l.away = l.away[1:]
+	}
+	if len(l.away) > 0 {
+		return l.away[0].until
+	}
+	l.away = nil
+	l.loop.Pace(nil)
+	return 0
 }
 
 // look goes to the end of the line if others have begun to wait, so that it need not find out by a client whom they
 // would have served; and also where a client still waits who was there the last time: who was woken for it has died.
 func (l *listener) look() {
 	came := l.desk.board.Came()
+	var waits [1]unix.PollFd
 	for f, door := range l.doors {
-		waits := []unix.PollFd{{Fd: int32(f.descriptor), Events: unix.POLLIN}}
-		n, _ := unix.Poll(waits, 0)
+		waits[0] = unix.PollFd{Fd: int32(f.descriptor), Events: unix.POLLIN}
+		n, _ := unix.Poll(waits[:], 0)
 		if came != l.came || n > 0 && l.waits[f] {
 			door.Pause()
 			door.Resume()

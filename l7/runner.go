@@ -45,7 +45,7 @@ func crew(shape Shape, kind loop.Kind, board *scoreboard.Board, slot int) (runne
 		if err != nil {
 			return nil, nil, err
 		}
-		// Last, so that it waits at sockets behind the threads, and outlives them, who give clients back to it.
+		// Last, for it is to outlive the threads, who give clients back to it.
 		defer func() { runners = append(runners, keeper) }()
 	}
 	for i := range shape.Threads {

@@ -20,7 +20,7 @@ type side interface {
 	Closed(error)
 }
 
-// socket is a connection of a thread that waits for few of them in poll(2). It
+// socket is a connection of a thread that waits for one of them in recv(2), or for all in poll(2). It
 // implements proxy.Conn.
 type socket struct {
 	thread     *thread

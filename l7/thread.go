@@ -173,7 +173,11 @@ func (t *thread) accept(listener int) {
 	if i < 0 {
 		return
 	}
-	fd, peer, err := rawsock.Accept(listener, unix.SOCK_CLOEXEC)
+	how := unix.SOCK_CLOEXEC
+	if t.desk != nil { // its client may leave the thread, which listens to the bell, too, between requests
+		how |= unix.SOCK_NONBLOCK
+	}
+	fd, peer, err := rawsock.Accept(listener, how)
 	if err == unix.EMFILE || err == unix.ENFILE {
 		time.Sleep(recess) // the connection stays where it is, and would wake us at once
 	}
@@ -181,9 +185,10 @@ func (t *thread) accept(listener int) {
 		return // another thread was faster, or the client has gone
 	}
 	s := t.add(fd)
-	s.blocks = true
-	s.patient()
-	t.client = s
+	if t.client = s; t.desk == nil {
+		s.blocks = true
+		s.patient()
+	}
 	s.side = t.core.Accept(s, &t.fronts[i].Front, peer)
 }
 

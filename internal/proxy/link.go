@@ -27,7 +27,8 @@ func Link(services []*Service) error {
 	return nil
 }
 
-// nameCookies notes the sticky cookies that a client may have from s's front.
+// nameCookies notes the sticky cookies that a client may have from s's front. It may have others from
+// a front at another port of the same host; but these names may mean something else to s's backends.
 func (s *Service) nameCookies() {
 	s.cookies = nil
 	for i := -1; i < len(s.routes); i++ {

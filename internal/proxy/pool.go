@@ -29,8 +29,8 @@ func (c *Core) poolOf(e *Endpoint) *pool {
 }
 
 // take returns a connection that was kept, the one used last, or nil. It makes sure
-// that nothing has come on it: not its end, and no bytes in excess of the last
-// answer, which would be taken for the next one.
+// that nothing has come on it, as far as Alive sees: not its end, and no bytes in excess
+// of the last answer, which would be taken for the next one.
 func (p *pool) take() *BackendConn {
 	for n := len(p.kept); n > 0; n = len(p.kept) {
 		b := p.kept[n-1]

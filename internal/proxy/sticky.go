@@ -3,6 +3,7 @@ package proxy
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"time"
 
 	"lbctl/internal/balance"
@@ -87,12 +88,7 @@ func appendOthers(dst []byte, f *http1.Field, ours []string) []byte {
 
 func named(pair []byte, names []string) bool {
 	name, _, ok := bytes.Cut(bytes.TrimLeft(pair, " \t"), []byte("="))
-	for _, n := range names {
-		if ok && string(name) == n {
-			return true
-		}
-	}
-	return false
+	return ok && slices.ContainsFunc(names, func(n string) bool { return n == string(name) })
 }
 
 // choose picks the first member of an exchange: the one that its client sticks

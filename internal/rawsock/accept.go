@@ -3,6 +3,7 @@ package rawsock
 import (
 	"encoding/binary"
 	"net/netip"
+	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -13,7 +14,7 @@ import (
 func Accept(listener, how int) (fd int, peer netip.AddrPort, errno unix.Errno) {
 	var a [unix.SizeofSockaddrInet6]byte
 	size := uint32(len(a))
-	n, _, errno := unix.RawSyscall6(unix.SYS_ACCEPT4, uintptr(listener), uintptr(unsafe.Pointer(&a)), uintptr(unsafe.Pointer(&size)), uintptr(how), 0, 0)
+	n, _, errno := syscall.RawSyscall6(unix.SYS_ACCEPT4, uintptr(listener), uintptr(unsafe.Pointer(&a)), uintptr(unsafe.Pointer(&size)), uintptr(how), 0, 0)
 	if errno != 0 {
 		return -1, peer, errno
 	}

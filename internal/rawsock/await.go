@@ -1,6 +1,7 @@
 package rawsock
 
 import (
+	"syscall"
 	"time"
 	"unsafe"
 
@@ -11,7 +12,7 @@ import (
 // the scheduler. EAGAIN means that the socket's patience has passed, EINTR that a signal
 // was quicker.
 func Await(fd int, b []byte) (int, unix.Errno) {
-	n, _, errno := unix.Syscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), 0, 0, 0)
+	n, _, errno := syscall.Syscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), 0, 0, 0)
 	return count(n, errno)
 }
 
@@ -19,7 +20,7 @@ func Await(fd int, b []byte) (int, unix.Errno) {
 // short of d by one (socket(7), SO_RCVTIMEO).
 func SetPatience(fd int, d time.Duration) unix.Errno {
 	tv := unix.NsecToTimeval(int64(d))
-	_, _, errno := unix.RawSyscall6(unix.SYS_SETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, unix.SO_RCVTIMEO, uintptr(unsafe.Pointer(&tv)), unsafe.Sizeof(tv), 0)
+	_, _, errno := syscall.RawSyscall6(unix.SYS_SETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, unix.SO_RCVTIMEO, uintptr(unsafe.Pointer(&tv)), unsafe.Sizeof(tv), 0)
 	return errno
 }
 
@@ -30,6 +31,6 @@ func Block(fd int, on bool) unix.Errno {
 	if !on {
 		flags = unix.O_NONBLOCK
 	}
-	_, _, errno := unix.RawSyscall(unix.SYS_FCNTL, uintptr(fd), unix.F_SETFL, flags)
+	_, _, errno := syscall.RawSyscall(unix.SYS_FCNTL, uintptr(fd), unix.F_SETFL, flags)
 	return errno
 }
