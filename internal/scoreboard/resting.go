@@ -4,14 +4,12 @@ package scoreboard
 // kernel wakes one of them for the next client.
 func (b *Board) Rest(child int, n int64) { b.children[child].resting.Add(n) }
 
-// Resting reports whether any process has such a thread. One that is dead has none as soon as it is reclaimed.
-func (b *Board) Resting() bool {
+// Resting is how many such threads all processes have. One that is dead has none as soon as it is reclaimed.
+func (b *Board) Resting() (n int64) {
 	for i := range b.children {
-		if b.children[i].resting.Load() > 0 {
-			return true
-		}
+		n += max(b.children[i].resting.Load(), 0)
 	}
-	return false
+	return n
 }
 
 // Come says that a thread of a process has begun to listen.
