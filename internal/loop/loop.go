@@ -75,9 +75,8 @@ type Loop struct {
 	scratch   []byte // what is read directly; its first used bytes were handed out
 	used      int
 	pipe      splice.Pipe
-	pair      [][]byte         // of carry
-	joined    [smallBlock]byte // small pieces, to be sent
-	trimAt    int64            // when blocks are looked at
+	pair      [][]byte // of carry
+	trimAt    int64    // when blocks are looked at
 	sys       sys
 }
 

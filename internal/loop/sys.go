@@ -39,15 +39,14 @@ func (s *sys) peek(fd int32) unix.Errno {
 	return rawsock.Peek(int(fd))
 }
 
-// send offers b, with flags besides those that any write has.
-func (s *sys) send(fd int32, b []byte, how int) (int, unix.Errno) {
+func (s *sys) send(fd int32, b []byte) (int, unix.Errno) {
 	s.stats.Syscalls++
-	n, errno := rawsock.Send(int(fd), b, how)
+	n, errno := rawsock.Send(int(fd), b, 0)
 	s.stats.Written += uint64(n)
 	return n, errno
 }
 
-// sendv is send of s.vector.
+// sendv offers s.vector, with flags besides those that any write has.
 func (s *sys) sendv(fd int32, how int) (int, unix.Errno) {
 	s.stats.Syscalls++
 	n, errno := s.vector.Send(int(fd), how)

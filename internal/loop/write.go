@@ -8,16 +8,13 @@ const mute = closed | failed | shut | closing
 // Write sends b. What the kernel does not take at once is copied and sent later.
 // With io_uring, so are up to 8 KiB at the end of the iteration, several writes
 // in one. The caller may use b again.
-func (c *Conn) Write(b []byte) { c.write(b, 0) }
-
-// write is Write with flags of send, for what is sent at once.
-func (c *Conn) write(b []byte, how int) {
+func (c *Conn) Write(b []byte) {
 	if len(b) == 0 || c.flags&mute != 0 {
 		return
 	}
 	l := c.l
 	if c.out.n == 0 && len(b) > l.batch && c.flags&connecting == 0 {
-		n, errno := l.sys.send(c.fd, b, how)
+		n, errno := l.sys.send(c.fd, b)
 		if errno != 0 && errno != unix.EAGAIN {
 			c.fault(errno)
 			return
@@ -54,10 +51,6 @@ func (c *Conn) writeBuffers(bs [][]byte, how int) {
 	switch {
 	case size == 0:
 	case c.free() && c.out.n+size > c.l.batch:
-		if c.out.n == 0 && size <= smallBlock {
-			c.write(c.l.join(bs), how)
-			return
-		}
 		c.push(bs, how)
 	default:
 		for _, b := range bs {
@@ -65,16 +58,6 @@ func (c *Conn) writeBuffers(bs [][]byte, how int) {
 		}
 		c.offer()
 	}
-}
-
-// join makes one of small pieces: copying them costs some 30 ns, sendmsg 200 more
-// than sendto.
-func (l *Loop) join(bs [][]byte) []byte {
-	b := l.joined[:0]
-	for _, piece := range bs {
-		b = append(b, piece...)
-	}
-	return b
 }
 
 // push offers the kernel what is queued and then bs, with flags of sendmsg, and

@@ -40,8 +40,13 @@ type Vector struct {
 	iov   [64]unix.Iovec
 	msg   unix.Msghdr
 	n     int
+	joint [small]byte
 	Bytes int // that are offered
 }
+
+// small is up to how many bytes pieces are copied together: that costs some 30 ns, sendmsg
+// 200 more than sendto.
+const small = 2 << 10
 
 // Reset empties v.
 func (v *Vector) Reset() { v.n, v.Bytes = 0, 0 }
@@ -63,6 +68,14 @@ func (v *Vector) Add(b []byte) bool {
 
 // Send offers v, which must not be empty, with flags besides those that any call has.
 func (v *Vector) Send(fd, how int) (int, unix.Errno) {
+	if v.Bytes <= small {
+		b := v.joint[:0]
+		for _, piece := range v.iov[:v.n] {
+			b = append(b, unsafe.Slice(piece.Base, piece.Len)...)
+		}
+		clear(v.iov[:v.n])
+		return Send(fd, b, how)
+	}
 	v.msg.Iov = &v.iov[0]
 	v.msg.SetIovlen(v.n)
 	n, _, errno := syscall.RawSyscall(unix.SYS_SENDMSG, uintptr(fd), uintptr(unsafe.Pointer(&v.msg)), uintptr(unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL|how))

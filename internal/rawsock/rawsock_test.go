@@ -127,3 +127,24 @@ func TestAcceptTellsThePeer(t *testing.T) {
 		})
 	}
 }
+
+func TestPiecesComeInOrderHoweverManyBytesTheyAre(t *testing.T) {
+	ends, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(ends[0])
+	defer unix.Close(ends[1])
+	got := make([]byte, 2*small)
+	for _, size := range []int{1, small - 1, small, small + 1} {
+		a, b := bytes.Repeat([]byte("a"), size/2), bytes.Repeat([]byte("b"), size-size/2)
+		var v Vector
+		v.Add(a)
+		v.Add(b)
+		sent, errno := v.Send(ends[0], 0)
+		n, _ := Receive(ends[1], got)
+		if sent != size || errno != 0 || string(got[:n]) != string(a)+string(b) {
+			t.Errorf("of %d bytes %d were sent, %v, and %d came", size, sent, errno, n)
+		}
+	}
+}
