@@ -7,6 +7,8 @@ import (
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"lbctl/internal/rawsock"
 )
 
 // setAddr puts an address into s.addr as the kernel wants it, and returns its
@@ -45,14 +47,7 @@ func scope(zone string) uint32 {
 	return 0
 }
 
-// getAddr reads s.addr. A zone is left out, because it would be a string.
+// getAddr reads s.addr.
 func (s *sys) getAddr() netip.AddrPort {
-	port := binary.BigEndian.Uint16(s.addr[2:])
-	switch binary.NativeEndian.Uint16(s.addr[:]) {
-	case unix.AF_INET:
-		return netip.AddrPortFrom(netip.AddrFrom4([4]byte(s.addr[4:8])), port)
-	case unix.AF_INET6:
-		return netip.AddrPortFrom(netip.AddrFrom16([16]byte(s.addr[8:24])).Unmap(), port)
-	}
-	return netip.AddrPort{}
+	return rawsock.Address((*[unix.SizeofSockaddrInet6]byte)(s.addr[:]))
 }

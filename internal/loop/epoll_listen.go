@@ -43,10 +43,10 @@ func (e *epoll) acceptSome(ln *Listener) {
 		if !ln.armed {
 			return
 		}
-		fd, errno := e.l.sys.accept(ln.fd)
+		fd, peer, errno := e.l.sys.accept(ln.fd)
 		switch errno {
 		case 0:
-			ln.accepted(fd, e.l.sys.getAddr())
+			ln.accepted(fd, peer)
 		case unix.EAGAIN:
 			ln.burst = max(i, 1)
 			return

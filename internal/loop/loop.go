@@ -199,7 +199,7 @@ func (l *Loop) Close() error {
 
 // Pace has f called in each iteration, and at the time that it returned last at
 // the latest: exactly, not in ticks. It is for a generator that sends by a
-// schedule. A time that is not positive means "with the next event"; nil ends it.
+// schedule, and for what is due sooner than a tick. A time that is not positive means "with the next event"; nil ends it.
 func (l *Loop) Pace(f func(now int64) (next int64)) {
 	l.pace = f
 	l.next = l.Now()

@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"net/netip"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -54,13 +55,10 @@ func (s *sys) sendv(fd int32, how int) (int, unix.Errno) {
 	return n, errno
 }
 
-// accept leaves the peer's address in s.addr.
-func (s *sys) accept(fd int32) (int32, unix.Errno) {
-	s.size = uint32(len(s.addr))
+func (s *sys) accept(fd int32) (int32, netip.AddrPort, unix.Errno) {
 	s.stats.Syscalls++
-	n, _, errno := unix.RawSyscall6(unix.SYS_ACCEPT4, uintptr(fd), uintptr(unsafe.Pointer(&s.addr)), uintptr(unsafe.Pointer(&s.size)),
-		unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
-	return int32(n), errno
+	n, peer, errno := rawsock.Accept(int(fd), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+	return int32(n), peer, errno
 }
 
 // connect goes to the address in s.addr.

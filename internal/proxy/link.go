@@ -31,14 +31,14 @@ func Link(services []*Service) error {
 // a front at another port of the same host; but these names may mean something else to s's backends.
 func (s *Service) nameCookies() {
 	s.cookies = nil
-	for i := -1; i < len(s.routes); i++ {
-		t := s
-		if i >= 0 {
-			t = s.routes[i].target
-		}
+	note := func(t *Service) {
 		if t.sticky.Sticky != nil && !slices.Contains(s.cookies, t.sticky.name) {
 			s.cookies = append(s.cookies, t.sticky.name)
 		}
+	}
+	note(s)
+	for i := range s.routes {
+		note(s.routes[i].target)
 	}
 }
 

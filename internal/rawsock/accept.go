@@ -18,12 +18,18 @@ func Accept(listener, how int) (fd int, peer netip.AddrPort, errno unix.Errno) {
 	if errno != 0 {
 		return -1, peer, errno
 	}
+	return int(n), Address(&a), 0
+}
+
+// Address reads an address as the kernel writes it, none of another family. A zone is left
+// out, because it would be a string; IPv4 is IPv4 also when it came to an IPv6 socket.
+func Address(a *[unix.SizeofSockaddrInet6]byte) netip.AddrPort {
 	port := binary.BigEndian.Uint16(a[2:])
 	switch binary.NativeEndian.Uint16(a[:]) {
 	case unix.AF_INET:
-		peer = netip.AddrPortFrom(netip.AddrFrom4([4]byte(a[4:8])), port)
+		return netip.AddrPortFrom(netip.AddrFrom4([4]byte(a[4:8])), port)
 	case unix.AF_INET6:
-		peer = netip.AddrPortFrom(netip.AddrFrom16([16]byte(a[8:24])), port)
+		return netip.AddrPortFrom(netip.AddrFrom16([16]byte(a[8:24])).Unmap(), port)
 	}
-	return int(n), peer, 0
+	return netip.AddrPort{}
 }

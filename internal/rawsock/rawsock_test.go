@@ -99,8 +99,8 @@ func TestAwaitSleepsUntilSomethingComesOrPatiencePasses(t *testing.T) {
 }
 
 func TestAcceptTellsThePeer(t *testing.T) {
-	for _, ip := range []string{"127.0.0.1", "::1"} {
-		ln, err := net.Listen("tcp", net.JoinHostPort(ip, "0"))
+	for at, ip := range map[string]string{"127.0.0.1": "127.0.0.1", "::1": "::1", "::": "127.0.0.1"} {
+		ln, err := net.Listen("tcp", net.JoinHostPort(at, "0"))
 		if err != nil {
 			t.Logf("this machine has no %s: %v", ip, err)
 			continue
@@ -114,7 +114,8 @@ func TestAcceptTellsThePeer(t *testing.T) {
 			if fd, _, errno := Accept(int(listener), unix.SOCK_CLOEXEC); fd != -1 || errno != unix.EAGAIN {
 				t.Errorf("%s: of nobody %d came, %v", ip, fd, errno)
 			}
-			c, err := net.Dial("tcp", ln.Addr().String())
+			_, port, _ := net.SplitHostPort(ln.Addr().String())
+			c, err := net.Dial("tcp", net.JoinHostPort(ip, port))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -13,7 +13,6 @@ import (
 
 // The last answer of a connection goes together with its end; neither waits for the other.
 func TestTheLastAnswerComesAtOnceAndWhole(t *testing.T) {
-	t.Setenv(modelVariable, string(Threads))
 	for _, size := range []int{0, 1, 10_000, 1 << 20} {
 		l := newLab(t)
 		answer := randomBytes(size)
@@ -39,7 +38,6 @@ func TestTheLastAnswerComesAtOnceAndWhole(t *testing.T) {
 // A client may say something after its last request, which a thread that waits for the
 // backend does not hear.
 func TestTheLastAnswerComesWhateverElseTheClientHasSent(t *testing.T) {
-	t.Setenv(modelVariable, string(Threads))
 	l := newLab(t)
 	asked := make(chan bool)
 	l.backend(func(w http.ResponseWriter, _ *http.Request) {
