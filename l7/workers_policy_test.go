@@ -297,7 +297,7 @@ func TestTwoWorkersKeepEachKeyAtItsBackend(t *testing.T) {
 	s := p.service
 	s.Policy, s.HTTP.SlowStart = lb.KeyHash, time.Minute // which does not concern it
 	var keys []string
-	for i := range 60 {
+	for i := range 300 {
 		keys = append(keys, fmt.Sprint("/", i))
 	}
 	for _, c := range []struct {
@@ -321,17 +321,19 @@ func TestTwoWorkersKeepEachKeyAtItsBackend(t *testing.T) {
 		}
 		s.Backends[1].Health = lb.Down
 		p.applyTo(p.plane)
-		moved := 0
+		moved, others := 0, 0 // others, too, do under Maglev: where to is the model's, which served has compared with
 		for key, server := range p.served(keys, c.ask) {
-			if server != before[key] {
+			switch {
+			case server == before[key] && server == "s2":
+				t.Errorf("key %s stayed at s2, which was down", key)
+			case server != before[key] && before[key] != "s2":
+				others++
+			case server != before[key]:
 				moved++
 			}
-			if (server != before[key]) != (before[key] == "s2") {
-				t.Errorf("key %s went from %s to %s when s2 was down", key, before[key], server)
-			}
 		}
-		if moved < 3 || moved > 24 {
-			t.Errorf("%d keys of %d moved, want those of one of five", moved, len(keys))
+		if moved < len(keys)/20 || moved > len(keys)*2/5 || others*50 >= len(keys) {
+			t.Errorf("%d keys of %d moved from the one of five that was down, and %d from others, want fewer than 2 %%", moved, len(keys), others)
 		}
 		s.Backends[1].Health = lb.Up
 		p.applyTo(p.plane)
