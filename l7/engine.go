@@ -26,6 +26,7 @@ type engine struct {
 	row   scoreboard.Row
 	crew  []runner // event's listener is the last
 	desk  *desk    // nil unless the model has one
+	quiet int      // seconds that clients who say nothing are left to the kernel
 
 	logs       *accesslog.Logs
 	complaints *complaints
@@ -46,7 +47,7 @@ type front struct {
 }
 
 func newEngine(log *slog.Logger, board *scoreboard.Board, slot int, shape Shape, kind loop.Kind) (*engine, error) {
-	e := &engine{log: log, board: board, slot: slot, row: board.Row(slot), table: &table{}, fronts: map[netip.AddrPort]*front{}, logs: accesslog.NewLogs()}
+	e := &engine{log: log, board: board, slot: slot, row: board.Row(slot), table: &table{}, fronts: map[netip.AddrPort]*front{}, quiet: deferral(shape.Model), logs: accesslog.NewLogs()}
 	var err error
 	if e.crew, e.desk, err = crew(shape, kind, board, slot); err != nil {
 		return nil, fmt.Errorf("start threads of model %s: %w", shape.Model, err)
@@ -115,6 +116,9 @@ func (e *engine) fresh(t *table, sockets map[netip.AddrPort]*os.File) (opened []
 
 // accept begins to take clients.
 func (e *engine) accept(opened []*front) (err error) {
+	for _, f := range opened {
+		err = errors.Join(err, f.deferAccept(e.quiet))
+	}
 	e.each(func(r runner, _ *proxy.Core) {
 		for _, f := range opened {
 			err = errors.Join(err, r.listen(f))

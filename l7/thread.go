@@ -124,7 +124,7 @@ func (t *thread) run() {
 	polite()
 	defer close(t.done)
 	defer unix.Close(t.epoll)
-	for t.tick(); !t.ending; t.tick() {
+	for t.tick(); !t.ending; { // each wait ticks, too
 		switch {
 		case t.client != nil || t.flushes():
 			t.serve()
