@@ -12,7 +12,7 @@ PACKAGES := gcc libc6-dev clang-19 llvm-19 libbpf-dev linux-libc-dev bash docker
 	qemu-system-x86 busybox-static cpio kmod ipvsadm iproute2 curl ethtool bpftool dash xz-utils \
 	nginx apache2 apache2-utils wrk chromium-headless-shell
 
-.PHONY: build run test unit plane plane-native-a plane-native-b plane-others plane-hostile plane-hostile-tcx bench-l4 e2e guest soak-l7 verify-matrix bench-failover bench-flood bench-lvs bench-traffic bench-l7 lint generate image setup clean help
+.PHONY: build run test unit plane plane-native-a plane-native-b plane-others plane-hostile plane-hostile-tcx bench-l4 e2e guest soak-l7 fuzz verify-matrix bench-failover bench-flood bench-lvs bench-traffic bench-l7 lint generate image setup clean help
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile | expand -t 15
@@ -64,6 +64,9 @@ soak-l7: ## the L7 proxy: a minute of load for each command and model, a million
 	LBCTL_L7_SECONDS=60 go test -count=1 -timeout 40m -v -run '^Test(NoCommandFails|AnotherShape)' ./l7
 	LBCTL_L7_REQUESTS=1000000 LBCTL_L7_BODY_MIB=10240 go test -count=1 -timeout 40m -v -run '^Test(BackendsThatMisbehave|ALargeBody|TenThousand)' ./l7
 	LBCTL_L7_REQUESTS=1000000 go test -race -count=1 -timeout 40m -v -run '^Test(BackendsThatMisbehave|NoTrick|ATrick|AHostile)' ./l7
+
+fuzz: ## every fuzzer for a minute, some 25 minutes (FUZZ="10s Exchange": how long, and which); make test replays what they have found
+	./internal/tools/fuzz.sh $(FUZZ)
 
 guest: ## our models and our ipvsadm against the kernel's own, in two guests (QEMU)
 	nice -n 19 go test -count=1 -timeout 40m -v ./internal/lvsguest/...
