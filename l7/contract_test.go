@@ -46,22 +46,48 @@ func contract(t *testing.T, vip netip.AddrPort) {
 	}
 }
 
+// Under every model, through a master and its worker processes.
 func TestTheContractWithRealClients(t *testing.T) {
-	l := newLab(t)
-	l.backend(contractBackend())
-	l.backend(contractBackend())
-	s := l.service("web", lb.RoundRobin)
-	// Of the models that have a thread for each connection a client must not wait for the
-	// idle ones of others.
-	s.HTTP.ClientIdleTimeout = 2 * time.Second
-	l.apply()
-	contract(t, s.VIP.Addr)
-	eventually(t, 2*time.Second, func() error {
-		if c, b := l.counters(s); c.Active+b[0].Active+b[1].Active+c.Errors != 0 {
-			return fmt.Errorf("service %+v, backends %+v", c, b)
-		}
-		return nil
-	})
+	if oneOfTheModels() {
+		t.Skip("all models are tried already")
+	}
+	for _, shape := range []Shape{
+		{Model: Prefork, Start: 40, MinSpare: 10, MaxSpare: 60, Processes: 80},
+		{Model: Threads, Threads: 16, Start: 2, MinSpare: 10, MaxSpare: 60, Processes: 5},
+		{Model: Event, Threads: 8, Start: 2, MinSpare: 5, MaxSpare: 60, Processes: 5},
+		{Model: Loop, Processes: 2, Events: "epoll"},
+		{Model: Loop, Processes: 2},
+	} {
+		t.Run(strings.TrimSpace(fmt.Sprint(shape.Model, " ", shape.Events)), func(t *testing.T) {
+			l := newLab(t)
+			l.backend(contractBackend())
+			l.backend(contractBackend())
+			s := l.service("web", lb.RoundRobin)
+			// Of the models that have a thread for each connection a client must not wait for the
+			// idle ones of others.
+			s.HTTP.ClientIdleTimeout = 2 * time.Second
+			o := planeOptions(t)
+			o.Shape = shape
+			p := openPlane(t, o)
+			defer endProxy(t, p)
+			l.applyTo(p)
+			contract(t, s.VIP.Addr)
+			eventually(t, 5*time.Second, func() error {
+				stats, err := p.Stats()
+				if err != nil {
+					return err
+				}
+				left := stats.Services[0].Counters.Active + stats.Services[0].Counters.Errors
+				for _, b := range stats.Services[0].Backends {
+					left += b.Counters.Active
+				}
+				if left != 0 {
+					return fmt.Errorf("left: %+v", stats.Services[0])
+				}
+				return nil
+			})
+		})
+	}
 }
 
 // contractBackend answers what contract asks.
