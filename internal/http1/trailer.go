@@ -15,7 +15,7 @@ var late = [256]bool{
 	Age: true, Date: true, Expires: true, Location: true, RetryAfter: true, Vary: true,
 	ContentEncoding: true, ContentRange: true, ContentType: true,
 	Forwarded: true, Via: true, XForwardedFor: true, XForwardedHost: true, XForwardedPort: true, XForwardedProto: true,
-	XRealIP: true,
+	XRealIP: true, XRequestID: true,
 }
 
 // trailer takes bytes of the trailer section and of the empty line that ends it, a

@@ -91,11 +91,13 @@ func TestPathsAreRewritten(t *testing.T) {
 			t.Errorf("%+v of %s: %q, want %s", c.rewrite, c.path, line(got), c.want)
 		}
 	}
-	th := newTheatre(t, 1, func(v *lb.Service) {
-		v.Routes = []lb.Route{{Path: prefix, Rewrite: lb.Rewrite{Regexp: "^/api/a(..)b.*", To: "/$1"}}}
-	})
-	if _, answer := th.sent(request("/api/a..b")); status(answer) != "400" {
-		t.Errorf("out of the root: %q", answer)
+	for path, fault := range map[string]string{"/api/a..b": "out of the root", "/api/ax%20b": "half an escape"} {
+		th := newTheatre(t, 1, func(v *lb.Service) {
+			v.Routes = []lb.Route{{Path: prefix, Rewrite: lb.Rewrite{Regexp: "^/api/a(..).*", To: "/$1"}}}
+		})
+		if _, answer := th.sent(request(path)); status(answer) != "400" {
+			t.Errorf("%s: %q", fault, answer)
+		}
 	}
 }
 

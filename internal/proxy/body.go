@@ -35,7 +35,7 @@ func (x *Exchange) body(b []byte) (used int) {
 		if done {
 			x.whole = true
 			if x.chunked {
-				c.finishChunks(x.inBody.Trailers())
+				c.finishChunks(x.requestEdits().trailers(x.inBody.Trailers()))
 			}
 		}
 	}
@@ -93,13 +93,13 @@ func (x *Exchange) relieve() {
 	}
 	x.clientOff = off
 	if off {
-		x.client.conn.Pause()
+		x.client.heed()
 		x.client.conn.Deadline(0) // it is the backend who is slow
 		if x.backend != nil && x.stage >= stageWaits {
 			x.backend.conn.Deadline(x.service.HTTP.BackendHeadTimeout)
 		}
 	} else {
-		x.client.conn.Resume()
+		x.client.heed()
 		x.client.listenFor(x)
 	}
 }

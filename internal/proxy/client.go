@@ -48,7 +48,7 @@ type ClientConn struct {
 	left   int // pending bytes when the deadline was set
 	phase  clientPhase
 	taking bool // take is on the stack
-	paused bool // too much of in
+	paused bool // there is too much of in; another reason is Exchange.clientOff
 	reused bool // it has carried a request
 }
 
@@ -119,7 +119,10 @@ func (c *ClientConn) take(b []byte) (n int) {
 	for n < len(b) {
 		switch c.phase {
 		case clientIdle, clientSends:
-			used := c.head(b[n:])
+			used := 0
+			if !c.behind() {
+				used = c.head(b[n:])
+			}
 			if used == 0 {
 				return n
 			}
@@ -154,22 +157,45 @@ func (c *ClientConn) again() {
 	c.taking = false
 	rest := copy(c.in, c.in[n:])
 	c.in = c.in[:rest]
-	if rest == 0 || c.phase == clientClosed {
+	switch {
+	case rest == 0 || c.phase == clientClosed:
 		c.core.release(c.in)
 		c.in = nil
+	case c.behind():
+		c.hold()
+	}
+	c.listen()
+}
+
+// goOn takes what was kept, and lets the client send again.
+func (c *ClientConn) goOn() {
+	if len(c.in) > 0 {
+		c.again()
 	}
 	c.listen()
 }
 
 // listen lets the client send again.
 func (c *ClientConn) listen() {
-	if c.paused && c.phase != clientWaits && c.phase != clientClosed {
+	if c.paused && c.phase != clientWaits && c.phase != clientClosed && !c.behind() {
 		c.paused = false
+		c.heed()
+	}
+}
+
+// behind reports whether the client has left so much of its answers that no further request of it is begun.
+func (c *ClientConn) behind() bool { return c.phase == clientIdle && c.conn.Pending() > maxAhead }
+
+// heed has the connection deliver what the client sends, unless there is one of two reasons not to.
+func (c *ClientConn) heed() {
+	if c.paused || c.x != nil && c.x.clientOff {
+		c.conn.Pause()
+	} else {
 		c.conn.Resume()
 	}
 }
 
-// keep puts input aside. What a client sends while it waits is bounded.
+// keep puts input aside. What a client sends while it waits, or does not take its answers, is bounded.
 func (c *ClientConn) keep(b []byte) {
 	if len(b) == 0 || c.phase >= clientDiscards {
 		return
@@ -178,9 +204,16 @@ func (c *ClientConn) keep(b []byte) {
 		c.in = c.core.buffer()
 	}
 	c.in = append(c.in, b...)
-	if c.phase == clientWaits && !c.paused {
+	if c.phase == clientWaits || c.behind() {
+		c.hold()
+	}
+}
+
+// hold lets the client send no more for now.
+func (c *ClientConn) hold() {
+	if !c.paused {
 		c.paused = true
-		c.conn.Pause()
+		c.heed()
 	}
 }
 
@@ -188,6 +221,9 @@ func (c *ClientConn) keep(b []byte) {
 func (c *ClientConn) head(b []byte) (used int) {
 	s := c.front.Service()
 	if c.phase == clientIdle {
+		if string(b) == "\r\n" {
+			return len(b) // what old clients send after a body (RFC 9112, section 2.2) begins no request
+		}
 		c.parser = c.core.parser(&s.limits)
 	}
 	n, err := c.parser.Request(b, &c.core.request)
@@ -227,8 +263,11 @@ func (c *ClientConn) EOF() {
 
 // Drained hears that the client has taken everything.
 func (c *ClientConn) Drained() {
-	if c.x != nil {
+	switch {
+	case c.x != nil:
 		c.x.clientDrained()
+	case c.phase == clientIdle:
+		c.goOn()
 	}
 }
 
@@ -266,10 +305,7 @@ func (c *ClientConn) next() {
 	c.x, c.phase = nil, clientIdle
 	c.left = c.conn.Pending()
 	c.conn.Deadline(c.idleTime())
-	if len(c.in) > 0 {
-		c.again()
-	}
-	c.listen()
+	c.goOn()
 }
 
 // last closes the connection after its last answer. all says that everything the

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"slices"
 
 	"lbctl/internal/http1"
 	"lbctl/internal/lb"
@@ -53,6 +54,11 @@ func (e *edits) drops(f *http1.Field) bool {
 		}
 	}
 	return false
+}
+
+// trailers are those that stay of a request's or an answer's: those that no field of a header may say, either.
+func (e *edits) trailers(all []http1.Field) []http1.Field {
+	return slices.DeleteFunc(all, func(f http1.Field) bool { return imitates(&f) || e.drops(&f) })
 }
 
 // has reports whether a known field is not to be made by the proxy itself.

@@ -264,7 +264,8 @@ func (x *Exchange) over() {
 	}
 	x.noTimer()
 	if x.clientOff { // nobody else lets it send again
-		x.client.conn.Resume()
+		x.clientOff = false
+		x.client.heed()
 	}
 	x.conclude()
 	c, account := x.core, x.service.Account

@@ -67,7 +67,9 @@ func appendSegment(dst, segment []byte) (out []byte, ok bool) {
 			dst = append(dst, c)
 			continue
 		}
-		// The codec has made sure that two digits follow.
+		if i+2 >= len(segment) || !digit(segment[i+1]) || !digit(segment[i+2]) {
+			return dst, false // the codec lets no such path in, but groups of one can be put together to this
+		}
 		switch c := nibble(segment[i+1])<<4 | nibble(segment[i+2]); {
 		case c == '/' || c == '\\' || c == 0:
 			return dst, false
@@ -86,6 +88,9 @@ func dotted(segment []byte) bool {
 	name, _, parameters := bytes.Cut(segment, []byte(";"))
 	return parameters && (string(name) == "." || string(name) == "..")
 }
+
+// digit reports whether c is a hexadecimal one.
+func digit(c byte) bool { return '0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'f' }
 
 func nibble(c byte) byte {
 	switch {

@@ -117,7 +117,7 @@ func (x *Exchange) relay(p []byte) {
 		c.gather(data, x.chunks)
 	}
 	if x.outBody.Done() && x.chunks {
-		c.finishChunks(x.outBody.Trailers())
+		c.finishChunks(x.responseEdits().trailers(x.outBody.Trailers()))
 	}
 	if left, known := x.outBody.Remaining(); known && left > 0 && x.backend.bulk {
 		x.forward(left)

@@ -52,10 +52,7 @@ func (x *Exchange) switchProtocols(r *http1.Response, p []byte) {
 	c.release(kept)
 	x.client.phase = clientTunnels
 	x.idleTunnel()
-	if len(x.client.in) > 0 {
-		x.client.again()
-	}
-	x.client.listen()
+	x.client.goOn()
 }
 
 // idleTunnel counts the time in which neither side says anything anew.
@@ -70,7 +67,7 @@ func (x *Exchange) toBackend(p []byte) {
 	x.backend.write(p)
 	if x.backend.conn.Pending() > maxAhead && !x.clientOff {
 		x.clientOff = true
-		x.client.conn.Pause()
+		x.client.heed()
 	}
 }
 
