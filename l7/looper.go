@@ -30,6 +30,7 @@ func newLooper(kind loop.Kind, slot *scoreboard.Slot) (*looper, error) {
 	w.core = proxy.NewCore(w, seed())
 	w.handler = func(k *proxy.ClientConn) loop.Handler { return clientSide{k} }
 	if slot != nil {
+		w.core.CountIn(slot)
 		slot.Enter(0)
 		l.Post(w.report)
 	}
@@ -56,7 +57,6 @@ func (w *looper) report() {
 	}
 	w.slot.Set(state, w.loop.Now())
 	w.slot.SetConnections(w.core.Clients())
-	w.slot.AccountCPU()
 	w.loop.After(reportEvery, w.report)
 }
 

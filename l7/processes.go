@@ -31,8 +31,9 @@ type processes struct {
 	generation atomic.Uint64 // of workers
 	reshapings chan reshaping
 
-	mu sync.Mutex
-	up map[int]uint64 // by process slot: serial of the worker that has said hello last
+	mu  sync.Mutex
+	up  map[int]uint64 // by process slot: serial of the worker that has said hello last
+	cpu time.Duration  // see grown
 }
 
 // newProcesses supervises workers for m. slots is the most there can be.

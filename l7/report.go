@@ -1,6 +1,7 @@
 package l7
 
 import (
+	"os"
 	"time"
 
 	"lbctl/internal/scoreboard"
@@ -12,9 +13,15 @@ type Workers struct {
 	Shape      Shape           `json:"shape"`
 	Loop       string          `json:"loop,omitempty"` // of model loop: epoll or io_uring, and why
 	Generation uint64          `json:"generation"`     // of workers; HUP makes the next
-	Died       uint64          `json:"died"`           // workers that nobody told to end
+	Started    uint64          `json:"started"`        // workers, since the master was
+	Died       uint64          `json:"died"`           // those of them that nobody told to end
 	Processes  []WorkerProcess `json:"processes"`
 	Deaths     []WorkerDeath   `json:"deaths"` // the last ones, oldest first
+
+	// By all workers since the master was started, the dead ones included.
+	scoreboard.Served
+	CPU       time.Duration `json:"cpu"`        // that they have taken
+	MasterCPU time.Duration `json:"master_cpu"` // that the master has taken
 }
 
 // WorkerProcess is one process.
@@ -28,6 +35,9 @@ type WorkerProcess struct {
 	Connections int64 `json:"connections"` // of clients
 	Held        int64 `json:"held"`        // those of them that hold no thread: of event
 
+	scoreboard.Served
+	CPU time.Duration `json:"cpu"`
+
 	Threads []WorkerThread `json:"threads"`
 }
 
@@ -35,8 +45,8 @@ type WorkerProcess struct {
 type WorkerThread struct {
 	State       string        `json:"state"` // Apache's letter
 	For         time.Duration `json:"for"`   // it has been in that state
-	Connections int64         `json:"connections,omitempty"`
-	CPU         time.Duration `json:"cpu"` // a second old at most
+	Connections int64         `json:"connections"`
+	scoreboard.Served
 }
 
 // WorkerDeath says how a process ended.
@@ -52,7 +62,10 @@ type WorkerDeath struct {
 // report implements workers.
 func (p *processes) report() Workers {
 	st := p.Status()
-	w := Workers{Shape: p.shape, Generation: st.Generation, Died: st.Died, Processes: []WorkerProcess{}, Deaths: []WorkerDeath{}}
+	w := Workers{
+		Shape: p.shape, Generation: st.Generation, Started: st.Started, Died: st.Died, Processes: []WorkerProcess{}, Deaths: []WorkerDeath{},
+		Served: p.master.ledger.Served(), CPU: st.CPU, MasterCPU: cpuTime(os.Getpid()),
+	}
 	if p.shape.Model == Loop {
 		w.Loop = p.loop
 	}
@@ -60,10 +73,12 @@ func (p *processes) report() Workers {
 	for _, c := range st.Children {
 		process := WorkerProcess{
 			Slot: c.Slot, PID: c.PID, Generation: c.Generation, State: string(c.State), Age: time.Since(c.Born),
-			Connections: held[c.Slot], Held: held[c.Slot], Threads: threads[c.Slot],
+			Connections: held[c.Slot], Held: held[c.Slot], CPU: cpuTime(c.PID), Threads: threads[c.Slot],
 		}
+		w.CPU += process.CPU
 		for _, t := range process.Threads {
 			process.Connections += t.Connections
+			process.Served = process.Served.Add(t.Served)
 		}
 		if c.State == supervise.Draining {
 			finishing(process.Threads)
@@ -73,7 +88,17 @@ func (p *processes) report() Workers {
 	for _, d := range st.Deaths {
 		w.Deaths = append(w.Deaths, WorkerDeath{d.Slot, d.PID, d.Lived, d.Reason, d.Asked, d.At})
 	}
+	w.CPU = p.grown(w.CPU)
 	return w
+}
+
+// grown is the CPU time that was reported last, or now if that is more: what a worker
+// has taken cannot be seen between its end and its being put down among the dead.
+func (p *processes) grown(now time.Duration) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.cpu = max(p.cpu, now)
+	return p.cpu
 }
 
 // threads are those of each process slot, and held the connections at the listener
@@ -87,7 +112,7 @@ func (p *processes) threads() (threads map[int][]WorkerThread, held map[int]int6
 			continue
 		}
 		thread := WorkerThread{
-			State: string(rune(t.State)), For: time.Duration(now - t.Since), Connections: t.Connections, CPU: t.CPU,
+			State: string(rune(t.State)), For: time.Duration(now - t.Since), Connections: t.Connections, Served: t.Served,
 		}
 		if p.shape.Model != Loop {
 			held[t.Child] += t.Connections

@@ -38,7 +38,6 @@ type thread struct {
 	pair    [][]byte // of carry
 	vector  rawsock.Vector
 	now     int64 // CLOCK_MONOTONIC
-	counted int64 // when CPU time was accounted for
 	looked  int64 // when connections that are kept were looked at
 	heard   int64 // when it last heard everybody, or its client
 	stay    stay
@@ -53,6 +52,7 @@ func newThread(slot *scoreboard.Slot, d *desk) (*thread, error) {
 	}
 	t := &thread{slot: slot, bell: b, desk: d, scratch: make([]byte, readBuffer), done: make(chan struct{})}
 	t.core = proxy.NewCore(t, seed())
+	t.core.CountIn(slot)
 	t.stay.end = func() { t.stay.until = 0 }
 	if t.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err == nil {
 		err = t.await(b.fd, 0)
@@ -138,13 +138,7 @@ func (t *thread) run() {
 	t.stay.over(t, false)
 }
 
-func (t *thread) tick() {
-	t.now = scoreboard.Now()
-	if t.now-t.counted > int64(time.Second) {
-		t.counted = t.now
-		t.slot.AccountCPU()
-	}
-}
+func (t *thread) tick() { t.now = scoreboard.Now() }
 
 // rest waits for a client.
 func (t *thread) rest() {

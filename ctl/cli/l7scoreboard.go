@@ -13,6 +13,7 @@ import (
 	"lbctl/ctl"
 	"lbctl/internal/lb"
 	"lbctl/internal/scoreboard"
+	"lbctl/l7"
 )
 
 const scoreboardHelp = `One letter for each thread, as Apache's server-status has it:
@@ -20,10 +21,10 @@ const scoreboardHelp = `One letter for each thread, as Apache's server-status ha
   _  waits for a connection        K  has an idle connection, kept alive
   S  starts                        D  connects to a backend
   R  reads a request               C  closes a connection
-  W  sends a reply                 L  writes its log
-  G  ends when this is done        I  ends, having nothing to do
+  W  sends a reply                 G  ends when this is done
+  I  ends, having nothing to do
 
-busy are all but _, S and I. What the letters mean for you depends on the model:
+busy are all but _, S and I. Apache's L is missing: no thread waits for a log. What the letters mean for you depends on the model:
 
   prefork, worker   a letter is one connection at most. Many K mean that threads are
                     held by clients that say nothing: event needs none for those.
@@ -32,8 +33,12 @@ busy are all but _, S and I. What the letters mean for you depends on the model:
   loop              a letter is an event loop with any number of connections: W if a
                     request is in flight, K if connections are idle, else _.
 
+REQUESTS are those that are over, SENT the bytes of their answers, CPU the kernel's figure
+for the process. The line above has all workers' since the master was started, also of
+those that have ended. -o json has them for each thread, and the bytes received.
+
 Processes in state draining finish what they have begun: after a reload, or when there
-were too many. DIED UNASKED are crashes: each is replaced, and what it held is lost.
+were too many. 'died unasked' are crashes: each is replaced, and what it held is lost.
 A terminal is redrawn each second until Ctrl-C; else the board is printed once.`
 
 func (s *shell) l7Scoreboard() *cli.Command {
@@ -104,13 +109,12 @@ type board struct {
 }
 
 type boardTotals struct {
-	Processes   int           `json:"processes"`
-	Threads     int           `json:"threads"`
-	Busy        int           `json:"busy"` // threads
-	Idle        int           `json:"idle"`
-	Connections int64         `json:"connections"`
-	Held        int64         `json:"held"` // connections that hold no thread
-	CPU         time.Duration `json:"cpu"`
+	Processes   int   `json:"processes"`
+	Threads     int   `json:"threads"`
+	Busy        int   `json:"busy"` // threads
+	Idle        int   `json:"idle"`
+	Connections int64 `json:"connections"`
+	Held        int64 `json:"held"` // connections that hold no thread
 }
 
 func boardsOf(planes []ctl.PlaneWorkers) (boards []board) {
@@ -120,25 +124,33 @@ func boardsOf(planes []ctl.PlaneWorkers) (boards []board) {
 			b.Totals.Processes++
 			b.Totals.Connections += process.Connections
 			b.Totals.Held += process.Held
-			for _, thread := range process.Threads {
-				b.Totals.Threads++
-				b.Totals.CPU += thread.CPU
-				if scoreboard.State(thread.State[0]).Busy() {
-					b.Totals.Busy++
-				} else {
-					b.Totals.Idle++
-				}
-			}
+			b.Totals.Threads += len(process.Threads)
+			b.Totals.Busy += busy(process)
 		}
+		b.Totals.Idle = b.Totals.Threads - b.Totals.Busy
 		boards = append(boards, b)
 	}
 	return boards
 }
 
+// busy counts the threads that are.
+func busy(p l7.WorkerProcess) (n int) {
+	for _, thread := range p.Threads {
+		if scoreboard.State(thread.State[0]).Busy() {
+			n++
+		}
+	}
+	return n
+}
+
 // boardLegend is for those who know what it is about; scoreboardHelp is for all others.
-const boardLegend = "_ waits  S starts  R reads  W answers  K kept alive  D connects  C closes  L logs  G finishes  I ends; --help says more"
+var boardLegend = []string{
+	"_ waits  S starts  R reads  W answers  K kept alive  D connects  C closes",
+	"G finishes  I ends; --help says more",
+}
 
 const (
+	screenWidth  = 80 // columns that a terminal has at least
 	boardWidth   = 64 // letters in a line, as Apache's
 	fewProcesses = 16 // that are listed unless all are asked for
 )
@@ -152,14 +164,18 @@ func boardTables(t *tableWriter, l *session, boards []board, all bool) {
 		if b.Node != "" {
 			where += " on " + b.Node
 		}
-		t.rows = append(t.rows, []cell{{fmt.Sprintf("%s  %s  master %d, generation %d, died unasked %d", where, modelText(b.Shape, b.Loop), b.Master, b.Generation, b.Died), bold}})
+		for _, line := range wrapped(where+": "+modelText(b.Shape, b.Loop), screenWidth) {
+			t.rows = append(t.rows, []cell{{line, bold}})
+		}
 		if b.Error != "" {
 			t.line("%s", b.Error)
 			continue
 		}
 		n := b.Totals
-		t.line("busy %d, idle %d of %s in %s; %s; CPU %s",
-			n.Busy, n.Idle, count(n.Threads, "thread"), count(n.Processes, "process"), connectionsText(b.Shape, n), n.CPU.Round(10*time.Millisecond))
+		t.line("master %d, generation %d, died unasked %d", b.Master, b.Generation, b.Died)
+		t.line("busy %d, idle %d of %s in %s; %s",
+			n.Busy, n.Idle, count(n.Threads, "thread"), count(n.Processes, "process"), connectionsText(b.Shape, n))
+		t.line("%s, %s sent; CPU %s", count(int(b.Requests), "request"), bytesText(b.BytesOut), cpuText(b.CPU))
 		t.line("")
 		for _, line := range letters(b) {
 			t.line("%s", line)
@@ -169,14 +185,24 @@ func boardTables(t *tableWriter, l *session, boards []board, all bool) {
 		deathTable(t, b)
 	}
 	t.line("")
-	t.rows = append(t.rows, []cell{{boardLegend, dim}})
+	for _, line := range boardLegend {
+		t.rows = append(t.rows, []cell{{line, dim}})
+	}
+}
+
+// cpuText is right to 10 ms, or to the second if it is long.
+func cpuText(d time.Duration) string {
+	if d < time.Minute {
+		return d.Round(10 * time.Millisecond).String()
+	}
+	return short(d)
 }
 
 // connectionsText says how many there are and, of event, how many hold no thread.
 func connectionsText(s lb.Shape, n boardTotals) string {
 	text := count(int(n.Connections), "connection")
 	if s.Model == lb.ModelEvent {
-		text += fmt.Sprintf(", %d of them held without a thread", n.Held)
+		text += fmt.Sprintf(", %d held", n.Held)
 	}
 	return text
 }
@@ -200,36 +226,16 @@ func letters(b board) (lines []string) {
 }
 
 func processTable(t *tableWriter, b board, all bool) {
-	t.head("PID", "GENERATION", "STATE", "AGE", "CONNS", "HELD", "CPU", "THREADS")
+	t.head("PID", "GEN", "STATE", "AGE", "CONNS", "HELD", "REQUESTS", "SENT", "CPU", "BUSY")
 	for i, p := range b.Processes {
 		if i == fewProcesses && !all {
 			t.line("and %d more; --all lists them", len(b.Processes)-i)
 			break
 		}
-		var cpu time.Duration
-		var states strings.Builder
-		for _, thread := range p.Threads {
-			cpu += thread.CPU
-			states.WriteString(thread.State)
-		}
 		style := map[string]string{"serving": green, "starting": yellow, "draining": yellow}[p.State]
-		t.row(p.PID, p.Generation, cell{p.State, style}, short(p.Age), p.Connections, p.Held, cpu.Round(10*time.Millisecond), summed(states.String()))
+		t.row(p.PID, p.Generation, cell{p.State, style}, short(p.Age), p.Connections, p.Held, p.Requests, bytesText(p.BytesOut), cpuText(p.CPU),
+			fmt.Sprintf("%d/%d", busy(p), len(p.Threads)))
 	}
-}
-
-// summed writes many letters as "W 3, _ 22", the most frequent first.
-func summed(states string) string {
-	if len(states) <= 32 {
-		return states
-	}
-	var parts []string
-	for len(states) > 0 {
-		letter := states[:1]
-		n := strings.Count(states, letter)
-		parts = append(parts, fmt.Sprintf("%s %d", letter, n))
-		states = strings.ReplaceAll(states, letter, "")
-	}
-	return strings.Join(parts, ", ")
 }
 
 const fewDeaths = 8

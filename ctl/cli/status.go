@@ -169,5 +169,8 @@ func bytesText(n uint64) string {
 			break
 		}
 	}
+	if f >= 999.5 {
+		return fmt.Sprintf("%.0f %s", f, unit) // %g would write an exponent
+	}
 	return fmt.Sprintf("%.3g %s", f, unit)
 }

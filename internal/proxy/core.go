@@ -5,6 +5,7 @@ import (
 
 	"lbctl/internal/accesslog"
 	"lbctl/internal/http1"
+	"lbctl/internal/scoreboard"
 )
 
 // bufferSize is that of the buffers in which unfinished heads, and requests that
@@ -14,8 +15,9 @@ const bufferSize = 4 << 10
 // Core is what the connections of one thread share.
 type Core struct {
 	driver     Driver
-	complaints Complaints // nil: nobody hears them
-	random     uint64     // state of the generator
+	complaints Complaints       // nil: nobody hears them
+	slot       *scoreboard.Slot // where what is over is counted; nil: nowhere
+	random     uint64           // state of the generator
 
 	// Scratch of the event that is being handled.
 	request  http1.Request
@@ -45,6 +47,9 @@ func NewCore(d Driver, seed uint64) *Core {
 		queues: queues{waiting: map[Account][]*Exchange{}},
 	}
 }
+
+// CountIn has what is over from now on counted in the thread's slot.
+func (c *Core) CountIn(slot *scoreboard.Slot) { c.slot = slot }
 
 // Clients is how many client connections are open.
 func (c *Core) Clients() int { return c.clients.n }

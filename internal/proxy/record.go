@@ -91,6 +91,7 @@ func (x *Exchange) conclude() {
 	t := &x.trace
 	now := x.core.driver.Now()
 	x.measure(now)
+	x.core.slot.AddRequest(t.headIn+t.bodyIn, t.out)
 	if event, ok := eventOf(t.end); ok {
 		x.service.Account.AddEvents(event, 1)
 	}
@@ -170,6 +171,7 @@ func (c *ClientConn) conclude(status int, reason string, came []byte, head, body
 	s := c.front.Service()
 	s.Account.AddRequest()
 	s.Account.addStatus(status)
+	c.core.slot.AddRequest(uint64(len(came)), uint64(head+body))
 	end := accesslog.BadRequest
 	if status == 408 {
 		end = accesslog.ClientTimeout

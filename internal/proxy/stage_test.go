@@ -146,6 +146,7 @@ func newTheatre(t testing.TB, backends int, change ...func(*lb.Service)) *theatr
 	t.Cleanup(func() { th.board.Close() })
 	th.ledger = scoreboard.NewLedger(th.board)
 	th.ledger.Admit(0, 1)
+	th.core.CountIn(th.board.Slot(0, 0))
 	v := lb.Service{Name: "web", Plane: lb.L7, Policy: lb.RoundRobin, HTTP: lb.HTTP{
 		ClientHeadTimeout: 1 * time.Second, ClientIdleTimeout: 2 * time.Second, ConnectTimeout: 3 * time.Second,
 		ClientBodyTimeout: 2 * time.Second, BackendHeadTimeout: 4 * time.Second, BackendIdleTimeout: 5 * time.Second, TunnelTimeout: 6 * time.Second,

@@ -9,7 +9,7 @@ import (
 
 const (
 	magic   = 0x6c62_626f_6172_6431 // "lbboard1"
-	version = 2
+	version = 3
 
 	line = 64 // bytes of a cache line
 	page = 4096

@@ -48,7 +48,7 @@ func TestRegionsDoNotOverlap(t *testing.T) {
 	}{
 		{"header", 0, int(unsafe.Sizeof(header{})), r.children},
 		{"children", r.children, 256 * 64, r.slots},
-		{"slots", r.slots, 256 * 64 * 128, r.shared},
+		{"slots", r.slots, 256 * 64 * 64, r.shared},
 		{"shared", r.shared, 512 * 256, r.rows},
 		{"rows", r.rows, 256 * 512 * 64, r.details},
 		{"details", r.details, 256 * 512 * 8192, r.end},

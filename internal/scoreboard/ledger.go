@@ -18,6 +18,7 @@ type Ledger struct {
 	mu    sync.Mutex
 	index map[string]int // also of retired cells, until another gets them
 	cells []entry
+	past  Served // by workers that are dead
 }
 
 // entry is what the ledger knows of a cell.
@@ -124,7 +125,8 @@ func (l *Ledger) Admit(child int, generation uint64) {
 
 // Reclaim settles the accounts of a process that is dead, which the master knows
 // by having waited for it: what it had in flight is taken off the shared words,
-// and its slots are vacant. Its counters stay. Once more does nothing.
+// and its slots are vacant. Its counters stay, and what it has served does in Served.
+// Once more does nothing.
 func (l *Ledger) Reclaim(child int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -138,7 +140,9 @@ func (l *Ledger) Reclaim(child int) {
 		s.Queued.Add(-a.queued.drop())
 	}
 	for t := range l.board.sizes.Threads {
-		l.board.Slot(child, t).clear()
+		s := l.board.Slot(child, t)
+		l.past = l.past.Add(s.served())
+		s.clear()
 	}
 	l.board.children[child].resting.Store(0)
 	l.board.Adopt(child, 0)

@@ -94,8 +94,13 @@ func TestReclaimTakesOffExactlyOnce(t *testing.T) {
 	b.Row(1).Cell(cells["a"]).Begin()
 	b.Row(0).Cell(cells["a"]).AddRequest()
 	b.Slot(0, 1).Enter(1)
+	b.Slot(0, 1).AddRequest(10, 200)
+	b.Slot(1, 0).AddRequest(1, 2)
 	for range 2 {
 		l.Reclaim(0)
+		if got, want := l.Served(), (Served{Requests: 2, BytesIn: 11, BytesOut: 202}); got != want {
+			t.Errorf("served = %+v, want %+v, the dead worker's included", got, want)
+		}
 		want := Totals{Requests: 1, InFlight: 1}
 		if got := l.Totals(cells["a"]); got != want {
 			t.Errorf("totals of a = %+v, want %+v", got, want)

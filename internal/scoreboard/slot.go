@@ -3,9 +3,6 @@ package scoreboard
 import (
 	"os"
 	"sync/atomic"
-	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // Slot is a worker thread's place. Its methods are for its owner, except that the
@@ -17,13 +14,11 @@ type Slot struct {
 	stateSince  atomic.Int64
 	pid         atomic.Int64
 	generation  atomic.Uint64
-	service     atomic.Int64 // number plus one
 	connections atomic.Int64
-	requests    atomic.Uint64
-	bytesIn     atomic.Uint64
-	bytesOut    atomic.Uint64
-	cpu         atomic.Int64
-	_           [2*line - 9*8]byte
+	requests    tally
+	bytesIn     tally
+	bytesOut    tally
+	_           [line - 7*8]byte
 }
 
 // Slot returns a thread's place. Thread numbers begin at 0 in each process.
@@ -41,51 +36,42 @@ func (s *Slot) Enter(generation uint64) {
 // loop reads the clock once per round.
 func (s *Slot) Set(state State, now int64) { s.stateSince.Store(now&^0xff | int64(state)) }
 
-// Serve says which service's request is in hand.
-func (s *Slot) Serve(service int) { s.service.Store(int64(service) + 1) }
-
 // SetGeneration says which configuration the worker uses.
 func (s *Slot) SetGeneration(generation uint64) { s.generation.Store(generation) }
 
 // SetConnections says how many connections the worker has open.
 func (s *Slot) SetConnections(n int) { s.connections.Store(int64(n)) }
 
-// AddRequest counts a request that is done, and the bytes of clients read and
-// written for it.
+// AddRequest counts a request that is over, and the bytes that its client sent and
+// was sent. s may be nil: then nobody asks.
 func (s *Slot) AddRequest(in, out uint64) {
-	s.requests.Add(1)
-	s.bytesIn.Add(in)
-	s.bytesOut.Add(out)
+	if s == nil {
+		return
+	}
+	s.requests.add(1)
+	s.bytesIn.add(in)
+	s.bytesOut.add(out)
 }
-
-// AccountCPU takes down the CPU time of the calling thread, which must be the
-// worker's own. It costs a system call.
-func (s *Slot) AccountCPU() { s.cpu.Store(clock(unix.CLOCK_THREAD_CPUTIME_ID)) }
 
 func (s *Slot) clear() {
 	s.stateSince.Store(0)
 	s.pid.Store(0)
 	s.generation.Store(0)
-	s.service.Store(0)
 	s.connections.Store(0)
-	s.requests.Store(0)
-	s.bytesIn.Store(0)
-	s.bytesOut.Store(0)
-	s.cpu.Store(0)
+	s.requests.clear()
+	s.bytesIn.clear()
+	s.bytesOut.clear()
 }
 
 // Worker is what a slot says, for readers.
 type Worker struct {
-	Child, Thread     int
-	PID               int
-	Generation        uint64
-	State             State
-	Since             int64 // a value of Now, to 256 ns
-	Service           int   // number; -1: none yet
-	Connections       int64 // open
-	Requests          uint64
-	BytesIn, BytesOut uint64
-	CPU               time.Duration
+	Child, Thread int
+	PID           int
+	Generation    uint64
+	State         State
+	Since         int64 // a value of Now, to 256 ns
+	Connections   int64 // open
+	Served
 }
 
 // Workers reads all slots up to the last process slot that was ever used.
@@ -97,7 +83,7 @@ func (b *Board) Workers() []Worker {
 	workers := make([]Worker, 0, last*b.sizes.Threads)
 	for c := range last {
 		for t := range b.sizes.Threads {
-			w := Worker{State: Vacant, Service: -1}
+			w := Worker{State: Vacant}
 			if b.children[c].touched.Load() != 0 {
 				w = b.Slot(c, t).read()
 			}
@@ -109,13 +95,10 @@ func (b *Board) Workers() []Worker {
 }
 
 func (s *Slot) read() Worker {
-	w := Worker{State: Vacant, Service: int(s.service.Load()) - 1}
+	w := Worker{State: Vacant, Connections: s.connections.Load(), Served: s.served()}
 	if v := s.stateSince.Load(); v != 0 {
 		w.State, w.Since = State(v&0xff), v&^0xff
 	}
 	w.PID, w.Generation = int(s.pid.Load()), s.generation.Load()
-	w.Connections, w.Requests = s.connections.Load(), s.requests.Load()
-	w.BytesIn, w.BytesOut = s.bytesIn.Load(), s.bytesOut.Load()
-	w.CPU = time.Duration(s.cpu.Load())
 	return w
 }

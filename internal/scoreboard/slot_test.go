@@ -2,7 +2,6 @@ package scoreboard
 
 import (
 	"os"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -15,33 +14,29 @@ func TestReadersSeeWhatTheOwnerWrote(t *testing.T) {
 	NewLedger(b).Admit(1, 7)
 	s := b.Slot(1, 1)
 	s.Enter(7)
-	s.Serve(4)
 	s.SetConnections(2)
 	s.AddRequest(100, 2000)
 	s.AddRequest(1, 2)
 	before := Now()
 	s.Set(Sending, before)
-	runtime.LockOSThread()
-	s.AccountCPU()
-	runtime.UnlockOSThread()
 
 	workers := b.Workers()
 	if len(workers) != 4 {
 		t.Fatalf("workers = %d, want those of children 0 and 1", len(workers))
 	}
 	got := workers[3]
-	if got.CPU <= 0 || got.Since > before || got.Since <= before-256 {
-		t.Errorf("cpu %s, since %d, want some and %d", got.CPU, got.Since, before)
+	if got.Since > before || got.Since <= before-256 {
+		t.Errorf("since %d, want %d", got.Since, before)
 	}
-	got.CPU, got.Since = 0, 0
+	got.Since = 0
 	want := Worker{
-		Child: 1, Thread: 1, PID: os.Getpid(), Generation: 7, State: Sending, Service: 4,
-		Connections: 2, Requests: 2, BytesIn: 101, BytesOut: 2002,
+		Child: 1, Thread: 1, PID: os.Getpid(), Generation: 7, State: Sending,
+		Connections: 2, Served: Served{Requests: 2, BytesIn: 101, BytesOut: 2002},
 	}
 	if got != want {
 		t.Errorf("worker = %+v, want %+v", got, want)
 	}
-	if empty := (Worker{Child: 1, State: Vacant, Service: -1}); workers[2] != empty {
+	if empty := (Worker{Child: 1, State: Vacant}); workers[2] != empty {
 		t.Errorf("unused slot = %+v, want %+v", workers[2], empty)
 	}
 }
@@ -60,11 +55,11 @@ func TestNowIsTheMachinesMonotonicClock(t *testing.T) {
 
 func TestTextIsApachesScoreboard(t *testing.T) {
 	var workers []Worker
-	for _, letter := range "__SRWKDCLGI." + strings.Repeat("_", 52) + "W" {
+	for _, letter := range "__SRWKDCGI." + strings.Repeat("_", 53) + "W" {
 		workers = append(workers, Worker{State: State(letter)})
 	}
-	want := "8 requests currently being processed, 54 idle workers\n\n" +
-		"__SRWKDCLGI." + strings.Repeat("_", 52) + "\nW\n"
+	want := "7 requests currently being processed, 55 idle workers\n\n" +
+		"__SRWKDCGI." + strings.Repeat("_", 53) + "\nW\n"
 	if got := Text(workers); got != want {
 		t.Errorf("text = %q, want %q", got, want)
 	}

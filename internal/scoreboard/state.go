@@ -4,7 +4,8 @@ package scoreboard
 type State byte
 
 // The states of a worker. Apache's D is a DNS look-up; here it is the other wait
-// before a request can be sent on, that for a connection to a backend.
+// before a request can be sent on, that for a connection to a backend. Its L, that a
+// worker writes its log, is missing: no worker waits for one.
 const (
 	Vacant     State = '.' // no worker
 	Waiting    State = '_' // for a connection
@@ -14,7 +15,6 @@ const (
 	KeepAlive  State = 'K' // waiting for the next request of a connection
 	Connecting State = 'D' // to a backend
 	Closing    State = 'C' // a connection
-	Logging    State = 'L'
 	Finishing  State = 'G' // what is begun, and then it ends
 	Cleaning   State = 'I' // an idle worker that is one too many
 )
@@ -31,7 +31,7 @@ func (s State) Busy() bool {
 
 var stateWords = map[State]string{
 	Vacant: "vacant", Waiting: "waiting", Starting: "starting", Reading: "reading", Sending: "sending", KeepAlive: "keepalive",
-	Connecting: "connecting", Closing: "closing", Logging: "logging", Finishing: "finishing", Cleaning: "cleaning",
+	Connecting: "connecting", Closing: "closing", Finishing: "finishing", Cleaning: "cleaning",
 }
 
 func (s State) String() string { return stateWords[s] }

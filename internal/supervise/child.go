@@ -97,6 +97,7 @@ func (s *Supervisor) ended(c *child) {
 	}
 	s.children[c.Slot] = nil
 	s.config.Accounts.Reclaim(c.Slot)
+	s.cpu += c.cmd.ProcessState.UserTime() + c.cmd.ProcessState.SystemTime()
 	s.bury(Death{
 		Place: c.Place, PID: c.cmd.Process.Pid, Lived: time.Since(c.born),
 		Reason: c.cmd.ProcessState.String(), Asked: c.state == Draining,

@@ -50,16 +50,20 @@ type Child struct {
 type Status struct {
 	Generation uint64
 	Wanted     int
-	Children   []Child // by slot
-	Died       uint64  // children that nobody told to end
-	Deaths     []Death // the last ones, asked for or not, oldest first
+	Children   []Child       // by slot
+	Started    uint64        // children, the dead included
+	Died       uint64        // children that nobody told to end
+	Deaths     []Death       // the last ones, asked for or not, oldest first
+	CPU        time.Duration // that the dead have taken
 }
 
 // Status returns it.
 func (s *Supervisor) Status() Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	st := Status{Generation: s.generation, Wanted: s.wanted, Died: s.unasked, Deaths: append([]Death(nil), s.deaths...)}
+	st := Status{
+		Generation: s.generation, Wanted: s.wanted, Started: s.serial, Died: s.unasked, Deaths: append([]Death(nil), s.deaths...), CPU: s.cpu,
+	}
 	for _, c := range s.children {
 		if c != nil {
 			st.Children = append(st.Children, Child{c.Place, c.cmd.Process.Pid, c.state, c.born})

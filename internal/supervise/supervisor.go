@@ -76,6 +76,7 @@ type Supervisor struct {
 	deaths     []Death
 	serial     uint64        // of the last start
 	unasked    uint64        // deaths
+	cpu        time.Duration // of the dead
 	stops      uint64        // of all children, asked for
 	changed    chan struct{} // closed at the next change of children or what is wanted
 }
