@@ -97,6 +97,11 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 			s.l7(p.Stats)
 		}
 	}
+	for _, w := range c.controller.Workers(context.Background()) {
+		if w.Error == "" {
+			s.workers(w)
+		}
+	}
 }
 
 // sink takes metrics.

@@ -11,6 +11,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
 	"lbctl/internal/lb"
+	"lbctl/internal/scoreboard"
+	"lbctl/l7"
 )
 
 // scrape returns what GET /metrics says, and fails unless it is metrics.
@@ -86,6 +88,40 @@ func TestMetricsAreThoseOfThePlanes(t *testing.T) {
 	problems, err := promlint.New(bytes.NewBufferString(text)).Lint()
 	if err != nil || len(problems) > 0 {
 		t.Errorf("%v, %+v", err, problems)
+	}
+}
+
+func TestMetricsHaveTheModelAndWhatItsWorkersDo(t *testing.T) {
+	plane := workingPlane{&fakePlane{name: lb.L7}, l7.Workers{
+		Shape: lb.Shape{Model: lb.ModelLoop}, Events: "io_uring", Generation: 3, Started: 7, Died: 2,
+		Processes: []l7.WorkerProcess{{State: "serving"}, {State: "serving"}, {State: "draining"}},
+		Served:    scoreboard.Served{Requests: 10, BytesIn: 300, BytesOut: 5000}, CPU: 1500 * time.Millisecond, MasterCPU: 20 * time.Millisecond,
+	}, nil}
+	text := scrape(t, &fixture{Controller: working(t, plane)})
+	for _, want := range []string{
+		`lbctl_l7_info{events="io_uring",model="loop",node="lb2"} 1`,
+		`lbctl_l7_worker_generation{model="loop",node="lb2"} 3`,
+		`lbctl_l7_worker_processes{model="loop",node="lb2",state="starting"} 0`,
+		`lbctl_l7_worker_processes{model="loop",node="lb2",state="serving"} 2`,
+		`lbctl_l7_worker_processes{model="loop",node="lb2",state="draining"} 1`,
+		`lbctl_l7_worker_starts_total{model="loop",node="lb2"} 7`,
+		`lbctl_l7_worker_deaths_total{model="loop",node="lb2"} 2`,
+		`lbctl_l7_cpu_seconds_total{model="loop",node="lb2",process="worker"} 1.5`,
+		`lbctl_l7_cpu_seconds_total{model="loop",node="lb2",process="master"} 0.02`,
+		`lbctl_l7_worker_requests_total{model="loop",node="lb2"} 10`,
+		`lbctl_l7_worker_bytes_total{direction="in",model="loop",node="lb2"} 300`,
+		`lbctl_l7_worker_bytes_total{direction="out",model="loop",node="lb2"} 5000`,
+	} {
+		if !strings.Contains(text, "\n"+want+"\n") {
+			t.Errorf("no line %s", want)
+		}
+	}
+	if problems, err := promlint.New(bytes.NewBufferString(text)).Lint(); err != nil || len(problems) > 0 {
+		t.Errorf("%v, %+v", err, problems)
+	}
+	plane.err = errInjected
+	if text := scrape(t, &fixture{Controller: working(t, plane)}); strings.Contains(text, "lbctl_l7_info") {
+		t.Errorf("of a proxy that does not answer: %s", text)
 	}
 }
 

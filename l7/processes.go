@@ -26,7 +26,8 @@ type processes struct {
 	*supervise.Supervisor
 	master *master
 	shape  Shape
-	loop   string // what kind of event loop, and why
+	kind   loop.Kind // of event loops
+	loop   string    // the same, and why
 
 	generation atomic.Uint64 // of workers
 	reshapings chan reshaping
@@ -38,11 +39,11 @@ type processes struct {
 
 // newProcesses supervises workers for m. slots is the most there can be.
 func newProcesses(m *master, shape Shape, slots int) *processes {
-	why := shape.Events + ": asked for"
-	if kindOf(shape) == loop.Auto {
-		_, why = loop.Probe()
+	kind, why := kindOf(shape), shape.Events+": asked for"
+	if kind == loop.Auto {
+		kind, why = loop.Probe()
 	}
-	p := &processes{master: m, shape: shape, loop: why, up: map[int]uint64{}, reshapings: make(chan reshaping)}
+	p := &processes{master: m, shape: shape, kind: kind, loop: why, up: map[int]uint64{}, reshapings: make(chan reshaping)}
 	p.Supervisor = supervise.New(supervise.Config{
 		Slots: slots, Command: p.start, Accounts: p, Handle: p.handle,
 		DrainTimeout: stopDeadline, Grace: time.Second, TimerSlack: timerSlack, Log: m.log,

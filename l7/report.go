@@ -11,10 +11,11 @@ import (
 // Workers is what the processes of the plane do.
 type Workers struct {
 	Shape      Shape           `json:"shape"`
-	Loop       string          `json:"loop,omitempty"` // of model loop: epoll or io_uring, and why
-	Generation uint64          `json:"generation"`     // of workers; HUP makes the next
-	Started    uint64          `json:"started"`        // workers, since the master was
-	Died       uint64          `json:"died"`           // those of them that nobody told to end
+	Loop       string          `json:"loop,omitempty"`   // of model loop: epoll or io_uring, and why
+	Events     string          `json:"events,omitempty"` // of model loop: which of these
+	Generation uint64          `json:"generation"`       // of workers; HUP makes the next
+	Started    uint64          `json:"started"`          // workers, since the master was
+	Died       uint64          `json:"died"`             // those of them that nobody told to end
 	Processes  []WorkerProcess `json:"processes"`
 	Deaths     []WorkerDeath   `json:"deaths"` // the last ones, oldest first
 
@@ -29,7 +30,7 @@ type WorkerProcess struct {
 	Slot       int           `json:"slot"`
 	PID        int           `json:"pid"`
 	Generation uint64        `json:"generation"`
-	State      string        `json:"state"` // starting, serving, draining
+	State      string        `json:"state"` // one of ProcessStates
 	Age        time.Duration `json:"age"`
 
 	Connections int64 `json:"connections"` // of clients
@@ -40,6 +41,9 @@ type WorkerProcess struct {
 
 	Threads []WorkerThread `json:"threads"`
 }
+
+// ProcessStates are those that a worker process can be in while it lives.
+var ProcessStates = []string{string(supervise.Starting), string(supervise.Serving), string(supervise.Draining)}
 
 // WorkerThread is one thread of a process.
 type WorkerThread struct {
@@ -67,7 +71,7 @@ func (p *processes) report() Workers {
 		Served: p.master.ledger.Served(), CPU: st.CPU, MasterCPU: cpuTime(os.Getpid()),
 	}
 	if p.shape.Model == Loop {
-		w.Loop = p.loop
+		w.Loop, w.Events = p.loop, p.kind.String()
 	}
 	threads, held := p.threads()
 	for _, c := range st.Children {
