@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -19,12 +20,14 @@ func (s *shell) logs() *cli.Command {
 		Name:      "logs",
 		Usage:     "print the log of the daemon, of the L7 proxy, or of a node's server",
 		ArgsUsage: "[daemon|l7|NODE]",
+		Description: `Of a standalone balancer there are the proxy's error log (l7), and the access logs in its
+folder; what its daemon says goes to where 'l7 run' or 'l4 run' was started.`,
 		Flags: []cli.Flag{
 			&cli.IntFlag{Name: "lines", Aliases: []string{"n"}, Value: 100, Usage: "print the last so many lines; 0: all"},
 			&cli.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "go on as lines are written, until Ctrl-C or the lab's end"},
 		},
 		BashComplete: completeWith(func(c *cli.Context) []string {
-			l, err := s.openLab(c)
+			l, err := s.openDaemon(c)
 			if err != nil {
 				return nil
 			}
@@ -37,7 +40,7 @@ func (s *shell) logs() *cli.Command {
 			if c.Int("lines") < 0 {
 				return usagef("logs: lines %d: want 0 or more", c.Int("lines"))
 			}
-			l, err := s.openLab(c)
+			l, err := s.openDaemon(c)
 			if err != nil {
 				return err
 			}
@@ -57,7 +60,7 @@ func (s *shell) logs() *cli.Command {
 }
 
 func openLog(l *session, name string) (*os.File, error) {
-	for _, path := range []string{l.lab.Path(name + ".log"), l.lab.Path("log", name+".log")} {
+	for _, path := range []string{filepath.Join(l.folder, name+".log"), filepath.Join(l.folder, "log", name+".log")} {
 		if filepath.Base(path) != name+".log" {
 			continue // a name with a slash in it
 		}
@@ -65,11 +68,15 @@ func openLog(l *session, name string) (*os.File, error) {
 			return f, nil
 		}
 	}
-	return nil, codef(exitNotFound, "lab %s has no log %q; it has %s", l.name, name, strings.Join(logNames(l), ", "))
+	has := cmp.Or(strings.Join(logNames(l), ", "), "none")
+	if l.lab == nil && name == "daemon" {
+		return nil, codef(exitNotFound, "%s: the log of its daemon is where '%s' was started; in its folder it has %s", l.title(), l.runVerb(), has)
+	}
+	return nil, codef(exitNotFound, "%s has no log %q; it has %s", l.title(), name, has)
 }
 
 func logNames(l *session) (names []string) {
-	for _, pattern := range []string{l.lab.Path("*.log"), l.lab.Path("log", "*.log")} {
+	for _, pattern := range []string{filepath.Join(l.folder, "*.log"), filepath.Join(l.folder, "log", "*.log")} {
 		files, _ := filepath.Glob(pattern)
 		for _, f := range files {
 			names = append(names, strings.TrimSuffix(filepath.Base(f), ".log"))

@@ -50,7 +50,7 @@ func (s *shell) openLab(c *cli.Context) (*session, error) {
 	l, err := s.openDaemon(c)
 	if err == nil && l.lab == nil {
 		l.client.Close()
-		return nil, codef(exitNotFound, "%s: %s is no lab: it has no nodes, and its log is where it was started", verbOf(c), l.title())
+		return nil, codef(exitNotFound, "%s: %s is no lab: it has no nodes", verbOf(c), l.title())
 	}
 	return l, err
 }
