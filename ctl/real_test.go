@@ -41,10 +41,11 @@ func realWorker(flags []string) error {
 	set.StringVar((*string)(&shape.Model), "model", "", "")
 	set.IntVar(&shape.Threads, "threads", 0, "")
 	set.StringVar(&shape.Events, "events", "", "")
+	set.StringVar(&shape.LogLevel, "log-level", "", "")
 	if err := set.Parse(flags); err != nil {
 		return err
 	}
-	return l7.Work(context.Background(), *slot, shape, slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	return l7.Work(context.Background(), *slot, shape, l7.NewLog(os.Stderr, shape))
 }
 
 // endWithTest calls end when the test that made dir (see shortDir) is gone,

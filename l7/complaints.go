@@ -15,8 +15,8 @@ const (
 	complaintsWaiting   = 256 // that may wait for the log
 )
 
-// complaints are what the proxy says about broken backends, and at level debug about
-// clients. It implements proxy.Complaints: nobody waits for the log.
+// complaints are what the proxy says about broken backends, and at level debug
+// (lb.Shape.LogLevel) about clients. It implements proxy.Complaints: nobody waits for the log.
 type complaints struct {
 	log   *slog.Logger
 	queue chan complaint

@@ -2,11 +2,21 @@ package l7
 
 import (
 	"fmt"
+	"io"
+	"log/slog"
 	"os"
 	"strings"
 
 	"golang.org/x/sys/unix"
 )
+
+// NewLog is what a master or a worker says things to: lines of text, of the shape's
+// LogLevel and above. A level that is none counts as info.
+func NewLog(to io.Writer, s Shape) *slog.Logger {
+	var level slog.Level // info
+	_ = level.UnmarshalText([]byte(s.LogLevel))
+	return slog.New(slog.NewTextHandler(to, &slog.HandlerOptions{Level: level}))
+}
 
 // errorLog is where the file is that a process says things to as standard error, and
 // with it its children: empty if that is no file, but a terminal or a pipe.

@@ -67,6 +67,7 @@ func TestMain(m *testing.M) {
 		var shape Shape
 		flags.StringVar((*string)(&shape.Model), "model", "", "")
 		flags.StringVar(&shape.Events, "events", "", "")
+		flags.StringVar(&shape.LogLevel, "log-level", "", "")
 		for name, n := range map[string]*int{
 			"threads": &shape.Threads, "start": &shape.Start, "min-spare": &shape.MinSpare, "max-spare": &shape.MaxSpare, "processes": &shape.Processes,
 		} {
@@ -74,9 +75,9 @@ func TestMain(m *testing.M) {
 		}
 		_ = flags.Parse(os.Args[2:])
 		if os.Args[1] == "l7-proxy" {
-			run = func(ctx context.Context) error { return Run(ctx, *socket, shape, slog.Default()) }
+			run = func(ctx context.Context) error { return Run(ctx, *socket, shape, NewLog(os.Stderr, shape)) }
 		} else {
-			run = func(ctx context.Context) error { return Work(ctx, *slot, shape, slog.Default()) }
+			run = func(ctx context.Context) error { return Work(ctx, *slot, shape, NewLog(os.Stderr, shape)) }
 		}
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)

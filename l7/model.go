@@ -44,6 +44,9 @@ func proxyArgs(socket string, s Shape) []string {
 	if s.Events != "" {
 		args = append(args, "--events", s.Events)
 	}
+	if s.LogLevel != "" {
+		args = append(args, "--log-level", s.LogLevel)
+	}
 	return args
 }
 

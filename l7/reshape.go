@@ -83,7 +83,7 @@ func (c *client) reshape(ctx context.Context, s Shape) error {
 // of a wrong shape is better than none.
 func (p *Plane) intoShape(ctx context.Context, link *lifeline) (*lifeline, error) {
 	was, want := p.running.Load(), p.options.Shape.WithDefaults()
-	if was.Shape == want {
+	if was.Shape.WithDefaults() == want { // an older binary may not know all of them
 		return link, nil
 	}
 	patient := newPatientClient(p.options.Socket, readyTimeout+answerTimeout)

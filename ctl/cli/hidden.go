@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"log/slog"
 	"net/netip"
 
 	"github.com/urfave/cli/v2"
@@ -13,8 +12,6 @@ import (
 
 // The verbs below are how lbctl runs itself inside a lab. They are no
 // interface: a user has no reason to call them.
-
-func (s *shell) logger() *slog.Logger { return slog.New(slog.NewTextHandler(s.err, nil)) }
 
 func (s *shell) daemon() *cli.Command {
 	return &cli.Command{
@@ -36,12 +33,15 @@ func (s *shell) proxy() *cli.Command {
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "socket", Required: true}, &cli.StringFlag{Name: "model"}, &cli.IntFlag{Name: "threads"},
 			&cli.IntFlag{Name: "start"}, &cli.IntFlag{Name: "min-spare"}, &cli.IntFlag{Name: "max-spare"}, &cli.IntFlag{Name: "processes"}, &cli.StringFlag{Name: "events"},
+			&cli.StringFlag{Name: "log-level"},
 		},
 		Action: func(c *cli.Context) error {
-			return l7.Run(c.Context, c.String("socket"), l7.Shape{
+			shape := l7.Shape{
 				Model: l7.Model(c.String("model")), Threads: c.Int("threads"), Start: c.Int("start"),
 				MinSpare: c.Int("min-spare"), MaxSpare: c.Int("max-spare"), Processes: c.Int("processes"), Events: c.String("events"),
-			}, s.logger())
+				LogLevel: c.String("log-level"),
+			}
+			return l7.Run(c.Context, c.String("socket"), shape, l7.NewLog(s.err, shape))
 		},
 	}
 }
@@ -51,9 +51,11 @@ func (s *shell) proxyWorker() *cli.Command {
 		Name: "l7-worker", Hidden: true, Usage: "a worker of the L7 plane's process",
 		Flags: []cli.Flag{
 			&cli.IntFlag{Name: "slot", Required: true}, &cli.StringFlag{Name: "model", Required: true}, &cli.IntFlag{Name: "threads", Required: true}, &cli.StringFlag{Name: "events"},
+			&cli.StringFlag{Name: "log-level"},
 		},
 		Action: func(c *cli.Context) error {
-			return l7.Work(c.Context, c.Int("slot"), l7.Shape{Model: l7.Model(c.String("model")), Threads: c.Int("threads"), Events: c.String("events")}, s.logger())
+			shape := l7.Shape{Model: l7.Model(c.String("model")), Threads: c.Int("threads"), Events: c.String("events"), LogLevel: c.String("log-level")}
+			return l7.Work(c.Context, c.Int("slot"), shape, l7.NewLog(s.err, shape))
 		},
 	}
 }

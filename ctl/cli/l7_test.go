@@ -128,6 +128,7 @@ func TestAShapeIsToldByWhatDiffersFromItsModel(t *testing.T) {
 		"loop":                           {},
 		"event":                          {Model: lb.ModelEvent, Threads: 25},
 		"event, threads 8":               {Model: lb.ModelEvent, Threads: 8},
+		"loop, log_level debug":          {Model: lb.ModelLoop, LogLevel: "debug"},
 		"prefork, start 6, max_spare 20": {Model: lb.ModelPrefork, Start: 6, MaxSpare: 20},
 	} {
 		if got := shapeText(s); got != want {

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/urfave/cli/v2"
@@ -26,6 +27,7 @@ it, in the proxy's own processes, and the next daemon adopts them; 'lbctl l7 flu
 it. Under systemd it says when it is ready, reloading, stopping and alive.`,
 		Flags: []cli.Flag{
 			configFlag(),
+			&cli.StringFlag{Name: "log-level", Usage: "of the proxy's error log, in place of FILE's: `LEVEL` is " + strings.Join(lb.LogLevels, ", ")},
 			&cli.BoolFlag{Name: "flush-on-exit", Usage: "end forwarding with the daemon, after the requests in flight"},
 		},
 		Action: func(c *cli.Context) error {
@@ -137,7 +139,16 @@ func loadL7Standalone(c *cli.Context) (*scenario.L7Standalone, error) {
 		return nil, usagef("%s: missing --config FILE; see 'lbctl %[1]s --help'", verbOf(c))
 	}
 	balancer, err := scenario.LoadL7Standalone(file, l7.Validate)
-	return balancer, withCode(exitInvalid, err)
+	if err != nil {
+		return nil, withCode(exitInvalid, err)
+	}
+	if level := c.String("log-level"); level != "" {
+		balancer.L7.LogLevel = level
+		if err := balancer.L7.CheckTyped(); err != nil {
+			return nil, usagef("%s: %w", verbOf(c), err)
+		}
+	}
+	return balancer, nil
 }
 
 func l7StandaloneConfig(c *cli.Context, b *scenario.L7Standalone) (ctl.StandaloneConfig, error) {

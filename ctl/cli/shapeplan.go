@@ -48,5 +48,8 @@ func shapeText(s lb.Shape) string {
 	if s.Events != "" && s.Events != own.Events {
 		parts = append(parts, "events "+s.Events)
 	}
+	if s.LogLevel != "" && s.LogLevel != own.LogLevel {
+		parts = append(parts, "log_level "+s.LogLevel)
+	}
 	return strings.Join(parts, ", ")
 }

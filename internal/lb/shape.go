@@ -22,7 +22,8 @@ const (
 // Models are all of them.
 var Models = []Model{ModelPrefork, ModelWorker, ModelEvent, ModelLoop}
 
-// Shape is a model and its numbers. Zero ones are the model's own, see WithDefaults.
+// Shape is a model and its numbers, and how much its processes say. Zero ones are the
+// model's own, see WithDefaults.
 type Shape struct {
 	Model     Model  `json:"model"`
 	Threads   int    `json:"threads,omitempty"`   // of a process, worker and event only
@@ -31,11 +32,15 @@ type Shape struct {
 	MaxSpare  int    `json:"max_spare,omitempty"` // at most
 	Processes int    `json:"processes,omitempty"` // the most there are; of loop: as many as there are
 	Events    string `json:"events,omitempty"`    // of loop: one of EventKinds
+	LogLevel  string `json:"log_level,omitempty"` // of the error log: one of LogLevels
 }
 
 // EventKinds are how an event loop hears of events: by what works best on the
 // machine, by epoll, or by io_uring.
 var EventKinds = []string{"auto", "epoll", "io_uring"}
+
+// LogLevels say what an error log has: what is of that level, and of those after it.
+var LogLevels = []string{"debug", "info", "warn", "error"}
 
 // The most that a Shape may have of them.
 const (
@@ -73,7 +78,7 @@ func (s Shape) WithDefaults() Shape {
 		}
 	}
 	s.Start = min(s.Start, s.Processes)
-	s.Events = cmp.Or(s.Events, EventKinds[0])
+	s.Events, s.LogLevel = cmp.Or(s.Events, EventKinds[0]), cmp.Or(s.LogLevel, "info")
 	return s
 }
 
@@ -104,6 +109,8 @@ func (s Shape) Check() error {
 		return refuse("processes", s.Processes, "want 1 to %d", MaxProcesses)
 	case !slices.Contains(EventKinds, s.Events):
 		return &ShapeError{"events", fmt.Sprintf("events %q: want one of %s", s.Events, strings.Join(EventKinds, ", "))}
+	case !slices.Contains(LogLevels, s.LogLevel):
+		return &ShapeError{"log_level", fmt.Sprintf("log_level %q: want one of %s", s.LogLevel, strings.Join(LogLevels, ", "))}
 	case s.Model != ModelLoop && s.MaxSpare < s.MinSpare+s.Threads:
 		return refuse("max_spare", s.MaxSpare, "want at least min_spare and the threads of a process, %d", s.MinSpare+s.Threads)
 	}

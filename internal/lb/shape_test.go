@@ -26,6 +26,8 @@ func TestAShapeIsRefusedByTheKeyThatIsWrong(t *testing.T) {
 		{Shape{Events: "epoll"}, ""},
 		{Shape{Events: "kqueue"}, "events"},
 		{Shape{Model: ModelEvent, Events: "epoll"}, "events"},
+		{Shape{LogLevel: "debug"}, ""},
+		{Shape{LogLevel: "loud"}, "log_level"},
 		{Shape{Model: ModelWorker, MaxSpare: 99}, "max_spare"},
 	} {
 		err := c.shape.CheckTyped()

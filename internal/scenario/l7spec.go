@@ -16,12 +16,14 @@ type L7Spec struct {
 	MaxSpare  Val[SpareThreads] `yaml:"max_spare" default:"(10 of prefork, 250 of worker and event)" doc:"Not for loop: idle threads above which processes end, one a second; at least min_spare and the threads of a process."`
 	Processes Val[Processes]    `yaml:"processes" default:"(256 of prefork, 16 of worker and event, one for each CPU of loop)" doc:"The most processes there are; of loop: as many as there are."`
 	Events    Val[EventsWord]   `yaml:"events" default:"(auto)" doc:"loop only: how loops hear of events: epoll, io_uring, or auto (io_uring where it works)."`
+	LogLevel  Val[LogLevelWord] `yaml:"log_level" default:"(info)" doc:"What the proxy's error log has: debug (also what clients do wrong), info, warn or error. As with the other keys, another one takes new processes, and what is in flight is answered."`
 }
 
 // The words and numbers of l7.
 type (
 	ModelWord    = Enum[modelWords]
 	EventsWord   = Enum[eventsWords]
+	LogLevelWord = Enum[logLevelWords]
 	Threads      = Int[threadBounds]
 	Processes    = Int[processBounds]
 	SpareThreads = Int[spareBounds]
@@ -30,6 +32,7 @@ type (
 type (
 	modelWords    struct{}
 	eventsWords   struct{}
+	logLevelWords struct{}
 	threadBounds  struct{}
 	processBounds struct{}
 	spareBounds   struct{}
@@ -43,6 +46,8 @@ func (modelWords) words() (words []string) {
 }
 
 func (eventsWords) words() []string { return lb.EventKinds }
+
+func (logLevelWords) words() []string { return lb.LogLevels }
 
 func (threadBounds) bounds() (string, int64, int64) {
 	return "a number of threads", 1, lb.MaxThreads
@@ -63,7 +68,7 @@ func (s L7Spec) shape(r *resolver) lb.Shape {
 	shape := lb.Shape{
 		Model: lb.Model(typed.Model.Value), Threads: int(typed.Threads.Value), Start: int(typed.Start.Value),
 		MinSpare: int(typed.MinSpare.Value), MaxSpare: int(typed.MaxSpare.Value), Processes: int(typed.Processes.Value),
-		Events: string(typed.Events.Value),
+		Events: string(typed.Events.Value), LogLevel: string(typed.LogLevel.Value),
 	}
 	err := shape.CheckTyped()
 	if err == nil {
@@ -73,7 +78,7 @@ func (s L7Spec) shape(r *resolver) lb.Shape {
 	var refused *lb.ShapeError
 	if errors.As(err, &refused) {
 		places := map[string]Pos{
-			"threads": s.Threads.Pos, "start": s.Start.Pos, "min_spare": s.MinSpare.Pos, "max_spare": s.MaxSpare.Pos, "processes": s.Processes.Pos, "events": s.Events.Pos,
+			"threads": s.Threads.Pos, "start": s.Start.Pos, "min_spare": s.MinSpare.Pos, "max_spare": s.MaxSpare.Pos, "processes": s.Processes.Pos, "events": s.Events.Pos, "log_level": s.LogLevel.Pos,
 		}
 		if key := places[refused.Key]; key.IsSet() {
 			at = key

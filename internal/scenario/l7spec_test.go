@@ -17,6 +17,7 @@ func TestWhatTheL7PlaneOfABalancerIsToldOfProcesses(t *testing.T) {
 		{"{}", "{}", [2]lb.Shape{loop, loop}},
 		{"{l7: event}", "{}", [2]lb.Shape{event, event}},
 		{"{l7: event}", "{l7: loop}", [2]lb.Shape{event, loop}},
+		{"{l7: {model: event, log_level: debug}}", "{l7: {log_level: error}}", [2]lb.Shape{{Model: lb.ModelEvent, LogLevel: "debug"}, {Model: lb.ModelLoop, LogLevel: "error"}}},
 		{"{l7: {processes: 3}}", "{l7: {model: prefork, start: 2, min_spare: 3, max_spare: 4, processes: 7}}", [2]lb.Shape{
 			{Model: lb.ModelLoop, Processes: 3}, {Model: lb.ModelPrefork, Start: 2, MinSpare: 3, MaxSpare: 4, Processes: 7},
 		}},
