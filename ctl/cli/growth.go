@@ -50,13 +50,13 @@ type runGrowth struct {
 // rates are of a second.
 type rates struct {
 	Connections float64 `json:"connections"`
-	Requests    float64 `json:"requests,omitempty"`
-	PacketsIn   float64 `json:"packets_in,omitempty"`
+	Requests    float64 `json:"requests"`
+	PacketsIn   float64 `json:"packets_in"`
 	BytesIn     float64 `json:"bytes_in"`
-	PacketsOut  float64 `json:"packets_out,omitempty"`
+	PacketsOut  float64 `json:"packets_out"`
 	BytesOut    float64 `json:"bytes_out"`
-	Errors      float64 `json:"errors,omitempty"`
-	Retries     float64 `json:"retries,omitempty"`
+	Errors      float64 `json:"errors"`
+	Retries     float64 `json:"retries"`
 }
 
 func ratesOf(was, is lb.Counters, took time.Duration) rates {

@@ -44,6 +44,21 @@ func TestTopSaysWhatWaitsForABackend(t *testing.T) {
 	}
 }
 
+func TestCountersOfZeroAreInTheJSON(t *testing.T) {
+	js, err := json.Marshal(growth{Services: []serviceGrowth{{HTTP: &httpGrowth{}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{
+		"connections", "requests", "packets_in", "bytes_in", "packets_out", "bytes_out", "errors", "retries", "active", "queued", "inactive", "sticky",
+		"client_gone", "broken", "timed_out", "ejections", "unlogged",
+	} {
+		if !strings.Contains(string(js), `"`+name+`":0`) {
+			t.Errorf("no %s in %s", name, js)
+		}
+	}
+}
+
 func (g growth) said(all bool) string {
 	var out strings.Builder
 	t := &tableWriter{}

@@ -9,12 +9,12 @@ type HTTPStats struct {
 	Whole     Latency        `json:"whole"`      // until the end of the answer; tunnels are not among them
 	Status    map[int]uint64 `json:"status"`     // by status code; 499: the client left before it was told one
 
-	ClientGone uint64 `json:"client_gone,omitempty"` // clients that left before they had their answer
-	Broken     uint64 `json:"broken,omitempty"`      // of a service answers, of a backend attempts, that failed for the backend's sake
-	TimedOut   uint64 `json:"timed_out,omitempty"`   // likewise, since somebody was too slow
-	Ejections  uint64 `json:"ejections,omitempty"`
-	Unlogged   uint64 `json:"unlogged,omitempty"` // lines that the access log had no room for
-	Queued     uint64 `json:"queued,omitempty"`   // requests that wait for a backend now
+	ClientGone uint64 `json:"client_gone"` // clients that left before they had their answer
+	Broken     uint64 `json:"broken"`      // of a service answers, of a backend attempts, that failed for the backend's sake
+	TimedOut   uint64 `json:"timed_out"`   // likewise, since somebody was too slow
+	Ejections  uint64 `json:"ejections"`
+	Unlogged   uint64 `json:"unlogged"` // lines that the access log had no room for
+	Queued     uint64 `json:"queued"`   // requests that wait for a backend now
 }
 
 // Class adds up the status codes of a class: those from 200 to 299 for 2.

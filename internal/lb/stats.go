@@ -8,7 +8,7 @@ type Stats struct {
 	Services []ServiceStats `json:"services"`
 	Verdicts []Verdict      `json:"verdicts,omitempty"` // L4 only
 	Run      RunTime        `json:"run,omitzero"`       // L4 only
-	Flows    uint64         `json:"flows,omitempty"`    // L4 only: connections of these services that are remembered
+	Flows    uint64         `json:"flows"`              // L4 only: connections of these services that are remembered
 
 	FlowTables []FlowTable `json:"flow_tables,omitempty"` // L4 only
 
@@ -40,20 +40,21 @@ type BackendStats struct {
 }
 
 // Counters are totals, except Active, Queued and Inactive, which are levels. A plane leaves at zero
-// what it cannot see: L4 knows no requests, and under direct routing no replies.
+// what it cannot see: L4 knows no requests, and under direct routing no replies. Zero ones are written
+// all the same, so that a script need not tell zero from absent.
 type Counters struct {
-	Connections uint64 `json:"connections"`        // new flows (L4), connections made to the backend (L7)
-	Requests    uint64 `json:"requests,omitempty"` // L7
-	PacketsIn   uint64 `json:"packets_in,omitempty"`
+	Connections uint64 `json:"connections"` // new flows (L4), connections made to the backend (L7)
+	Requests    uint64 `json:"requests"`    // L7
+	PacketsIn   uint64 `json:"packets_in"`
 	BytesIn     uint64 `json:"bytes_in"` // from clients: L4 with IP header, L7 heads and bodies
-	PacketsOut  uint64 `json:"packets_out,omitempty"`
-	BytesOut    uint64 `json:"bytes_out"`          // to clients
-	Errors      uint64 `json:"errors,omitempty"`   // L7: answers that the proxy had to make up (502, 503, 504)
-	Retries     uint64 `json:"retries,omitempty"`  // L7
-	Active      uint64 `json:"active"`             // TCP flows not seen closing (L4), requests in flight (L7)
-	Queued      uint64 `json:"queued,omitempty"`   // L7: requests of the service that wait for a backend below its MaxConn
-	Inactive    uint64 `json:"inactive,omitempty"` // L4: other flows that are remembered; all of UDP, as IPVS counts
-	Sticky      uint64 `json:"sticky,omitempty"`   // L4: clients that stick to the backend; IPVS's PersistConn
+	PacketsOut  uint64 `json:"packets_out"`
+	BytesOut    uint64 `json:"bytes_out"` // to clients
+	Errors      uint64 `json:"errors"`    // L7: answers that the proxy had to make up (502, 503, 504)
+	Retries     uint64 `json:"retries"`   // L7
+	Active      uint64 `json:"active"`    // TCP flows not seen closing (L4), requests in flight (L7)
+	Queued      uint64 `json:"queued"`    // L7: requests of the service that wait for a backend below its MaxConn
+	Inactive    uint64 `json:"inactive"`  // L4: other flows that are remembered; all of UDP, as IPVS counts
+	Sticky      uint64 `json:"sticky"`    // L4: clients that stick to the backend; IPVS's PersistConn
 }
 
 // Verdict is one named fate of a packet and how many met it.
