@@ -106,11 +106,12 @@ where they are unless a file says otherwise. All its flows end at once.`,
 
 func (s *shell) l4Validate() *cli.Command {
 	return &cli.Command{
-		Name:        "validate",
-		Usage:       "check files for 'l4 run' without touching anything",
-		ArgsUsage:   "FILE…",
-		Description: `Every mistake is reported with file, line, column and the source line. Exits 3 if any file has one.`,
-		Flags:       []cli.Flag{outputFlag()},
+		Name:      "validate",
+		Usage:     "check files for 'l4 run' without touching anything",
+		ArgsUsage: "FILE…",
+		Description: `Every mistake is reported with file, line, column and the source line, as problems in
+-o json. Exits 3 if any file has one.`,
+		Flags: []cli.Flag{outputFlag()},
 		Action: func(c *cli.Context) error {
 			return s.validateFiles(c, func(file string) (string, error) {
 				b, err := scenario.LoadStandalone(file, l4.Validate)

@@ -101,11 +101,12 @@ unless a file says otherwise. Requests in flight are answered, for ten seconds a
 
 func (s *shell) l7Validate() *cli.Command {
 	return &cli.Command{
-		Name:        "validate",
-		Usage:       "check files for 'l7 run' without touching anything",
-		ArgsUsage:   "FILE…",
-		Description: `Every mistake is reported with file, line, column and the source line. Exits 3 if any file has one.`,
-		Flags:       []cli.Flag{outputFlag()},
+		Name:      "validate",
+		Usage:     "check files for 'l7 run' without touching anything",
+		ArgsUsage: "FILE…",
+		Description: `Every mistake is reported with file, line, column and the source line, as problems in
+-o json. Exits 3 if any file has one.`,
+		Flags: []cli.Flag{outputFlag()},
 		Action: func(c *cli.Context) error {
 			return s.validateFiles(c, func(file string) (string, error) {
 				b, err := scenario.LoadL7Standalone(file, l7.Validate)

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -25,8 +26,8 @@ func (s *shell) validate() *cli.Command {
 		Name:      "validate",
 		Usage:     "check scenario files without touching anything",
 		ArgsUsage: "FILE…",
-		Description: `Every mistake is reported with file, line, column and the source line. Exits 3
-if any file has one.`,
+		Description: `Every mistake is reported with file, line, column and the source line, as problems in
+-o json. Exits 3 if any file has one.`,
 		Flags: []cli.Flag{outputFlag()},
 		Action: func(c *cli.Context) error {
 			return s.validateFiles(c, func(file string) (string, error) {
@@ -46,18 +47,19 @@ func (s *shell) validateFiles(c *cli.Context, look func(file string) (summary st
 		return usagef("%s: missing FILE; see 'lbctl %[1]s --help'", verbOf(c))
 	}
 	type verdict struct {
-		File  string `json:"file"`
-		Valid bool   `json:"valid"`
-		Error string `json:"error,omitempty"`
+		File     string    `json:"file"`
+		Valid    bool      `json:"valid"`
+		Error    string    `json:"error,omitempty"` // the problems as they are printed
+		Problems []problem `json:"problems"`
 	}
 	var all []verdict
 	invalid := false
 	summaries := map[string]string{}
 	for _, file := range c.Args().Slice() {
-		v := verdict{File: file, Valid: true}
+		v := verdict{File: file, Valid: true, Problems: []problem{}}
 		summary, err := look(file)
 		if err != nil {
-			v.Valid, v.Error, invalid = false, err.Error(), true
+			v.Valid, v.Error, v.Problems, invalid = false, err.Error(), problemsOf(err), true
 		}
 		summaries[file] = summary
 		all = append(all, v)
@@ -75,6 +77,26 @@ func (s *shell) validateFiles(c *cli.Context, look func(file string) (summary st
 		return withCode(exitInvalid, errSilent)
 	}
 	return err
+}
+
+// problem is one fault of a file.
+type problem struct {
+	Line    int    `json:"line,omitempty"` // as the next absent of the file as a whole
+	Column  int    `json:"column,omitempty"`
+	Message string `json:"message"`
+	Suggest string `json:"suggest,omitempty"` // what was probably meant
+}
+
+// problemsOf are those that keep a file from being read.
+func problemsOf(err error) (problems []problem) {
+	var faults scenario.Errors
+	if !errors.As(err, &faults) {
+		return []problem{{Message: err.Error()}}
+	}
+	for _, f := range faults {
+		problems = append(problems, problem{f.Line, f.Column, f.Message, f.Suggest})
+	}
+	return problems
 }
 
 // describe sums a scenario up in a line.
