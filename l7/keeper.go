@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
 	"syscall"
@@ -20,17 +21,21 @@ const (
 
 // keep watches the proxy at link and, whenever it dies, starts another one and
 // gives it the last snapshot. Restarts in a row are slowed down, twice as long
-// each time.
+// each time, unless it was told to end.
 func (p *Plane) keep(ctx context.Context, link *lifeline) {
 	var brake time.Duration
 	for {
 		born := time.Now()
 		p.watch(ctx, link)
+		level, how := slog.LevelInfo, p.departure(ctx)
 		if ctx.Err() != nil {
 			return
 		}
-		p.options.Log.Warn("l7 proxy died", "pid", p.pid.Swap(0), "uptime", time.Since(born).Round(time.Millisecond))
-		if time.Since(born) > healthyUptime {
+		if how == hasDied {
+			level = slog.LevelWarn
+		}
+		p.options.Log.Log(ctx, level, "l7 proxy "+how, "pid", p.pid.Swap(0), "uptime", time.Since(born).Round(time.Millisecond))
+		if how != hasDied || time.Since(born) > healthyUptime {
 			brake = 0
 		}
 		for link = nil; link == nil; {
@@ -43,6 +48,31 @@ func (p *Plane) keep(ctx context.Context, link *lifeline) {
 			link = p.revive(ctx)
 		}
 	}
+}
+
+// How a proxy goes.
+const (
+	hasDied       = "died"
+	hasEnded      = "has ended as it was told to"
+	hasHandedOver = "has handed over to another"
+)
+
+// departure says how the proxy went that was watched. One that ends by itself removes
+// its control socket before it lets go of who watches, unless another has it by then
+// and answers there; one that was killed leaves it behind, and nobody answers: who
+// connects in the moment in which the kernel closes its descriptors is let go of, too.
+func (p *Plane) departure(ctx context.Context) string {
+	info, link, err := p.client.watch(ctx)
+	if err == nil {
+		link.Close()
+	}
+	switch {
+	case err == nil && info.PID != p.PID():
+		return hasHandedOver
+	case errors.Is(err, syscall.ENOENT):
+		return hasEnded
+	}
+	return hasDied
 }
 
 // watch returns when the process at the other end of link is dead or ctx ends.
@@ -79,7 +109,7 @@ func (p *Plane) revive(ctx context.Context) *lifeline {
 		link.Close()
 		return nil
 	}
-	p.options.Log.Info("l7 proxy restarted", "pid", p.PID(), "revision", p.last.Revision)
+	p.options.Log.Info("l7 proxy forwards again", "pid", p.PID(), "revision", p.last.Revision)
 	return link
 }
 

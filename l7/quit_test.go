@@ -1,9 +1,13 @@
 package l7
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
+	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -43,5 +47,62 @@ func TestAProxyThatIsQuitAnswersWhatIsInFlightAndIsGone(t *testing.T) {
 	})
 	if err := Quit(ctx, o.Socket); err != nil {
 		t.Errorf("where nobody answers: %v", err)
+	}
+}
+
+// diary is a log that can be read while it is written.
+type diary struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (d *diary) Write(b []byte) (int, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.text.Write(b)
+}
+
+func (d *diary) String() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.text.String()
+}
+
+func TestAProxyThatIsQuitOrUpgradedIsNotSaidToHaveDied(t *testing.T) {
+	if os.Getenv(modelVariable) != "" || os.Getenv(kindVariable) != "" {
+		t.Skip("it is about the master")
+	}
+	l := newLab(t)
+	l.backend(nil)
+	l.service("web", lb.RoundRobin)
+	said := &diary{}
+	o := planeOptions(t)
+	o.Shape, o.Log = few(Loop), slog.New(slog.NewTextHandler(said, nil))
+	p := openPlane(t, o)
+	defer endProxy(t, p)
+	l.applyTo(p)
+	for _, c := range []struct {
+		signal syscall.Signal
+		want   string
+	}{
+		{syscall.SIGUSR2, `level=INFO msg="l7 proxy has handed over to another" pid=%d`},
+		{syscall.SIGQUIT, `level=INFO msg="l7 proxy has ended as it was told to" pid=%d`},
+		{syscall.SIGTERM, `level=INFO msg="l7 proxy has ended as it was told to" pid=%d`},
+		{syscall.SIGKILL, `level=WARN msg="l7 proxy died" pid=%d`},
+	} {
+		pid, restarts := p.PID(), strings.Count(said.String(), "l7 proxy forwards again")
+		if err := syscall.Kill(pid, c.signal); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, 30*time.Second, func() error {
+			text := said.String()
+			if !strings.Contains(text, fmt.Sprintf(c.want, pid)) || strings.Count(text, "l7 proxy forwards again") != restarts+1 {
+				return fmt.Errorf("%s: want "+c.want+" and a restart in\n%s", c.signal, pid, text)
+			}
+			return nil
+		})
+		if warned := strings.Contains(said.String(), "level=WARN"); warned != (c.signal == syscall.SIGKILL) {
+			t.Errorf("%s: %s", c.signal, said)
+		}
 	}
 }
