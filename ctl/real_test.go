@@ -42,6 +42,7 @@ func realWorker(flags []string) error {
 	set.IntVar(&shape.Threads, "threads", 0, "")
 	set.StringVar(&shape.Events, "events", "", "")
 	set.StringVar(&shape.LogLevel, "log-level", "", "")
+	set.DurationVar(&shape.DrainTimeout, "drain-timeout", 0, "")
 	if err := set.Parse(flags); err != nil {
 		return err
 	}

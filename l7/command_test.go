@@ -2,7 +2,6 @@ package l7
 
 import (
 	"fmt"
-	"net/http"
 	"os"
 	"strconv"
 	"syscall"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	"lbctl/internal/lb"
+	"lbctl/internal/loop"
 )
 
 // loadTime is how long each command is given under load; LBCTL_L7_SECONDS makes it
@@ -21,49 +21,98 @@ func loadTime() time.Duration {
 	return 2 * time.Second
 }
 
-func TestNoCommandFailsARequest(t *testing.T) {
+// commandShapes are one of each model, and of loop one for each kind of event loop.
+var commandShapes = []Shape{
+	{Model: Prefork, Start: 12, MinSpare: 4, MaxSpare: 20, Processes: 40},
+	{Model: Threads, Threads: 8, Start: 2, MinSpare: 8, MaxSpare: 40, Processes: 6},
+	{Model: Event, Threads: 4, Start: 2, MinSpare: 4, MaxSpare: 40, Processes: 6},
+	{Model: Loop, Processes: 2, Events: "epoll"},
+	{Model: Loop, Processes: 2, Events: "io_uring"},
+}
+
+// forCommandShapes runs a test under each of them.
+func forCommandShapes(t *testing.T, test func(t *testing.T, shape Shape)) {
 	if os.Getenv(modelVariable) != "" || os.Getenv(kindVariable) != "" {
 		t.Skip("all models are tried already")
 	}
-	for _, shape := range []Shape{
-		{Model: Prefork, Start: 12, MinSpare: 2, MaxSpare: 20, Processes: 40},
-		{Model: Threads, Threads: 8, Start: 2, MinSpare: 4, MaxSpare: 40, Processes: 6},
-		{Model: Event, Threads: 4, Start: 2, MinSpare: 2, MaxSpare: 40, Processes: 6},
-		{Model: Loop, Processes: 2},
-	} {
-		t.Run(string(shape.Model), func(t *testing.T) {
-			l := newLab(t)
-			l.backend(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "hello") })
-			s := l.service("web", lb.RoundRobin)
-			o := planeOptions(t)
-			o.Shape = shape
-			p := openPlane(t, o)
-			defer endProxy(t, p)
-			l.applyTo(p)
-			load := l.startLoad(s, 6)
-			for range 2 {
-				syscall.Kill(p.PID(), syscall.SIGHUP)
-				time.Sleep(loadTime() / 2)
+	for _, shape := range commandShapes {
+		t.Run(string(shape.Model)+" "+shape.Events, func(t *testing.T) {
+			if why := cannot(shape); why != "" {
+				t.Skip(why)
 			}
-			pid := p.PID()
-			syscall.Kill(pid, syscall.SIGUSR2)
-			eventually(t, 10*time.Second, func() error {
-				if now := p.PID(); now == pid || now == 0 {
-					return fmt.Errorf("the old master, %d, still answers", pid)
-				}
-				return nil
-			})
-			time.Sleep(loadTime() / 2)
-			eventually(t, 15*time.Second, func() error {
-				if syscall.Kill(pid, 0) == nil {
-					return fmt.Errorf("the old master, %d, does not end", pid)
-				}
-				return nil
-			})
-			load.stop(t)
-			l.shares(s, 3)
+			test(t, shape)
 		})
 	}
+}
+
+// cannot says what this machine lacks for a shape; empty: nothing.
+func cannot(s Shape) string {
+	if s.Events != loop.URing.String() {
+		return ""
+	}
+	if kind, why := loop.Probe(); kind != loop.URing {
+		return "this machine lacks io_uring: " + why
+	}
+	return ""
+}
+
+// No command fails a request: neither the quick ones that come all the time, nor those that are under way when a
+// command comes, however long they take, and whatever comes after it.
+func TestNoCommandFailsARequest(t *testing.T) {
+	forCommandShapes(t, func(t *testing.T, shape Shape) {
+		l, e := newLab(t), newErrands()
+		l.backend(e.serve)
+		s := l.service("web", lb.RoundRobin)
+		s.HTTP.BackendHeadTimeout = time.Hour
+		o := planeOptions(t)
+		o.Shape = shape
+		p := openPlane(t, o)
+		defer func() { endProxy(t, p) }()
+		l.applyTo(p)
+		load := l.startLoad(s, 6)
+		for _, generation := range []string{"before HUP", "before the second HUP"} {
+			e.start(t, s, generation)
+			syscall.Kill(p.PID(), syscall.SIGHUP)
+			time.Sleep(loadTime() / 2)
+		}
+		e.start(t, s, "before USR2")
+		upgraded := p.PID()
+		syscall.Kill(upgraded, syscall.SIGUSR2)
+		eventually(t, 10*time.Second, func() error {
+			if now := p.PID(); now == upgraded || now == 0 {
+				return fmt.Errorf("the old master, %d, still answers", upgraded)
+			}
+			return nil
+		})
+		time.Sleep(loadTime() / 2)
+		e.start(t, s, "before the change of shape")
+		reshaped := p.PID()
+		p.Close()
+		o.Shape.Processes++
+		p = openPlane(t, o)
+		if p.PID() == reshaped {
+			t.Error("the shape has not changed")
+		}
+		time.Sleep(loadTime() / 2)
+		e.start(t, s, "last")
+		e.end(t)
+		for _, old := range []int{upgraded, reshaped} {
+			awaitEnd(t, old)
+		}
+		load.stop(t)
+		l.shares(s, 3)
+	})
+}
+
+// awaitEnd waits until a master that has nothing left to finish is gone.
+func awaitEnd(t *testing.T, pid int) {
+	t.Helper()
+	eventually(t, 20*time.Second, func() error {
+		if lives(pid) {
+			return fmt.Errorf("the old master, %d, does not end", pid)
+		}
+		return nil
+	})
 }
 
 func TestQuitAnswersWhatIsInFlight(t *testing.T) {
@@ -99,7 +148,7 @@ func TestQuitAnswersWhatIsInFlight(t *testing.T) {
 				}
 			}
 			eventually(t, 5*time.Second, func() error {
-				if syscall.Kill(pid, 0) == nil {
+				if lives(pid) {
 					return fmt.Errorf("it does not end")
 				}
 				return nil

@@ -29,9 +29,10 @@ var Defaults = lb.HTTP{
 
 // Limits that no service can change.
 const (
-	maxRetries      = 10               // whatever a service asks for
-	removalDeadline = 30 * time.Second // for requests in flight when their VIP is removed
-	stopDeadline    = 10 * time.Second // for requests in flight when the proxy is told to stop
+	maxRetries   = 10               // whatever a service asks for
+	stopDeadline = 10 * time.Second // for what is in flight when the proxy is to stop, or its master is gone
+	stopGrace    = 2 * time.Second  // for a worker to end by itself when its time is over: it cuts off what is left, and writes its logs
+	flushTimeout = 1 * time.Second  // for files to take the last lines of logs
 )
 
 // withDefaults returns h with every zero value replaced.

@@ -94,11 +94,24 @@ func (d *door) serve(h http.Handler) <-chan error {
 	return failed
 }
 
-// handOver leaves the door to a new binary, which has it already.
+// handOver leaves the door to a new binary, which has it already. The lock stays with
+// both, until letGo.
 func (d *door) handOver() {
 	d.handed = true
 	d.listener.SetUnlinkOnClose(false)
 	d.server.Close()
+}
+
+// letGo leaves the lock to the new binary. When that one dies another may serve the
+// socket, be this one there still or not.
+func (d *door) letGo() { d.lock.Close() }
+
+// takeBack makes the door anew, after the new binary has died, of which the lock was not
+// let go.
+func (d *door) takeBack() (err error) {
+	d.listener, err = listenUnix(d.socket)
+	d.handed = err != nil
+	return err
 }
 
 // close must come last, so that whoever watches finds the lock free soon after.
@@ -126,10 +139,10 @@ func (d *door) share() (*os.File, error) {
 
 // upgrade starts the file that this binary was started from, which may be another
 // one by now, with such arguments as a new master beside this one.
-func (p *processes) upgrade(ctx context.Context, d *door, args []string) (err error) {
+func (p *processes) upgrade(ctx context.Context, d *door, args []string) (next *supervise.Successor, err error) {
 	self, err := os.Executable()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	p.master.hand(true)
 	defer func() {
@@ -139,7 +152,7 @@ func (p *processes) upgrade(ctx context.Context, d *door, args []string) (err er
 	}()
 	control, err := d.share()
 	if err != nil {
-		return fmt.Errorf("hand over control socket: %w", err)
+		return nil, fmt.Errorf("hand over control socket: %w", err)
 	}
 	defer control.Close()
 	cmd := exec.Command(strings.TrimSuffix(self, " (deleted)"), args...)

@@ -36,7 +36,11 @@ type engine struct {
 	old      []*table // that were in force before and that a request may still go by
 	fronts   map[netip.AddrPort]*front
 	stopping bool
-	closing  sync.WaitGroup // removed fronts with requests in flight
+
+	closing  sync.WaitGroup  // removed fronts with requests in flight
+	removals context.Context // ends when these may take no more time, whenever they began
+	cut      func()          // ends it
+	patience time.Duration   // of each
 }
 
 // front is a VIP with its listening socket.
@@ -47,7 +51,8 @@ type front struct {
 }
 
 func newEngine(log *slog.Logger, board *scoreboard.Board, slot int, shape Shape, kind loop.Kind) (*engine, error) {
-	e := &engine{log: log, board: board, slot: slot, row: board.Row(slot), table: &table{}, fronts: map[netip.AddrPort]*front{}, quiet: deferral(shape.Model), logs: accesslog.NewLogs()}
+	e := &engine{log: log, board: board, slot: slot, row: board.Row(slot), table: &table{}, fronts: map[netip.AddrPort]*front{}, quiet: deferral(shape.Model), logs: accesslog.NewLogs(), patience: shape.DrainTimeout}
+	e.removals, e.cut = context.WithCancel(context.Background())
 	var err error
 	if e.crew, e.desk, err = crew(shape, kind, board, slot); err != nil {
 		return nil, fmt.Errorf("start threads of model %s: %w", shape.Model, err)
@@ -152,7 +157,7 @@ func (e *engine) remove(f *front, last *table) {
 	e.leave(f)
 	e.closing.Go(func() {
 		defer last.leaving.Add(-1)
-		ctx, cancel := context.WithTimeout(context.Background(), removalDeadline)
+		ctx, cancel := context.WithTimeout(e.removals, e.patience)
 		defer cancel()
 		e.drain(ctx, f)
 	})
@@ -202,8 +207,8 @@ func (e *engine) retire() {
 	e.closeLogs()
 }
 
-// stop listens no more, and returns when every request in flight is answered or
-// ctx has ended.
+// stop listens no more, and returns when every request in flight is answered or,
+// when ctx has ended, cut off. Then what the logs have is written.
 func (e *engine) stop(ctx context.Context) {
 	e.mu.Lock()
 	e.stopping = true
@@ -214,15 +219,9 @@ func (e *engine) stop(ctx context.Context) {
 	for _, f := range e.fronts {
 		e.drain(ctx, f)
 	}
-	finished := make(chan struct{})
-	go func() {
-		e.closing.Wait()
-		close(finished)
-	}()
-	select {
-	case <-finished:
-	case <-ctx.Done():
-	}
+	context.AfterFunc(ctx, e.cut)
+	e.closing.Wait()
+	e.cut()
 	var all sync.WaitGroup
 	end := func(r runner) {
 		if err := r.stop(); err != nil {
@@ -236,6 +235,8 @@ func (e *engine) stop(ctx context.Context) {
 	all.Wait()
 	end(e.crew[last])
 	e.desk.close()
+	ctx, cancel := context.WithTimeout(context.Background(), flushTimeout) // the other one may have ended
+	defer cancel()
 	e.logs.Close(ctx)
 	e.complaints.close(ctx)
 }

@@ -68,6 +68,7 @@ func TestMain(m *testing.M) {
 		flags.StringVar((*string)(&shape.Model), "model", "", "")
 		flags.StringVar(&shape.Events, "events", "", "")
 		flags.StringVar(&shape.LogLevel, "log-level", "", "")
+		flags.DurationVar(&shape.DrainTimeout, "drain-timeout", 0, "")
 		for name, n := range map[string]*int{
 			"threads": &shape.Threads, "start": &shape.Start, "min-spare": &shape.MinSpare, "max-spare": &shape.MaxSpare, "processes": &shape.Processes,
 		} {
@@ -94,9 +95,9 @@ const modelVariable, kindVariable = "LBCTL_L7_MODEL", "LBCTL_L7_LOOP"
 
 // testShape has all threads that a test needs in its one process.
 func testShape() Shape {
-	s := Shape{Model: Model(os.Getenv(modelVariable)), Threads: 40}
+	s := Shape{Model: Model(os.Getenv(modelVariable)), Threads: 40, DrainTimeout: 30 * time.Second}
 	if s.Model == "" || s.Model == Loop {
-		s = Shape{Model: Loop, Threads: 1}
+		s.Model, s.Threads = Loop, 1
 	}
 	return s
 }
@@ -312,6 +313,14 @@ func eventually(t testing.TB, patience time.Duration, f func() error) {
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
+}
+
+// lives reports whether a process has not ended. One whose master has ended before it may have to wait until init hears
+// of that.
+func lives(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	_, state, _ := strings.Cut(string(stat), ") ")
+	return err == nil && !strings.HasPrefix(state, "Z")
 }
 
 func rawDial(t testing.TB, addr netip.AddrPort) net.Conn {

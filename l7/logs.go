@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 
 	"lbctl/internal/accesslog"
 	"lbctl/internal/lb"
@@ -85,8 +86,10 @@ func (m *master) reopen(ctx context.Context) error { return m.workers.reopen(ctx
 func (e *engine) reopen(ctx context.Context) error { return e.logs.Reopen(ctx) }
 
 // reopen implements workers: this process and all workers reopen their logs, those that
-// finish and those that begin as well. Who starts from now on has the new files.
+// finish and those that begin as well, and so does the master before this one, if it
+// still finishes. Who starts from now on has the new files.
 func (p *processes) reopen(ctx context.Context) error {
+	p.predecessor.Signal(syscall.SIGUSR1)
 	var files []*os.File
 	var unsaid error // of the error log, which is no reason to keep the others
 	if p.master.errorLog != "" {

@@ -47,6 +47,9 @@ func proxyArgs(socket string, s Shape) []string {
 	if s.LogLevel != "" {
 		args = append(args, "--log-level", s.LogLevel)
 	}
+	if s.DrainTimeout != 0 {
+		args = append(args, "--drain-timeout", s.DrainTimeout.String())
+	}
 	return args
 }
 

@@ -29,6 +29,8 @@ type processes struct {
 	kind   loop.Kind // of event loops
 	loop   string    // the same, and why
 
+	predecessor *supervise.Predecessor // nil: none
+
 	generation atomic.Uint64 // of workers
 	reshapings chan reshaping
 
@@ -46,7 +48,7 @@ func newProcesses(m *master, shape Shape, slots int) *processes {
 	p := &processes{master: m, shape: shape, kind: kind, loop: why, up: map[int]uint64{}, reshapings: make(chan reshaping)}
 	p.Supervisor = supervise.New(supervise.Config{
 		Slots: slots, Command: p.start, Accounts: p, Handle: p.handle,
-		DrainTimeout: stopDeadline, Grace: time.Second, TimerSlack: timerSlack, Log: m.log,
+		DrainTimeout: shape.DrainTimeout, Grace: stopGrace, TimerSlack: timerSlack, Log: m.log,
 	})
 	return p
 }
@@ -74,7 +76,7 @@ func polite() {
 // start makes the command that starts this same binary: a worker must be of its master's version also
 // if the file has been replaced.
 func (p *processes) start(at supervise.Place) (*exec.Cmd, error) {
-	cmd := exec.Command("/proc/self/exe", "l7-worker", "--slot", strconv.Itoa(at.Slot), "--model", string(p.shape.Model), "--threads", strconv.Itoa(p.shape.Threads), "--events", p.shape.Events, "--log-level", p.shape.LogLevel)
+	cmd := exec.Command("/proc/self/exe", "l7-worker", "--slot", strconv.Itoa(at.Slot), "--model", string(p.shape.Model), "--threads", strconv.Itoa(p.shape.Threads), "--events", p.shape.Events, "--log-level", p.shape.LogLevel, "--drain-timeout", p.shape.DrainTimeout.String())
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.ExtraFiles = []*os.File{p.master.board.File()}
 	// Little of a worker's memory lives, so Go's default would collect at every 4 MiB of
@@ -111,6 +113,9 @@ func (p *processes) handle(_ context.Context, at supervise.Place, m supervise.Me
 func (p *processes) welcome(at supervise.Place) {
 	p.master.mu.Lock()
 	defer p.master.mu.Unlock()
+	if p.master.stopping {
+		return // it is about to hear that it is to end
+	}
 	p.note(at)
 	if err := p.tell(at, p.master.current.Load(), p.master.listeners.Sockets(0)); err != nil {
 		p.replace(at, err)

@@ -40,7 +40,7 @@ func TestAProxyThatIsQuitAnswersWhatIsInFlightAndIsGone(t *testing.T) {
 		t.Error(err)
 	}
 	eventually(t, 2*time.Second, func() error {
-		if syscall.Kill(pid, 0) == nil {
+		if lives(pid) {
 			return fmt.Errorf("process %d is there still", pid)
 		}
 		return nil

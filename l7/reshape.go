@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+
+	"lbctl/internal/supervise"
 )
 
 // reshaping is a wish that the proxy go on in another shape. It does so as it takes
@@ -43,26 +45,26 @@ func (p *processes) putShape(w http.ResponseWriter, r *http.Request) {
 	_ = http.NewResponseController(w).Flush()
 }
 
-// reshape reports whether another master has taken over.
-func (p *processes) reshape(ctx context.Context, ask reshaping, door *door) bool {
+// reshape returns the master that has taken over, if one has.
+func (p *processes) reshape(ctx context.Context, ask reshaping, door *door) *supervise.Successor {
 	if ask.shape.WithDefaults() == p.shape {
 		ask.done <- nil
-		return false
+		return nil
 	}
 	p.master.log.Info("going on in another shape", "model", ask.shape.Model)
 	ready, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
-	err := p.upgrade(ready, door, proxyArgs(door.socket, ask.shape))
+	next, err := p.upgrade(ready, door, proxyArgs(door.socket, ask.shape))
 	ask.done <- err
 	if err != nil {
 		p.master.log.Error("shape not taken; all goes on as before", "error", err)
-		return false
+		return nil
 	}
 	select { // the door closes next
 	case <-ask.answered:
 	case <-time.After(time.Second):
 	}
-	return true
+	return next
 }
 
 // reshape asks for another shape, and returns when it serves.

@@ -101,7 +101,7 @@ func TestAMasterThatHasHandedOverEndsSoon(t *testing.T) {
 	pid := p.PID()
 	syscall.Kill(pid, syscall.SIGUSR2)
 	eventually(t, 5*time.Second, func() error {
-		if syscall.Kill(pid, 0) == nil {
+		if lives(pid) {
 			return fmt.Errorf("the old master, %d, does not end", pid)
 		}
 		return nil

@@ -24,8 +24,8 @@ const readyTimeout = 15 * time.Second
 // socket (mode 0600) and has worker processes forward what the snapshots sent
 // there say. It obeys nginx's signals: HUP starts new workers and lets the old
 // ones finish, USR2 starts the binary anew beside this one, WINCH lets the workers
-// finish, QUIT ends after the requests in flight, ten seconds long at most. When
-// ctx ends, as by TERM, it ends at once.
+// finish, for the shape's drain timeout at most; QUIT ends after the requests in
+// flight, ten seconds long at most. When ctx ends, as by TERM, it ends at once.
 //
 // It returns ErrRunning if another process has the socket, which a lock on
 // SOCKET.lock ensures: the kernel drops the lock when its holder dies, whatever it
@@ -72,7 +72,7 @@ func Run(ctx context.Context, socket string, shape Shape, log *slog.Logger) (err
 
 // startProcesses makes the master and its first workers.
 func startProcesses(ctx context.Context, socket string, in *supervise.Inheritance, shape Shape, log *slog.Logger) (*processes, error) {
-	slots := 2 * shape.Processes // two generations
+	slots := generations(shape.Model) * shape.Processes
 	board, err := scoreboard.Create(scoreboard.Sizes{Children: slots, Threads: shape.Threads, Cells: maxCells})
 	if err != nil {
 		return nil, err
@@ -82,6 +82,7 @@ func startProcesses(ctx context.Context, socket string, in *supervise.Inheritanc
 	m.listeners = in.Listeners
 	m.logFolder, m.errorLog = filepath.Join(filepath.Dir(socket), "log"), errorLog()
 	p := newProcesses(m, shape, slots)
+	p.predecessor = in.Predecessor
 	m.workers = p
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
@@ -90,6 +91,16 @@ func startProcesses(ctx context.Context, socket string, in *supervise.Inheritanc
 		return nil, err
 	}
 	return p, nil
+}
+
+// generations is how many of them at full strength find place beside each other. What
+// old ones still finish ends early only when there are more. A loop's processes are all
+// there from the start; those of the other models come as clients do.
+func generations(m Model) int {
+	if m == Loop {
+		return 8
+	}
+	return 2
 }
 
 // takeOver brings into force what the old master, which still answers at the
@@ -121,35 +132,42 @@ func (p *processes) obey(ctx context.Context, door *door) error {
 	go p.maintain(ctx)
 	control := controlHandler(p.master)
 	control.HandleFunc("PUT "+pathShape, p.putShape)
-	failed := door.serve(control)
-	for commands := supervise.Signals(ctx); ; {
+	commands := supervise.Signals(ctx)
+	for failed := door.serve(control); ; {
+		var next *supervise.Successor
 		select {
 		case c, ok := <-commands:
-			if ok && !p.command(ctx, c, door) {
+			switch {
+			case !ok, c == supervise.CommandTerminate:
+				p.terminate()
+				return nil
+			case c == supervise.CommandQuit:
+				p.finish(ctx, commands)
 				return nil
 			}
-			if ok {
-				continue
-			}
-			p.master.stop()
-			p.Terminate()
-			return nil
+			next = p.command(ctx, c, door)
 		case ask := <-p.reshapings:
-			if p.reshape(ctx, ask, door) {
-				door.handOver()
-				p.finish()
-				return nil
-			}
+			next = p.reshape(ctx, ask, door)
 		case err := <-failed:
-			p.master.stop()
-			p.Terminate()
+			p.terminate()
 			return fmt.Errorf("serve %s: %w", door.socket, err)
 		}
+		if next == nil {
+			continue
+		}
+		if !p.giveWay(ctx, commands, door, next) {
+			return nil
+		}
+		if err := p.goOn(ctx, door); err != nil {
+			p.terminate()
+			return err
+		}
+		failed = door.serve(control)
 	}
 }
 
-// command does what a signal says, and reports whether the proxy goes on.
-func (p *processes) command(ctx context.Context, c supervise.Command, door *door) bool {
+// command does what a signal says. It returns the master that has taken over, if one has.
+func (p *processes) command(ctx context.Context, c supervise.Command, door *door) (next *supervise.Successor) {
 	p.master.log.Info("command", "command", c)
 	ready, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
@@ -160,31 +178,12 @@ func (p *processes) command(ctx context.Context, c supervise.Command, door *door
 	case supervise.CommandReopen:
 		err = p.reopen(ready)
 	case supervise.CommandUpgrade:
-		if err = p.upgrade(ready, door, os.Args[1:]); err == nil {
-			door.handOver()
-			p.finish()
-			return false
-		}
+		next, err = p.upgrade(ready, door, os.Args[1:])
 	case supervise.CommandStopWorkers:
-		p.Drain()
-	case supervise.CommandQuit:
-		p.finish()
-		return false
-	case supervise.CommandTerminate:
-		p.master.stop()
-		p.Terminate()
-		return false
+		p.Drain(p.shape.DrainTimeout)
 	}
 	if err != nil && !errors.Is(err, context.Canceled) {
 		p.master.log.Error("command failed; all goes on as before", "command", c, "error", err)
 	}
-	return true
-}
-
-// finish lets the workers answer what is in flight.
-func (p *processes) finish() {
-	ctx, cancel := context.WithTimeout(context.Background(), stopDeadline)
-	defer cancel()
-	p.master.stop()
-	p.Quit(ctx)
+	return next
 }

@@ -16,8 +16,8 @@ import (
 
 // Work is a worker process: it forwards by the configurations that its master
 // sends it, until the master tells it to finish, or is gone, or ctx ends. slot is
-// its place in the scoreboard, which it has inherited; of shape only the model and
-// the threads matter here.
+// its place in the scoreboard, which it has inherited; of shape only the model, the
+// threads, the events and the drain timeout matter here.
 func Work(ctx context.Context, slot int, shape Shape, log *slog.Logger) error {
 	board, err := scoreboard.Open(os.NewFile(supervise.FirstFD, "scoreboard"))
 	if err != nil {
@@ -29,7 +29,7 @@ func Work(ctx context.Context, slot int, shape Shape, log *slog.Logger) error {
 	}
 	w := &worker{engine: e, sockets: map[netip.AddrPort]*os.File{}}
 	w.configured.Add(1)
-	m, err := supervise.Attach(w.handle)
+	m, err := supervise.Attach(w.handle, stopDeadline)
 	if err != nil {
 		return err
 	}
@@ -38,14 +38,10 @@ func Work(ctx context.Context, slot int, shape Shape, log *slog.Logger) error {
 	}
 	go func() {
 		w.configured.Wait()
-		_ = m.Ready(ctx)     // if the master is gone, Drain says so
+		_ = m.Ready(ctx)     // if the master is gone, Finish says so
 		debug.FreeOSMemory() // what only starting took, by every process; later the loop makes next to no garbage
 	}()
-	select {
-	case <-m.Drain():
-	case <-ctx.Done():
-	}
-	deadline, cancel := context.WithTimeout(ctx, stopDeadline)
+	deadline, cancel := m.Finish(ctx)
 	defer cancel()
 	e.stop(deadline)
 	return nil

@@ -33,13 +33,13 @@ func (s *shell) proxy() *cli.Command {
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "socket", Required: true}, &cli.StringFlag{Name: "model"}, &cli.IntFlag{Name: "threads"},
 			&cli.IntFlag{Name: "start"}, &cli.IntFlag{Name: "min-spare"}, &cli.IntFlag{Name: "max-spare"}, &cli.IntFlag{Name: "processes"}, &cli.StringFlag{Name: "events"},
-			&cli.StringFlag{Name: "log-level"},
+			&cli.StringFlag{Name: "log-level"}, &cli.DurationFlag{Name: "drain-timeout"},
 		},
 		Action: func(c *cli.Context) error {
 			shape := l7.Shape{
 				Model: l7.Model(c.String("model")), Threads: c.Int("threads"), Start: c.Int("start"),
 				MinSpare: c.Int("min-spare"), MaxSpare: c.Int("max-spare"), Processes: c.Int("processes"), Events: c.String("events"),
-				LogLevel: c.String("log-level"),
+				LogLevel: c.String("log-level"), DrainTimeout: c.Duration("drain-timeout"),
 			}
 			return l7.Run(c.Context, c.String("socket"), shape, l7.NewLog(s.err, shape))
 		},
@@ -51,10 +51,13 @@ func (s *shell) proxyWorker() *cli.Command {
 		Name: "l7-worker", Hidden: true, Usage: "a worker of the L7 plane's process",
 		Flags: []cli.Flag{
 			&cli.IntFlag{Name: "slot", Required: true}, &cli.StringFlag{Name: "model", Required: true}, &cli.IntFlag{Name: "threads", Required: true}, &cli.StringFlag{Name: "events"},
-			&cli.StringFlag{Name: "log-level"},
+			&cli.StringFlag{Name: "log-level"}, &cli.DurationFlag{Name: "drain-timeout", Required: true},
 		},
 		Action: func(c *cli.Context) error {
-			shape := l7.Shape{Model: l7.Model(c.String("model")), Threads: c.Int("threads"), Events: c.String("events"), LogLevel: c.String("log-level")}
+			shape := l7.Shape{
+				Model: l7.Model(c.String("model")), Threads: c.Int("threads"), Events: c.String("events"),
+				LogLevel: c.String("log-level"), DrainTimeout: c.Duration("drain-timeout"),
+			}
 			return l7.Work(c.Context, c.Int("slot"), shape, l7.NewLog(s.err, shape))
 		},
 	}

@@ -130,6 +130,7 @@ func TestAShapeIsToldByWhatDiffersFromItsModel(t *testing.T) {
 		"event, threads 8":               {Model: lb.ModelEvent, Threads: 8},
 		"loop, log_level debug":          {Model: lb.ModelLoop, LogLevel: "debug"},
 		"prefork, start 6, max_spare 20": {Model: lb.ModelPrefork, Start: 6, MaxSpare: 20},
+		"loop, drain_timeout 5m0s":       {DrainTimeout: 5 * time.Minute},
 	} {
 		if got := shapeText(s); got != want {
 			t.Errorf("%+v is %q, want %q", s, got, want)

@@ -51,5 +51,8 @@ func shapeText(s lb.Shape) string {
 	if s.LogLevel != "" && s.LogLevel != own.LogLevel {
 		parts = append(parts, "log_level "+s.LogLevel)
 	}
+	if s.DrainTimeout != 0 && s.DrainTimeout != own.DrainTimeout {
+		parts = append(parts, "drain_timeout "+s.DrainTimeout.String())
+	}
 	return strings.Join(parts, ", ")
 }

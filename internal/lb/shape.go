@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Model says how L7 spends processes and threads.
@@ -33,6 +34,10 @@ type Shape struct {
 	Processes int    `json:"processes,omitempty"` // the most there are; of loop: as many as there are
 	Events    string `json:"events,omitempty"`    // of loop: one of EventKinds
 	LogLevel  string `json:"log_level,omitempty"` // of the error log: one of LogLevels
+
+	// DrainTimeout is how long processes that others have replaced may take to finish
+	// what they have begun; and a VIP that was removed.
+	DrainTimeout time.Duration `json:"drain_timeout,omitempty"`
 }
 
 // EventKinds are how an event loop hears of events: by what works best on the
@@ -47,6 +52,9 @@ const (
 	MaxThreads   = 512
 	MaxProcesses = 1024
 )
+
+// DefaultDrainTimeout is a tunnel's default, too: what is silent for so long ends anyway.
+const DefaultDrainTimeout = time.Hour
 
 // shapes are Apache's own numbers (httpd 2.4, server/mpm), and nginx's
 // worker_processes auto.
@@ -79,6 +87,7 @@ func (s Shape) WithDefaults() Shape {
 	}
 	s.Start = min(s.Start, s.Processes)
 	s.Events, s.LogLevel = cmp.Or(s.Events, EventKinds[0]), cmp.Or(s.LogLevel, "info")
+	s.DrainTimeout = cmp.Or(s.DrainTimeout, DefaultDrainTimeout)
 	return s
 }
 
@@ -111,6 +120,8 @@ func (s Shape) Check() error {
 		return &ShapeError{"events", fmt.Sprintf("events %q: want one of %s", s.Events, strings.Join(EventKinds, ", "))}
 	case !slices.Contains(LogLevels, s.LogLevel):
 		return &ShapeError{"log_level", fmt.Sprintf("log_level %q: want one of %s", s.LogLevel, strings.Join(LogLevels, ", "))}
+	case s.DrainTimeout < 0:
+		return &ShapeError{"drain_timeout", fmt.Sprintf("drain_timeout %s: want a time that is not over before it begins", s.DrainTimeout)}
 	case s.Model != ModelLoop && s.MaxSpare < s.MinSpare+s.Threads:
 		return refuse("max_spare", s.MaxSpare, "want at least min_spare and the threads of a process, %d", s.MinSpare+s.Threads)
 	}

@@ -3,6 +3,7 @@ package lb
 import (
 	"errors"
 	"testing"
+	"time"
 )
 
 func TestAShapeIsRefusedByTheKeyThatIsWrong(t *testing.T) {
@@ -29,6 +30,8 @@ func TestAShapeIsRefusedByTheKeyThatIsWrong(t *testing.T) {
 		{Shape{LogLevel: "debug"}, ""},
 		{Shape{LogLevel: "loud"}, "log_level"},
 		{Shape{Model: ModelWorker, MaxSpare: 99}, "max_spare"},
+		{Shape{DrainTimeout: time.Minute}, ""},
+		{Shape{Model: ModelPrefork, DrainTimeout: -1}, "drain_timeout"},
 	} {
 		err := c.shape.CheckTyped()
 		var refused *ShapeError

@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"errors"
+	"time"
 
 	"lbctl/internal/lb"
 )
@@ -17,6 +18,8 @@ type L7Spec struct {
 	Processes Val[Processes]    `yaml:"processes" default:"(256 of prefork, 16 of worker and event, one for each CPU of loop)" doc:"The most processes there are; of loop: as many as there are."`
 	Events    Val[EventsWord]   `yaml:"events" default:"(auto)" doc:"loop only: how loops hear of events: epoll, io_uring, or auto (io_uring where it works)."`
 	LogLevel  Val[LogLevelWord] `yaml:"log_level" default:"(info)" doc:"What the proxy's error log has: debug (also what clients do wrong), info, warn or error. As with the other keys, another one takes new processes, and what is in flight is answered."`
+
+	DrainTimeout Val[Duration] `yaml:"drain_timeout" default:"(1h)" doc:"How long processes that others have replaced (lbctl l7 reload, lbctl l7 upgrade, a change of l7), and a VIP that was removed, may take to finish what is in flight; then it is cut off."`
 }
 
 // The words and numbers of l7.
@@ -68,7 +71,7 @@ func (s L7Spec) shape(r *resolver) lb.Shape {
 	shape := lb.Shape{
 		Model: lb.Model(typed.Model.Value), Threads: int(typed.Threads.Value), Start: int(typed.Start.Value),
 		MinSpare: int(typed.MinSpare.Value), MaxSpare: int(typed.MaxSpare.Value), Processes: int(typed.Processes.Value),
-		Events: string(typed.Events.Value), LogLevel: string(typed.LogLevel.Value),
+		Events: string(typed.Events.Value), LogLevel: string(typed.LogLevel.Value), DrainTimeout: time.Duration(typed.DrainTimeout.Value),
 	}
 	err := shape.CheckTyped()
 	if err == nil {

@@ -3,6 +3,7 @@ package scenario
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"lbctl/internal/lb"
 )
@@ -20,6 +21,9 @@ func TestWhatTheL7PlaneOfABalancerIsToldOfProcesses(t *testing.T) {
 		{"{l7: {model: event, log_level: debug}}", "{l7: {log_level: error}}", [2]lb.Shape{{Model: lb.ModelEvent, LogLevel: "debug"}, {Model: lb.ModelLoop, LogLevel: "error"}}},
 		{"{l7: {processes: 3}}", "{l7: {model: prefork, start: 2, min_spare: 3, max_spare: 4, processes: 7}}", [2]lb.Shape{
 			{Model: lb.ModelLoop, Processes: 3}, {Model: lb.ModelPrefork, Start: 2, MinSpare: 3, MaxSpare: 4, Processes: 7},
+		}},
+		{"{l7: {drain_timeout: 5m}}", "{l7: {model: event, drain_timeout: 24h}}", [2]lb.Shape{
+			{Model: lb.ModelLoop, DrainTimeout: 5 * time.Minute}, {Model: lb.ModelEvent, DrainTimeout: 24 * time.Hour},
 		}},
 	} {
 		text := strings.Replace(strings.Replace(file, "lb1: {}", "lb1: "+c.lb1, 1), "lb2: {}", "lb2: "+c.lb2, 1)

@@ -27,6 +27,8 @@ type child struct {
 	link   *Link
 	born   time.Time
 	state  ChildState
+	due    time.Time     // when what it has begun must be finished; zero: it was not told to finish
+	ended  bool          // it was told to end, finished or not
 	timers []*time.Timer // that end it if it does not end by itself
 }
 
@@ -105,24 +107,26 @@ func (s *Supervisor) ended(c *child) {
 	s.fill()
 }
 
-// drain tells a child to finish, and sees to it that it ends.
-func (s *Supervisor) drain(c *child) {
-	if c.state == Draining {
+// drain tells a child to finish within a time, and sees to it that it ends. One that was told before
+// gets no more time than it had.
+func (s *Supervisor) drain(c *child, within time.Duration) {
+	due := time.Now().Add(within)
+	if c.state == Draining && !due.Before(c.due) {
 		return
 	}
-	c.state = Draining
+	c.state, c.due = Draining, due
 	go func() { // one that does not hear it is ended by the timers
-		ctx, cancel := context.WithTimeout(context.Background(), s.config.DrainTimeout)
+		ctx, cancel := context.WithTimeout(context.Background(), within)
 		defer cancel()
-		_ = c.link.Call(ctx, kindDrain, nil, nil)
+		_ = c.link.Call(ctx, kindDrain, within, nil)
 	}()
-	c.endAfter(s.config.DrainTimeout, s.config.Grace)
+	c.endAfter(within+s.config.Grace, s.config.Grace)
 	s.announce()
 }
 
 // terminate ends a child, by force after the grace.
 func (s *Supervisor) terminate(c *child) {
-	c.state = Draining
+	c.state, c.due, c.ended = Draining, time.Now(), true
 	_ = c.cmd.Process.Signal(syscall.SIGTERM)
 	c.endAfter(s.config.Grace, s.config.Grace)
 	s.announce()

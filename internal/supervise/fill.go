@@ -1,6 +1,10 @@
 package supervise
 
-import "time"
+import (
+	"cmp"
+	"slices"
+	"time"
+)
 
 // fill starts the children that are missing, as far as slots and the brake allow.
 // What it cannot start now it starts when a slot or the brake gets free.
@@ -16,6 +20,27 @@ func (s *Supervisor) fill() {
 		}
 		s.serial++
 		s.start(Place{slot, s.freeSeat(), s.generation, s.serial})
+	}
+}
+
+// makeRoom ends as many children that were told to finish as others lack a slot,
+// those first that were started first. fill starts the others then.
+func (s *Supervisor) makeRoom() {
+	short := s.missing()
+	var finishing []*child
+	for _, c := range s.children {
+		switch {
+		case c == nil || c.ended:
+			short-- // there is its slot, or there soon will be
+		case c.state == Draining:
+			finishing = append(finishing, c)
+		}
+	}
+	slices.SortFunc(finishing, func(a, b *child) int { return cmp.Compare(a.Serial, b.Serial) })
+	for _, c := range finishing[:min(max(short, 0), len(finishing))] {
+		s.config.Log.Warn("child is ended before it has finished: a new one needs its slot", "slot", c.Slot, "generation", c.Generation,
+			"pid", c.cmd.Process.Pid, "would have had", time.Until(c.due).Round(time.Second))
+		s.terminate(c)
 	}
 }
 

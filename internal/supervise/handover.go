@@ -22,8 +22,9 @@ const readyByte = 0
 
 // Inheritance is what a new master has from the old one.
 type Inheritance struct {
-	Listeners *Listeners
-	ready     *os.File // nil: there is no old one
+	Listeners   *Listeners
+	Predecessor *Predecessor // who started this process; nil: no master
+	ready       *os.File     // nil: there is no old one
 }
 
 // Inherit takes over what the master that started this process has handed down;
@@ -47,6 +48,7 @@ func Inherit() (*Inheritance, error) {
 		in.Listeners.Close()
 		return nil, fmt.Errorf("inherit %q: nobody to tell", value)
 	}
+	in.Predecessor = &Predecessor{os.Getppid()}
 	return in, nil
 }
 

@@ -38,7 +38,7 @@ func runChild(how string) int {
 	if how == "crash" {
 		return 3
 	}
-	master, err := Attach(func(_ context.Context, m Message) (any, error) { return m.Kind, nil })
+	master, err := Attach(func(_ context.Context, m Message) (any, error) { return m.Kind, nil }, 5*time.Second)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 4
@@ -59,7 +59,11 @@ func runChild(how string) int {
 	if how == "deaf" {
 		select {}
 	}
-	<-master.Drain()
+	due, cancel := master.Finish(context.Background())
+	defer cancel()
+	if how == "busy" {
+		<-due.Done()
+	}
 	ln.Close()
 	serving.Wait()
 	return 0
@@ -113,7 +117,7 @@ func runMaster(how string) int {
 		return 10
 	}
 	if <-commands == CommandQuit {
-		s.Quit(ctx)
+		s.Quit(ctx, 5*time.Second)
 	} else {
 		s.Terminate()
 	}

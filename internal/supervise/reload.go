@@ -10,7 +10,8 @@ import (
 // first reload starts the first children. If one of the new ones dies before
 // that, or ctx ends, the new ones are told to finish instead, the old generation
 // goes on, and the error says why. Until then nobody replaces an old child that
-// dies. Generations begin at 1 and grow; none is used twice.
+// dies. Generations begin at 1 and grow; none is used twice. The others have
+// Config's DrainTimeout to finish, but see Config's Slots.
 func (s *Supervisor) Reload(ctx context.Context, generation uint64, children int) error {
 	s.reloading.Lock()
 	defer s.reloading.Unlock()
@@ -23,8 +24,9 @@ func (s *Supervisor) Reload(ctx context.Context, generation uint64, children int
 	oldGeneration, oldWanted, oldStopped, stops := s.generation, s.wanted, s.stopped, s.stops
 	s.generation, s.wanted, s.stopped = generation, children, false
 	s.brake = brake{} // what made the others die may be mended
+	s.makeRoom()
 	s.fill()
-	first := s.wanted - s.missing() // the others have no slot yet
+	first := min(children, s.config.Slots-s.staying(generation)) // the others have no slot yet
 	s.mu.Unlock()
 
 	err := s.await(ctx, func() (bool, error) {
@@ -51,10 +53,20 @@ func (s *Supervisor) mayStart(generation uint64, children int) error {
 	switch {
 	case generation <= s.newest:
 		return ErrOldGeneration
-	case children > 0 && s.freeSlot() < 0:
+	case children > 0 && s.staying(generation) >= s.config.Slots:
 		return ErrNoSlot
 	}
 	return nil
+}
+
+// staying is how many children of other generations serve, or are about to.
+func (s *Supervisor) staying(generation uint64) (n int) {
+	for _, c := range s.children {
+		if c != nil && c.state != Draining && c.Generation != generation {
+			n++
+		}
+	}
+	return n
 }
 
 // isUp reports whether so many children of a new generation serve, or those that
@@ -77,7 +89,7 @@ func (s *Supervisor) isUp(generation uint64, children int) (bool, error) {
 func (s *Supervisor) drainAll(which func(*child) bool) {
 	for _, c := range s.children {
 		if c != nil && which(c) {
-			s.drain(c)
+			s.drain(c, s.config.DrainTimeout)
 		}
 	}
 }

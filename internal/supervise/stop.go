@@ -1,21 +1,31 @@
 package supervise
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
-// Drain tells all children to finish, and starts no others until the next
-// Reload. It does not wait for them.
-func (s *Supervisor) Drain() {
+// Drain tells all children to finish within a time, also those that had more, and
+// starts no others until the next Reload. It does not wait for them.
+func (s *Supervisor) Drain(within time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stop()
-	s.drainAll(func(*child) bool { return true })
+	for _, c := range s.children {
+		if c != nil {
+			s.drain(c, within)
+		}
+	}
 }
 
-// Quit is Drain, and waits until the last child has ended: by itself or, after
-// Config's DrainTimeout, by force. When ctx ends, it ends what is left at once.
-func (s *Supervisor) Quit(ctx context.Context) {
-	s.Drain()
-	if s.await(ctx, s.isEmpty) != nil {
+// Wait returns nil when there is no child.
+func (s *Supervisor) Wait(ctx context.Context) error { return s.await(ctx, s.isEmpty) }
+
+// Quit is Drain, and waits until the last child has ended: by itself or, when its
+// time is over, by force. When ctx ends, it ends what is left at once.
+func (s *Supervisor) Quit(ctx context.Context, within time.Duration) {
+	s.Drain(within)
+	if s.Wait(ctx) != nil {
 		s.Terminate()
 	}
 }
@@ -31,7 +41,7 @@ func (s *Supervisor) Terminate() {
 		}
 	}
 	s.mu.Unlock()
-	_ = s.await(context.Background(), s.isEmpty) // KILL cannot be refused
+	_ = s.Wait(context.Background()) // KILL cannot be refused
 }
 
 // Kill ends a child at once. If it was one of those that are kept, another starts.

@@ -14,7 +14,7 @@ import (
 func TestQuitIsGraceful(t *testing.T) {
 	b := newBench(t, 1, "child")
 	b.reload(t, 1, 3)
-	b.Quit(deadline(t, 10*time.Second))
+	b.Quit(deadline(t, 10*time.Second), 5*time.Second)
 	st := b.Status()
 	if len(st.Children) != 0 || len(st.Deaths) != 3 || st.Died != 0 {
 		t.Errorf("status = %+v", st)
@@ -29,7 +29,7 @@ func TestQuitIsGraceful(t *testing.T) {
 func TestWorkersCanBeStoppedAndStartedAgain(t *testing.T) {
 	b := newBench(t, 1, "child", "child")
 	b.reload(t, 1, 2)
-	b.Drain()
+	b.Drain(5 * time.Second)
 	eventually(t, "no children", func() bool { return len(b.Status().Children) == 0 })
 	b.Spawn(3) // whoever finds that there are too few
 	if st := b.Status(); st.Wanted != 0 || len(st.Children) != 0 {
@@ -53,12 +53,45 @@ func TestWhoDoesNotFinishIsEnded(t *testing.T) {
 	}
 }
 
+func TestAChildEndsByItselfWhenItsTimeIsOver(t *testing.T) {
+	b := newBench(t, 1, "child busy", "child")
+	b.config.DrainTimeout, b.config.Grace = 100*time.Millisecond, 10*time.Second
+	b.reload(t, 1, 1)
+	begin := time.Now()
+	b.reload(t, 2, 1)
+	eventually(t, "the busy one has ended", func() bool { return len(b.Status().Deaths) == 1 })
+	if d := b.Status().Deaths[0]; d.Reason != "exit status 0" || time.Since(begin) < 100*time.Millisecond {
+		t.Errorf("after %s: %+v, want that it has taken its time and then ended by itself", time.Since(begin), d)
+	}
+}
+
+func TestQuitShortensTheTimeOfWhoFinishesAlready(t *testing.T) {
+	b := newBench(t, 1, "child busy", "child busy")
+	b.config.DrainTimeout = time.Hour
+	b.reload(t, 1, 1)
+	b.reload(t, 2, 1)
+	b.Drain(2 * time.Hour) // which gives the first no more
+	if st := b.Status(); len(st.Children) != 2 || st.Children[0].State != Draining || st.Children[1].State != Draining {
+		t.Fatalf("%+v", st.Children)
+	}
+	begin := time.Now()
+	b.Quit(deadline(t, 20*time.Second), 100*time.Millisecond)
+	if took := time.Since(begin); took < 100*time.Millisecond {
+		t.Errorf("it took %s", took)
+	}
+	for _, d := range b.Status().Deaths {
+		if d.Reason != "exit status 0" {
+			t.Errorf("%+v", d)
+		}
+	}
+}
+
 func TestQuitEndsWithItsContext(t *testing.T) {
 	b := newBench(t, 1, "child deaf")
 	b.config.Grace = 100 * time.Millisecond
 	b.reload(t, 1, 2)
 	begin := time.Now()
-	b.Quit(deadline(t, 50*time.Millisecond))
+	b.Quit(deadline(t, 50*time.Millisecond), 5*time.Second)
 	if took := time.Since(begin); took > 2*time.Second || len(b.Status().Children) != 0 {
 		t.Errorf("after %s %d are left", took, len(b.Status().Children))
 	}

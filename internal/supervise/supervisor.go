@@ -30,7 +30,9 @@ type Accounts interface {
 type Config struct {
 	// Slots is the most children there can be. Replacing a generation without
 	// a pause takes twice as many as are wanted; with fewer, the rest of the new
-	// one starts as the old one ends.
+	// one starts as the old one ends. Where children that were told to finish
+	// have the slots that Reload or Spawn needs, those that were started first end
+	// for it, finished or not.
 	Slots int
 	// Command returns the command that starts a child, not started. Its
 	// ExtraFiles get the numbers from FirstFD on and stay the caller's; its
@@ -40,8 +42,10 @@ type Config struct {
 	Accounts Accounts
 	// Handle answers the children's messages.
 	Handle func(context.Context, Place, Message) (any, error)
-	// DrainTimeout is how long a child may take to finish what it has begun
-	// before it gets TERM, and Grace how long until KILL then.
+	// DrainTimeout is how long a child may take to finish what it has begun when
+	// others take its place, or there are too many. It knows, and is to end by itself
+	// then; if it has not done so after Grace it gets TERM, and after Grace once
+	// more KILL.
 	DrainTimeout, Grace time.Duration
 	// TimerSlack is how late a child's timers may fire (prctl(2), PR_SET_TIMERSLACK),
 	// those of its language's runtime among them; 0: as late as the caller's.
@@ -95,6 +99,7 @@ func (s *Supervisor) Spawn(n int) {
 		return
 	}
 	s.wanted += n
+	s.makeRoom()
 	s.fill()
 }
 
@@ -121,7 +126,7 @@ func (s *Supervisor) Retire(p Place) error {
 		if c.Generation == s.generation {
 			s.wanted--
 		}
-		s.drain(c)
+		s.drain(c, s.config.DrainTimeout)
 	}
 	return nil
 }

@@ -125,6 +125,32 @@ func TestWithFewSlotsTheRestFollows(t *testing.T) {
 	client.end(t, 0)
 }
 
+func TestWhoHasFinishedForLongestEndsWhenItsSlotIsNeeded(t *testing.T) {
+	b := newBench(t, 1, "child busy", "child busy", "child")
+	b.config.DrainTimeout = time.Hour
+	b.reload(t, 1, 4)
+	b.reload(t, 2, 3) // 4 and 3 of 8 slots: the third generation lacks two
+	before := b.Status().Children
+	b.reload(t, 3, 3)
+	left := map[uint64]int{}
+	for _, c := range b.Status().Children {
+		left[c.Generation]++
+	}
+	if left[1] != 2 || left[2] != 3 || left[3] != 3 {
+		t.Errorf("left by generation: %v", left)
+	}
+	for _, d := range b.Status().Deaths {
+		if d.PID != before[0].PID && d.PID != before[1].PID || !d.Asked {
+			t.Errorf("%+v has ended", d)
+		}
+	}
+	b.Spawn(3)
+	eventually(t, "six of the third serve", func() bool { return len(b.serving()) == 6 })
+	if n := len(b.Status().Children); n != 8 {
+		t.Errorf("%d children, want that 2 of the second generation still finish", n)
+	}
+}
+
 func TestSpawnAndRetire(t *testing.T) {
 	b := newBench(t, 1, "child")
 	b.reload(t, 1, 1)

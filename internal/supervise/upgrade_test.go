@@ -24,10 +24,11 @@ func TestUpgradeServesEveryConnection(t *testing.T) {
 	client := dialInALoop(b.addr)
 	time.Sleep(20 * time.Millisecond)
 	cmd := newMaster("")
-	if err := Upgrade(deadline(t, 10*time.Second), cmd, b.listeners); err != nil {
+	next, err := Upgrade(deadline(t, 10*time.Second), cmd, b.listeners)
+	if err != nil {
 		t.Fatal(err)
 	}
-	b.Quit(deadline(t, 10*time.Second))
+	b.Quit(deadline(t, 10*time.Second), 5*time.Second)
 	b.listeners.Close()
 	before := time.Now()
 	for time.Since(before) < 50*time.Millisecond {
@@ -42,7 +43,10 @@ func TestUpgradeServesEveryConnection(t *testing.T) {
 	if err := cmd.Process.Signal(syscall.SIGQUIT); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the new master has ended", func() bool { return errors.Is(cmd.Process.Signal(syscall.Signal(0)), os.ErrProcessDone) })
+	<-next.Ended()
+	if err := next.Died(); err != nil {
+		t.Error(err)
+	}
 	eventually(t, "the address is free", func() bool {
 		l := NewListeners()
 		defer l.Close()
@@ -61,13 +65,13 @@ func TestAnUpgradeThatFailsChangesNothing(t *testing.T) {
 		"late":   context.DeadlineExceeded.Error(),
 	} {
 		cmd := newMaster(how)
-		err := Upgrade(deadline(t, 500*time.Millisecond), cmd, b.listeners)
+		_, err := Upgrade(deadline(t, 500*time.Millisecond), cmd, b.listeners)
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("upgrade to what does %s = %v, want %s", how, err, want)
 		}
 	}
 	missing := exec.Command("/nonexistent/binary")
-	if err := Upgrade(deadline(t, time.Second), missing, b.listeners); !errors.Is(err, os.ErrNotExist) {
+	if _, err := Upgrade(deadline(t, time.Second), missing, b.listeners); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("upgrade to what is not there = %v", err)
 	}
 	eventually(t, "the old master alone answers", func() bool {
