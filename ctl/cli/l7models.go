@@ -37,7 +37,7 @@ type trial struct {
 var trials = []trial{
 	{"lbctl l7 scoreboard", "the letters of all threads, live; leave it open beside what follows"},
 	{"kill -SEGV PID of a worker", "requests that it held break: 1 under prefork, up to 25 under worker and event, its share of all under loop; another process stands in at once, and the board counts a death unasked"},
-	{"lbctl l7 reload (HUP)", "a new generation starts, the old one drains (G, I) and ends; no request fails"},
+	{"lbctl l7 reload (HUP)", "a new generation starts, the old one drains (G, I) and ends, when its last tunnel or answer has ended or after drain_timeout; no request fails"},
 	{"lbctl l7 upgrade (USR2)", "the binary is started anew and takes the sockets; the master's PID changes, no request fails"},
 	{"lbctl l7 stop (QUIT)", "what is in flight is answered, then all processes end; the daemon starts another proxy"},
 	{"idle connections, more than threads", "under worker and prefork they fill the board with K, and the next client waits for a timeout (client_idle_timeout); under event HELD grows and threads stay _; loop does not mind"},

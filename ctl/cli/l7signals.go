@@ -23,9 +23,11 @@ type order struct {
 
 func (s *shell) l7Reload() *cli.Command {
 	return s.l7Order("reload", "start new worker processes and let the old ones finish (HUP)",
-		`Waits until the new generation serves. No connection is dropped: what the old workers
-have begun, they end. What the proxy forwards does not change; that is 'lbctl up' or the
-file of 'l7 run'.`,
+		`Waits until the new generation serves. What the old workers have begun, they end, tunnels
+included; what takes longer than drain_timeout of l7 (an hour, unless it says otherwise) is
+cut off. Where process slots are short, because others have not finished since reloads
+before, those that were started first end sooner, and the log says so. What the proxy
+forwards does not change; that is 'lbctl up' or the file of 'l7 run'.`,
 		order{
 			signal: syscall.SIGHUP,
 			done:   reloaded,
@@ -48,8 +50,14 @@ func reloaded(before, now ctl.PlaneWorkers) bool {
 func (s *shell) l7Upgrade() *cli.Command {
 	return s.l7Order("upgrade", "start the proxy's binary anew beside the one that runs (USR2)",
 		`For a new version of lbctl at the same path. The new master gets the listening sockets and
-what is in force; once its workers serve, the old ones finish and end. If it does not
-come up, all goes on as before. Counters begin anew.`,
+what is in force; once its workers serve, the old ones finish, for drain_timeout of l7 at
+most, and end. If it does not come up, all goes on as before; if it dies within three
+seconds after it has, the old master starts workers again and goes on. Counters begin anew.
+
+To go back to the version before, put its file back at the path (with mv or install, since
+a file that runs cannot be written to) and upgrade once more: that is an upgrade like any
+other, and no request fails. A version that has no drain_timeout does not take over from
+one whose l7 names it; take the key out first.`,
 		order{
 			signal: syscall.SIGUSR2,
 			done:   func(before, now ctl.PlaneWorkers) bool { return now.Master != 0 && now.Master != before.Master },
@@ -73,7 +81,7 @@ func (s *shell) l7Reopen() *cli.Command {
 func (s *shell) l7Stop() *cli.Command {
 	return s.l7Order("stop", "let the proxy answer what is in flight and end (QUIT)",
 		`New clients are refused from then on. As long as the daemon lives, it starts another proxy
-once this one has ended, ten seconds later at most. To end a proxy of 'l7 run' for good,
+once this one has ended, ten seconds later or a little more. To end a proxy of 'l7 run' for good,
 end its daemon and run 'lbctl l7 flush'; that of a lab ends with 'lbctl down'.`,
 		order{
 			signal: syscall.SIGQUIT,
