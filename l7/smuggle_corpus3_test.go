@@ -81,6 +81,8 @@ func bodyTricks() (all []trick) {
 		trick{"CL.0", "a body that is a chunked one", with("POST", lengthOf(chunk(hidden)), chunk(hidden)), byLength(len(chunk(hidden)))},
 		trick{"CL.0", "CONNECT by length", "CONNECT h:80 HTTP/1.1\r\nHost: h:80\r\n" + lengthOf(hidden) + "\r\n" + hidden, refused(400)},
 		trick{"CL.0", "CONNECT in chunks", "CONNECT h:80 HTTP/1.1\r\nHost: h:80\r\n" + chunked + "\r\n" + chunk(hidden), refused(400)},
+		trick{"CL.0", "CONNECT, and the tunnel's bytes at once", "CONNECT h:80 HTTP/1.1\r\nHost: h:80\r\n\r\n" + hidden, refused(501)},
+		trick{"CL.0", "CONNECT in HTTP/1.0, and the tunnel's bytes at once", "CONNECT h:80 HTTP/1.0\r\nHost: h:80\r\nConnection: keep-alive\r\n\r\n" + hidden, refused(501)},
 		trick{"CL.0", "TRACE by length", with("TRACE", lengthOf(hidden), hidden), refused(400)},
 		trick{"CL.0", "TRACE in chunks", with("TRACE", chunked, chunk(hidden)), refused(400)},
 	)

@@ -12,10 +12,10 @@ func (x *Exchange) accept(r *http1.Request) {
 	case !x.mayPass(r):
 		return
 	case h.MaxBody > 0 && r.Body == http1.ByLength && r.Length > uint64(h.MaxBody):
-		x.makeUp(413, "the request's body is too large")
+		x.reject(413, "the request's body is too large")
 		return
 	case x.route != nil && !x.route.rewrite.apply(r, x.core):
-		x.makeUp(400, "the path can be read in several ways")
+		x.reject(400, "the path can be read in several ways")
 		return
 	}
 	if x.service.Policy == lb.KeyHash {

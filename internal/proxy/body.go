@@ -28,7 +28,7 @@ func (x *Exchange) body(b []byte) (used int) {
 		}
 		used += n
 		if x.received += int64(len(data)); x.service.HTTP.MaxBody > 0 && x.received > x.service.HTTP.MaxBody {
-			x.fail(failure{status: 413, reason: "the request's body is too large", client: true})
+			x.fail(failure{status: 413, end: accesslog.BadRequest, reason: "the request's body is too large", client: true})
 			return len(b)
 		}
 		c.gather(data, x.chunked)

@@ -105,15 +105,14 @@ func (x *Exchange) begin(c *ClientConn, s *Service, r *http1.Request) {
 	x.inBody.Limits, x.answer.Limits = &s.limits, &s.limits
 	switch {
 	case r.Method == http1.CONNECT:
-		x.trace.end = accesslog.BadRequest
-		x.makeUp(501, "CONNECT is not supported")
+		x.reject(501, "CONNECT is not supported")
 		return
 	case !ok:
-		x.makeUp(400, "the path can be read in several ways")
+		x.reject(400, "the path can be read in several ways")
 		return
 	case m != nil && m.status != 0:
 		if !m.rewrite.apply(r, x.core) {
-			x.makeUp(400, "the path can be read in several ways")
+			x.reject(400, "the path can be read in several ways")
 			return
 		}
 		x.perform(m, r)

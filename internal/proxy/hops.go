@@ -27,7 +27,7 @@ func (x *Exchange) mayPass(r *http1.Request) bool {
 			continue
 		}
 		if field != nil {
-			x.makeUp(400, "Max-Forwards is there twice")
+			x.reject(400, "Max-Forwards is there twice")
 			return false
 		}
 		field = f
@@ -38,7 +38,7 @@ func (x *Exchange) mayPass(r *http1.Request) bool {
 	hops, ok := parseHops(field.Value)
 	switch {
 	case !ok:
-		x.makeUp(400, "Max-Forwards is no number")
+		x.reject(400, "Max-Forwards is no number")
 		return false
 	case hops == 0:
 		x.end(r.Method)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strconv"
 
+	"lbctl/internal/accesslog"
 	"lbctl/internal/http1"
 )
 
@@ -16,6 +17,16 @@ func (x *Exchange) makeUp(status int, reason string) {
 	x.trace.told(status, headSize(x.core.head))
 	c.write(x.core.head)
 	x.finish()
+}
+
+// reject answers a request whose client is at fault, and ends the connection: what
+// comes behind it may be no request, as what a client sends through a tunnel that it
+// takes for granted.
+func (x *Exchange) reject(status int, reason string) {
+	x.core.complain(accesslog.BadRequest, x.service.Name, "", reason)
+	x.trace.end = accesslog.BadRequest
+	x.whole = false // nobody knows how much more there is
+	x.makeUp(status, reason)
 }
 
 // refuse answers what is no request, and ends the connection.

@@ -114,7 +114,7 @@ func TestARecordSaysHowItEnded(t *testing.T) {
 		{"client gone in the middle", get, "200", 1, func(th *theatre, k *actor) { th.connected().says(half, 0); k.client.EOF() }, accesslog.ClientGone, accesslog.OnlyOne, 1, 0},
 		{"client too slow", post, "408", 1, func(_ *theatre, k *actor) { k.client.Expired() }, accesslog.ClientTimeout, accesslog.OnlyOne, 1, 1},
 		{"malformed body", "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", "400", 1, func(*theatre, *actor) {}, accesslog.BadRequest, accesslog.NoBackend, 0, 1},
-		{"CONNECT", "CONNECT x:1 HTTP/1.1\r\nHost: x:1\r\n\r\n", "501", 1, func(*theatre, *actor) {}, accesslog.BadRequest, accesslog.NoBackend, 0, 0},
+		{"CONNECT", "CONNECT x:1 HTTP/1.1\r\nHost: x:1\r\n\r\n", "501", 1, func(*theatre, *actor) {}, accesslog.BadRequest, accesslog.NoBackend, 0, 1},
 		{"removed", get, "499", 1, func(th *theatre, _ *actor) { th.connected(); th.core.Cut(&th.front) }, accesslog.Removed, accesslog.OnlyOne, 1, 0},
 		{"no request", "GET /\x01 HTTP/1.1\r\nHost: x\r\n\r\n", "400", 1, func(*theatre, *actor) {}, accesslog.BadRequest, accesslog.NoBackend, 0, 1},
 		{"half a head", "GET / HTTP", "408", 1, func(_ *theatre, k *actor) { k.client.Expired() }, accesslog.ClientTimeout, accesslog.NoBackend, 0, 1},
