@@ -50,7 +50,7 @@ func (c *complaints) Complain(what accesslog.End, service, backend, reason strin
 // level is debug for what any client can cause as often as it likes.
 func level(what accesslog.End) slog.Level {
 	switch what {
-	case accesslog.BadRequest, accesslog.ClientTimeout:
+	case accesslog.BadRequest, accesslog.ClientTimeout, accesslog.RequestTimeout:
 		return slog.LevelDebug
 	}
 	return slog.LevelWarn

@@ -74,6 +74,7 @@ const (
 	ConnectFailed             // no connection could be made
 	ConnectTimeout            // likewise, in time
 	HeadTimeout               // no head of an answer came in time
+	RequestTimeout            // the request as a whole took too long
 	BackendTimeout            // no more of an answer's body
 	BackendBroke              // its connection ended early, or what it said is no answer
 	TunnelTimeout             // neither side said anything
@@ -83,7 +84,7 @@ const (
 
 var endWords = [numEnds]string{
 	"complete", "client_gone", "client_timeout", "bad_request", "unavailable", "connect_failed", "connect_timeout",
-	"head_timeout", "backend_timeout", "backend_broke", "tunnel_timeout", "removed",
+	"head_timeout", "request_timeout", "backend_timeout", "backend_broke", "tunnel_timeout", "removed",
 }
 
 func (e End) String() string { return endWords[e] }

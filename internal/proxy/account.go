@@ -12,7 +12,7 @@ import (
 // that were made to the backend. A backend's requests are attempts: those that
 // went elsewhere in the end are its retries. Bytes are heads and bodies as they
 // crossed the socket; in is towards the backend. Errors are answers that the
-// proxy made up (502, 503, 504) or had to cut off because the backend did.
+// proxy made up (502, 503, 504) or had to cut off, a backend's those that it was the reason of.
 type Account struct{ scoreboard.Cell }
 
 // Accounts finds the account of a key, see ServiceKey and BackendKey.

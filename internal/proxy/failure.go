@@ -21,18 +21,20 @@ type failure struct {
 	end    accesslog.End
 	retry  bool // another backend may be tried
 	client bool // it is the client's own fault
+	nobody bool // whose fault it is cannot be known
 }
 
 // fail ends the attempt, if there is one, and tries another backend if it may, or
 // answers.
 func (x *Exchange) fail(f failure) {
-	if !f.client && x.backend != nil && !x.backend.pool.quiet { // a disabled one has not failed
+	theirs := !f.client && !f.nobody
+	if theirs && x.backend != nil && !x.backend.pool.quiet { // a disabled one has not failed
 		x.judge(true)
 	}
-	if f.client {
-		x.core.complain(f.end, x.service.Name, "", f.reason)
-	} else {
+	if theirs {
 		x.blame(f.end, f.reason)
+	} else {
+		x.core.complain(f.end, x.service.Name, "", f.reason)
 	}
 	unsent := x.stage == stageConnects && !x.sent
 	x.drop()
@@ -44,8 +46,11 @@ func (x *Exchange) fail(f failure) {
 		x.cut()
 		return
 	}
-	if !f.client {
+	switch {
+	case theirs:
 		x.countError()
+	case f.nobody:
+		x.service.Account.AddError()
 	}
 	x.makeUp(f.status, f.reason)
 }
@@ -125,16 +130,23 @@ func (x *Exchange) died() {
 	x.fail(failure{status: 502, end: accesslog.BackendBroke, reason: "the connection to backend " + x.member.Name + " ended before it answered", retry: twice})
 }
 
+// observe tells how long the backend has taken.
+func (x *Exchange) observe(failed bool) {
+	if x.service.Policy != lb.PeakEWMA || x.backend == nil {
+		return
+	}
+	now := x.core.driver.Now()
+	took := time.Duration(now - x.attempted)
+	if failed { // who fails at once must not seem quick
+		took = max(took, x.service.HTTP.BackendHeadTimeout)
+	}
+	x.member.Endpoint.Account.words().Observe(took, now)
+}
+
 // judge tells how the backend answered, by which it may be ejected for a while.
 func (x *Exchange) judge(failed bool) {
+	x.observe(failed)
 	now := x.core.driver.Now()
-	if x.service.Policy == lb.PeakEWMA {
-		took := time.Duration(now - x.attempted)
-		if failed { // who fails at once must not seem quick
-			took = max(took, x.service.HTTP.BackendHeadTimeout)
-		}
-		x.member.Endpoint.Account.words().Observe(took, now)
-	}
 	if x.service.HTTP.Outlier != (lb.Outlier{}) {
 		if _, ejected := x.service.ejector.Report(x.member.ID, failed, now); ejected {
 			x.service.Account.AddEvents(scoreboard.Ejected, 1)
@@ -176,17 +188,23 @@ func (x *Exchange) clientExpired() {
 	x.abandon(x.client.conn.Abort)
 }
 
-// overdue says what it means that the request has taken too long, whoever's fault that is.
+// overdue says what it means that the request has taken too long. Where the client may
+// have used up the time, as with a body that came slowly, or an answer that it takes
+// slowly, no backend is ejected for it.
 func (x *Exchange) overdue() {
 	x.timer = nil
+	const end = accesslog.RequestTimeout
 	switch {
 	case x.stage == stageRelays:
-		x.countError()
+		x.trace.end = end
+		x.core.complain(end, x.service.Name, "", "the answer did not end in time")
+		x.service.Account.AddError()
 		x.cut()
 	case !x.whole && x.queued == 0:
-		x.fail(failure{status: 408, reason: "the request did not come in time", client: true})
+		x.fail(failure{status: 408, end: end, reason: "the request did not come in time", client: true})
 	default:
-		x.fail(failure{status: 504, reason: "the request was not answered in time"})
+		x.observe(false)
+		x.fail(failure{status: 504, end: end, reason: "the request was not answered in time", nobody: true})
 	}
 }
 

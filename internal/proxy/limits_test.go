@@ -5,7 +5,9 @@ import (
 	"testing"
 	"time"
 
+	"lbctl/internal/accesslog"
 	"lbctl/internal/lb"
+	"lbctl/internal/scoreboard"
 )
 
 func TestBodiesAreBounded(t *testing.T) {
@@ -102,30 +104,50 @@ func TestAnAnswerWaitsForASlowClient(t *testing.T) {
 }
 
 func TestARequestHasAnEndInTime(t *testing.T) {
-	limit := func(v *lb.Service) { v.HTTP.RequestTimeout = 10 * time.Second }
+	const post = "PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\na"
 	for name, c := range map[string]struct {
+		conf   func(*lb.Service) // besides
 		act    func(*theatre, *actor)
 		status string
 		ended  string
+		end    accesslog.End
+		told   int // complaints
 	}{
-		"the backend does not answer": {func(th *theatre, k *actor) { k.says(get, 0); th.connected() }, "504", ""},
-		"no connection":               {func(_ *theatre, k *actor) { k.says(get, 0) }, "504", ""},
-		"the client does not finish": {func(th *theatre, k *actor) {
-			k.says("PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\na", 0)
-			th.connected()
-		}, "408", ""},
-		"the answer does not end": {func(th *theatre, k *actor) {
+		"the backend does not answer": {nil, func(th *theatre, k *actor) { k.says(get, 0); th.connected() }, "504", "", accesslog.RequestTimeout, 1},
+		"no connection":               {nil, func(_ *theatre, k *actor) { k.says(get, 0) }, "504", "", accesslog.RequestTimeout, 1},
+		"the client does not finish":  {nil, func(th *theatre, k *actor) { k.says(post, 0); th.connected() }, "408", "", accesslog.RequestTimeout, 1},
+		"it is not gathered": {
+			func(v *lb.Service) { v.HTTP.BufferRequest = 1000 },
+			func(_ *theatre, k *actor) { k.says(post, 0) }, "408", "", accesslog.RequestTimeout, 1,
+		},
+		"it stands in line": {
+			func(v *lb.Service) { full(v); v.HTTP.Queue.Timeout = time.Minute },
+			func(th *theatre, k *actor) {
+				for _, m := range th.service.Members { // another process's
+					m.Endpoint.Account.Begin()
+					defer m.Endpoint.Account.End()
+				}
+				k.says(get, 0)
+			}, "504", "", accesslog.RequestTimeout, 1,
+		},
+		"the answer does not end": {nil, func(th *theatre, k *actor) {
 			k.says(get, 0)
 			th.connected().says("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nh", 0)
-		}, "200", "drained"},
-		"a tunnel": {func(th *theatre, k *actor) {
+		}, "200", "drained", accesslog.RequestTimeout, 1},
+		"a tunnel": {nil, func(th *theatre, k *actor) {
 			k.says("GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: y\r\n\r\n", 0)
 			th.connected().says("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: y\r\n\r\n", 0)
-		}, "101", ""},
-		"in time": {func(th *theatre, k *actor) { k.says(get, 0); th.connected().says(hello, 0) }, "200", ""},
+		}, "101", "", accesslog.ClientGone, 0},
+		"in time": {nil, func(th *theatre, k *actor) { k.says(get, 0); th.connected().says(hello, 0) }, "200", "", accesslog.Complete, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			th := newTheatre(t, 1, limit)
+			th, l := recorded(t, 2, func(v *lb.Service) {
+				v.HTTP.RequestTimeout = 10 * time.Second
+				v.HTTP.Outlier = lb.Outlier{Failures: 1, Base: time.Minute, Max: time.Minute, MaxShare: 100}
+				if c.conf != nil {
+					c.conf(v)
+				}
+			})
 			k := th.accept()
 			c.act(th, k)
 			th.passes(9 * time.Second)
@@ -137,6 +159,24 @@ func TestARequestHasAnEndInTime(t *testing.T) {
 				t.Errorf("%q, then %q", out, k.ended)
 			}
 			k.gone()
+			if r := l.only(t); r.End != c.end || len(l.complaints) != c.told {
+				t.Errorf("it ended with %v; complaints %q", r.End, l.complaints)
+			}
+			timeouts, errors := uint64(0), uint64(0)
+			if c.end == accesslog.RequestTimeout {
+				timeouts = 1
+			}
+			if c.status == "504" || c.ended != "" {
+				errors = 1
+			}
+			if d := th.ledger.Details(th.cells[ServiceKey("web")]); d.Events[scoreboard.TimedOut] != timeouts || th.count().Errors != errors {
+				t.Errorf("the service: events %v, %d errors", d.Events, th.count().Errors)
+			}
+			// Whose fault it was nobody knows.
+			backend := th.cells[BackendKey("web", 1)]
+			if d := th.ledger.Details(backend); d.Events != [scoreboard.NumEvents]uint64{} || th.ledger.Totals(backend).Errors != 0 {
+				t.Errorf("the backend: events %v, %d errors", d.Events, th.ledger.Totals(backend).Errors)
+			}
 			th.idle()
 		})
 	}

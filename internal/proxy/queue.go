@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"lbctl/internal/accesslog"
 	"lbctl/internal/lb"
 )
 
@@ -29,7 +30,7 @@ func (x *Exchange) waitInLine() {
 	s, q := x.service, &x.core.queues
 	if n := s.Account.Enqueue(); n > int64(s.HTTP.Queue.Length) {
 		s.Account.Dequeue()
-		x.fail(failure{status: 503, reason: "the queue of service " + s.Name + " is full"})
+		x.fail(failure{status: 503, end: accesslog.Unavailable, reason: "the queue of service " + s.Name + " is full"})
 		return
 	}
 	x.queued = x.core.driver.Now() + int64(s.HTTP.Queue.Timeout)
@@ -94,7 +95,7 @@ func (c *Core) poll() {
 		for i := 0; i < len(q.waiting[account]); {
 			if x := q.waiting[account][i]; x.queued <= now {
 				x.leaveLine()
-				x.fail(failure{status: 503, reason: "no backend of service " + x.service.Name + " was free in time"})
+				x.fail(failure{status: 503, end: accesslog.Unavailable, reason: "no backend of service " + x.service.Name + " was free in time"})
 				continue
 			}
 			i++

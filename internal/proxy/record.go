@@ -159,7 +159,7 @@ func eventOf(e accesslog.End) (event scoreboard.Event, counted bool) {
 		return scoreboard.ClientLeft, true
 	case accesslog.ConnectFailed, accesslog.BackendBroke:
 		return scoreboard.BackendBroke, true
-	case accesslog.ClientTimeout, accesslog.ConnectTimeout, accesslog.HeadTimeout, accesslog.BackendTimeout, accesslog.TunnelTimeout:
+	case accesslog.ClientTimeout, accesslog.ConnectTimeout, accesslog.HeadTimeout, accesslog.BackendTimeout, accesslog.RequestTimeout, accesslog.TunnelTimeout:
 		return scoreboard.TimedOut, true
 	}
 	return 0, false
