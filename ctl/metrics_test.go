@@ -42,7 +42,7 @@ func counted(f *fixture) {
 	f.l7.stats = func() (lb.Stats, error) {
 		return lb.Stats{
 			Services: []lb.ServiceStats{{
-				Name: "web-l7", Counters: lb.Counters{Requests: 4, Retries: 1, Active: 1}, HTTP: &lb.HTTPStats{Status: map[int]uint64{200: 3, 499: 1}, Whole: latency, FirstByte: latency, ClientGone: 1, Queued: 2},
+				Name: "web-l7", Counters: lb.Counters{Requests: 4, Retries: 1, Active: 1}, HTTP: &lb.HTTPStats{Status: map[int]uint64{200: 3, 499: 1}, Whole: latency, FirstByte: latency, ClientGone: 1, Removed: 3, Queued: 2},
 				Backends: []lb.BackendStats{{ID: 1, Name: "s1", Counters: lb.Counters{Requests: 5}, HTTP: &lb.HTTPStats{Status: map[int]uint64{200: 3}, Whole: latency, FirstByte: latency, Ejections: 1}}},
 			}},
 			Workers: map[string]int{"waiting": 2},
@@ -75,6 +75,7 @@ func TestMetricsAreThoseOfThePlanes(t *testing.T) {
 		`lbctl_l7_backend_first_byte_seconds_count{backend="s1",service="web-l7"} 3`,
 		`lbctl_l7_backend_ejections_total{backend="s1",service="web-l7"} 1`,
 		`lbctl_l7_client_aborts_total{service="web-l7"} 1`,
+		`lbctl_l7_proxy_aborts_total{service="web-l7"} 3`,
 		`lbctl_l7_queued_requests{service="web-l7"} 2`,
 		`lbctl_l7_workers{state="waiting"} 2`,
 	} {

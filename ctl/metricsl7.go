@@ -17,7 +17,7 @@ var bounds = func() (bounds []time.Duration) {
 // What clients see of a service, and what a backend does, have names of their own:
 // a request that was tried at two backends would else be counted three times in a sum.
 var (
-	l7Requests    = counter("l7_requests_total", "Requests that are over, by the status that the client was told; 499: it left before.", "service", "code")
+	l7Requests    = counter("l7_requests_total", "Requests that are over, by the status that the client was told; 499: it left before; 444: the proxy cut it off before.", "service", "code")
 	l7Whole       = histogram("l7_request_duration_seconds", "From a request's head to the end of its answer.", "service")
 	l7FirstByte   = histogram("l7_first_byte_seconds", "From a request's head to the head of a backend's answer.", "service")
 	l7Connections = counter("l7_connections_total", "Connections that clients made.", "service")
@@ -29,6 +29,7 @@ var (
 	l7ClientGone  = counter("l7_client_aborts_total", "Requests whose client left before it had its answer.", "service")
 	l7Broken      = counter("l7_backend_aborts_total", "Requests that failed since a backend refused, or broke off.", "service")
 	l7TimedOut    = counter("l7_timeouts_total", "Requests that failed since client or backend were too slow.", "service")
+	l7Removed     = counter("l7_proxy_aborts_total", "Requests and tunnels that the proxy cut off, since the service had gone or their time to finish was over.", "service")
 	l7Unlogged    = counter("l7_log_lines_dropped_total", "Lines that the access log had no room for.", "service")
 	l7Workers     = gauge("l7_workers", "Workers by what they do.", "state")
 
@@ -77,6 +78,7 @@ func (s sink) service(svc lb.ServiceStats) {
 	s.count(l7ClientGone, h.ClientGone, svc.Name)
 	s.count(l7Broken, h.Broken, svc.Name)
 	s.count(l7TimedOut, h.TimedOut, svc.Name)
+	s.count(l7Removed, h.Removed, svc.Name)
 	s.count(l7Unlogged, h.Unlogged, svc.Name)
 }
 

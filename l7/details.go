@@ -12,7 +12,7 @@ func (m *master) details(c *configuration, key string) *lb.HTTPStats {
 	h := &lb.HTTPStats{
 		FirstByte: d.Head, Whole: d.Whole, Status: make(map[int]uint64, len(d.Results)),
 		ClientGone: d.Events[scoreboard.ClientLeft], Broken: d.Events[scoreboard.BackendBroke], TimedOut: d.Events[scoreboard.TimedOut],
-		Ejections: d.Events[scoreboard.Ejected], Unlogged: d.Events[scoreboard.Unlogged],
+		Ejections: d.Events[scoreboard.Ejected], Unlogged: d.Events[scoreboard.Unlogged], Removed: d.Events[scoreboard.Removed],
 		Queued: uint64(max(m.board.Shared(cell).Queued.Load(), 0)),
 	}
 	for result, n := range d.Results {

@@ -25,7 +25,7 @@ type Record struct {
 	Attempts      int
 	Why           Why // this backend
 
-	Status int    // that the client was told; ClientClosed if it was told none
+	Status int    // that the client was told; ClientClosed or Unanswered if it was told none
 	End    End    // how it ended
 	Reason string // in words, of an answer that the proxy made up; else empty
 
@@ -41,9 +41,12 @@ type Record struct {
 // None is a time that did not pass.
 const None time.Duration = -1
 
-// ClientClosed stands for the status of a request whose client left before it
-// was told one. nginx has made this number known.
-const ClientClosed = 499
+// What stands for the status of a request whose client was told none. nginx has made
+// these numbers known.
+const (
+	ClientClosed = 499 // it left before
+	Unanswered   = 444 // its connection was reset by the proxy
+)
 
 // Why says what chose the backend.
 type Why uint8
@@ -78,7 +81,7 @@ const (
 	BackendTimeout            // no more of an answer's body
 	BackendBroke              // its connection ended early, or what it said is no answer
 	TunnelTimeout             // neither side said anything
-	Removed                   // the service has gone, or its time to finish is over
+	Removed                   // the proxy cut it off: its service has gone, or its time to finish is over
 	numEnds
 )
 

@@ -7,11 +7,12 @@ import "maps"
 type HTTPStats struct {
 	FirstByte Latency        `json:"first_byte"` // until the head of the answer; of a service from the request's head on, of a backend from when it was chosen
 	Whole     Latency        `json:"whole"`      // until the end of the answer; tunnels are not among them
-	Status    map[int]uint64 `json:"status"`     // by status code; 499: the client left before it was told one
+	Status    map[int]uint64 `json:"status"`     // by status code; 499: the client left before it was told one; 444: the proxy cut it off before
 
 	ClientGone uint64 `json:"client_gone"` // clients that left before they had their answer
 	Broken     uint64 `json:"broken"`      // of a service answers, of a backend attempts, that failed for the backend's sake
 	TimedOut   uint64 `json:"timed_out"`   // likewise, since somebody was too slow
+	Removed    uint64 `json:"removed"`     // requests and tunnels that the proxy cut off itself, for the service had gone or their time to finish was over
 	Ejections  uint64 `json:"ejections"`
 	Unlogged   uint64 `json:"unlogged"` // lines that the access log had no room for
 	Queued     uint64 `json:"queued"`   // requests that wait for a backend now
@@ -49,6 +50,7 @@ func (h *HTTPStats) Add(other *HTTPStats) *HTTPStats {
 	out.ClientGone += other.ClientGone
 	out.Broken += other.Broken
 	out.TimedOut += other.TimedOut
+	out.Removed += other.Removed
 	out.Ejections += other.Ejections
 	out.Unlogged += other.Unlogged
 	return &out

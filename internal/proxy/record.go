@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"bytes"
-	"cmp"
 	"time"
 
 	"lbctl/internal/accesslog"
@@ -86,6 +85,17 @@ func (t *trace) answers(status, head int, took int64) {
 	t.answered, t.head = true, time.Duration(took)
 }
 
+// outcome is the status that the exchange is counted and logged by.
+func (t *trace) outcome() int {
+	switch {
+	case t.status != 0:
+		return t.status
+	case t.end == accesslog.Removed:
+		return accesslog.Unanswered
+	}
+	return accesslog.ClientClosed
+}
+
 // conclude counts and logs an exchange that is over.
 func (x *Exchange) conclude() {
 	t := &x.trace
@@ -103,7 +113,7 @@ func (x *Exchange) conclude() {
 		Client: x.client.addr, ClientReused: t.clientReused,
 		Method: t.method, Target: t.target, Host: t.host, Referer: t.referer, Agent: t.agent,
 		Service: x.service.Name, BackendReused: t.backendReused, Attempts: t.attempts, Why: x.why(),
-		Status: cmp.Or(t.status, accesslog.ClientClosed), End: t.end, Reason: t.reason,
+		Status: t.outcome(), End: t.end, Reason: t.reason,
 		HeadIn: t.headIn, BodyIn: t.bodyIn, HeadOut: t.headOut, BodyOut: t.out - t.headOut,
 		Queue: t.queue, Connect: t.connect, Head: t.head, Whole: time.Duration(now - x.began),
 	}
@@ -120,7 +130,7 @@ func (x *Exchange) conclude() {
 // whose answer it was. How long a tunnel was open says nothing of either.
 func (x *Exchange) measure(now int64) {
 	t, service := &x.trace, x.service.Account
-	service.addStatus(cmp.Or(t.status, accesslog.ClientClosed))
+	service.addStatus(t.outcome())
 	tunnel := t.status == 101
 	if !tunnel {
 		service.AddWhole(time.Duration(now - x.began))
@@ -161,6 +171,8 @@ func eventOf(e accesslog.End) (event scoreboard.Event, counted bool) {
 		return scoreboard.BackendBroke, true
 	case accesslog.ClientTimeout, accesslog.ConnectTimeout, accesslog.HeadTimeout, accesslog.BackendTimeout, accesslog.RequestTimeout, accesslog.TunnelTimeout:
 		return scoreboard.TimedOut, true
+	case accesslog.Removed:
+		return scoreboard.Removed, true
 	}
 	return 0, false
 }

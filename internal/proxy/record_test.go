@@ -10,6 +10,7 @@ import (
 
 	"lbctl/internal/accesslog"
 	"lbctl/internal/lb"
+	"lbctl/internal/scoreboard"
 )
 
 // recorder is a Log that keeps records, and Complaints that keeps them.
@@ -115,7 +116,13 @@ func TestARecordSaysHowItEnded(t *testing.T) {
 		{"client too slow", post, "408", 1, func(_ *theatre, k *actor) { k.client.Expired() }, accesslog.ClientTimeout, accesslog.OnlyOne, 1, 1},
 		{"malformed body", "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", "400", 1, func(*theatre, *actor) {}, accesslog.BadRequest, accesslog.NoBackend, 0, 1},
 		{"CONNECT", "CONNECT x:1 HTTP/1.1\r\nHost: x:1\r\n\r\n", "501", 1, func(*theatre, *actor) {}, accesslog.BadRequest, accesslog.NoBackend, 0, 1},
-		{"removed", get, "499", 1, func(th *theatre, _ *actor) { th.connected(); th.core.Cut(&th.front) }, accesslog.Removed, accesslog.OnlyOne, 1, 0},
+		{"removed", get, "444", 1, func(th *theatre, _ *actor) { th.connected(); th.core.Cut(&th.front) }, accesslog.Removed, accesslog.OnlyOne, 1, 0},
+		{"removed with a body to come", post, "444", 1, func(th *theatre, _ *actor) { th.core.Cut(&th.front) }, accesslog.Removed, accesslog.OnlyOne, 1, 0},
+		{"removed in the middle", get, "200", 1, func(th *theatre, _ *actor) { th.connected().says(half, 0); th.core.Cut(&th.front) }, accesslog.Removed, accesslog.OnlyOne, 1, 0},
+		{"a tunnel that is removed", "GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: y\r\n\r\n", "101", 1, func(th *theatre, _ *actor) {
+			th.connected().says("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: y\r\n\r\n", 0)
+			th.core.Cut(&th.front)
+		}, accesslog.Removed, accesslog.OnlyOne, 1, 0},
 		{"no request", "GET /\x01 HTTP/1.1\r\nHost: x\r\n\r\n", "400", 1, func(*theatre, *actor) {}, accesslog.BadRequest, accesslog.NoBackend, 0, 1},
 		{"half a head", "GET / HTTP", "408", 1, func(_ *theatre, k *actor) { k.client.Expired() }, accesslog.ClientTimeout, accesslog.NoBackend, 0, 1},
 	} {
@@ -137,6 +144,13 @@ func TestARecordSaysHowItEnded(t *testing.T) {
 			d := th.ledger.Details(th.cells[ServiceKey("web")])
 			var code int
 			_, _ = fmt.Sscan(c.status, &code)
+			removed := uint64(0)
+			if c.end == accesslog.Removed {
+				removed = 1
+			}
+			if d.Events[scoreboard.Removed] != removed || c.end == accesslog.Removed && d.Events[scoreboard.ClientLeft]+th.count().Errors != 0 {
+				t.Errorf("events %v, %d errors", d.Events, th.count().Errors)
+			}
 			if len(d.Results) != 1 || d.Results[code-100] != 1 || th.count().Requests != 1 {
 				t.Errorf("%d requests, results %v", th.count().Requests, d.Results)
 			}

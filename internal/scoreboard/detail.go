@@ -20,6 +20,7 @@ const (
 	TimedOut                  // either side was too slow
 	Ejected                   // a backend, for how it answered
 	Unlogged                  // a line that the access log had no room for
+	Removed                   // a request that the proxy itself cut off, for its service has gone or its time to finish is over
 	NumEvents
 )
 
