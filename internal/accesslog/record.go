@@ -58,9 +58,11 @@ const (
 	OnlyOne // no other could be chosen
 	Backup  // all that are no backups could not be chosen
 	Retried // another one has failed
+	Cookie  // the client's, for it is a sticky one
+	Bound   // the one that the policy's hash says had its share of the requests in flight (HashKey.Bound)
 )
 
-var whyWords = [...]string{"none", "policy", "only", "backup", "retry"}
+var whyWords = [...]string{"none", "policy", "only", "backup", "retry", "cookie", "bound"}
 
 func (w Why) String() string { return whyWords[w] }
 

@@ -25,6 +25,7 @@ func (h *hashed) choose(a *ask) *place {
 		if p := h.find(a, h.active.Load()); p != nil {
 			return p
 		}
+		a.moved = false
 	}
 	return h.find(a, -1)
 }
@@ -38,8 +39,11 @@ func (h *hashed) find(a *ask, requests int64) *place {
 	}
 	for range mostDraws {
 		i := h.table[x%uint64(len(h.table))]
-		if p := &h.places[i]; a.open(p) && p.take(h.room(int(i), requests)) {
-			return p
+		if p := &h.places[i]; a.open(p) {
+			if p.take(h.room(int(i), requests)) {
+				return p
+			}
+			a.moved = requests >= 0
 		}
 		x = mix(x + golden)
 	}

@@ -89,15 +89,27 @@ func tierOf(backends []lb.Backend, backups bool) []lb.Backend {
 // were tried; backups are chosen, by the same policy, if all others are passed
 // over. If everything is, ejections do not count.
 func (p *Picker) Pick(k Key, tried []lb.BackendID) (lb.BackendID, bool) {
+	c, ok := p.Choose(k, tried)
+	return c.ID, ok
+}
+
+// Choice is what Choose has chosen, and why.
+type Choice struct {
+	ID    lb.BackendID
+	Moved bool // HashKey.Bound has moved the key: the backend that has it otherwise is full by that, and by that alone
+}
+
+// Choose is Pick, and says why.
+func (p *Picker) Choose(k Key, tried []lb.BackendID) (c Choice, ok bool) {
 	a := ask{Key: k, tried: tried}
 	for {
 		for _, t := range p.tiers {
 			if chosen := t.choose(&a); chosen != nil {
-				return chosen.id, true
+				return Choice{chosen.id, a.moved}, true
 			}
 		}
 		if a.desperate {
-			return 0, false
+			return Choice{}, false
 		}
 		a.desperate = true
 	}

@@ -54,6 +54,7 @@ type ask struct {
 	Key
 	tried     []lb.BackendID
 	desperate bool // ejections do not count
+	moved     bool // a place that was open had no room by the bound
 }
 
 // open reports whether a place may be chosen at this instant.

@@ -68,7 +68,7 @@ func (x *Exchange) retry(unsent bool) bool {
 	if !unsent && !x.service.budget.Retry(x.key.Now) {
 		return false
 	}
-	m := x.service.pick(x.key, x.tried)
+	m, _ := x.service.pick(x.key, x.tried)
 	if m == nil {
 		return false
 	}

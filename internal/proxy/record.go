@@ -26,6 +26,7 @@ type trace struct {
 	agent        []byte
 	clientReused bool
 
+	choice        accesslog.Why // of the first attempt's backend
 	attempts      int
 	backendReused bool
 	queue         time.Duration // this and the next two are accesslog.None until they have come about
@@ -154,6 +155,8 @@ func (x *Exchange) why() accesslog.Why {
 		return accesslog.NoBackend
 	case x.retries > 0:
 		return accesslog.Retried
+	case x.trace.choice != accesslog.ByPolicy:
+		return x.trace.choice
 	case x.member.Backup:
 		return accesslog.Backup
 	case x.service.sole:

@@ -199,6 +199,27 @@ func TestLatenciesAreThoseOfTheDriversClock(t *testing.T) {
 	}
 }
 
+func TestTheLogSaysWhichKeyTheBoundHasMoved(t *testing.T) {
+	th, l := recorded(t, 3, func(v *lb.Service) {
+		v.Policy, v.HTTP.Hash = lb.KeyHash, lb.HashKey{Source: lb.HashPath, Bound: 100}
+	})
+	first, second := th.ask(get), th.ask(get) // of one key, and one in flight at each is all that it allows
+	home, other := th.serving(first), th.serving(second)
+	home.says(hello, 0)
+	if r := l.only(t); r.Why != accesslog.ByPolicy {
+		t.Errorf("the first: %v", r.Why)
+	}
+	other.says(hello, 0)
+	if r := l.only(t); r.Why != accesslog.Bound || other.addr == home.addr {
+		t.Errorf("the second, at the same time: %v", r.Why)
+	}
+	th.service.Members[home.addr.Addr().As4()[3]-1].Endpoint.Account.Shared().EjectedUntil.Store(th.now + 1)
+	th.sent(get)
+	if r := l.only(t); r.Why != accesslog.ByPolicy {
+		t.Errorf("when its backend is ejected: %v", r.Why)
+	}
+}
+
 func TestWhatARouteAnswersIsCountedAndLoggedByItsStatus(t *testing.T) {
 	th, l := recorded(t, 1, func(v *lb.Service) {
 		v.Routes = []lb.Route{

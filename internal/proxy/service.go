@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync/atomic"
 
+	"lbctl/internal/accesslog"
 	"lbctl/internal/balance"
 	"lbctl/internal/http1"
 	"lbctl/internal/lb"
@@ -200,11 +201,14 @@ func samePick(a, b lb.Backend) bool {
 }
 
 // pick chooses a member that was not tried, and counts a request in flight there
-// among those of all processes.
-func (s *Service) pick(key balance.Key, tried []lb.BackendID) *Member {
-	id, ok := s.picker.Pick(key, tried)
-	if !ok {
-		return nil
+// among those of all processes. It says why it is this one, as far as the policy goes.
+func (s *Service) pick(key balance.Key, tried []lb.BackendID) (*Member, accesslog.Why) {
+	c, ok := s.picker.Choose(key, tried)
+	switch {
+	case !ok:
+		return nil, accesslog.NoBackend
+	case c.Moved:
+		return s.byID[c.ID], accesslog.Bound
 	}
-	return s.byID[id]
+	return s.byID[c.ID], accesslog.ByPolicy
 }

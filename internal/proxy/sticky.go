@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"lbctl/internal/accesslog"
 	"lbctl/internal/balance"
 	"lbctl/internal/http1"
 	"lbctl/internal/lb"
@@ -93,12 +94,14 @@ func named(pair []byte, names []string) bool {
 
 // choose picks the first member of an exchange: the one that its client sticks
 // to, as long as that takes requests of its clients, else one by the policy.
-func (x *Exchange) choose() *Member {
+func (x *Exchange) choose() (m *Member) {
 	s := x.service
 	if x.stuck != 0 && s.sticky.Sticky != nil && s.picker.Take(x.stuck, x.key.Now) {
+		x.trace.choice = accesslog.Cookie
 		return s.byID[x.stuck]
 	}
-	return s.pick(x.key, nil)
+	m, x.trace.choice = s.pick(x.key, nil)
+	return m
 }
 
 // appendCookie tells a client which backend it sticks to, if that is news.

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"lbctl/internal/accesslog"
 	"lbctl/internal/http1"
 	"lbctl/internal/lb"
 )
@@ -175,6 +176,32 @@ func FuzzCookies(f *testing.F) {
 			t.Fatalf("%q became %q", value, out)
 		}
 	})
+}
+
+func TestTheLogSaysWhoCameBackByItsCookie(t *testing.T) {
+	th, l := recorded(t, 3, stickyService)
+	_, answer := th.sent(request("/"))
+	if r := l.only(t); r.Why != accesslog.ByPolicy {
+		t.Errorf("the first request: %v", r.Why)
+	}
+	cookie := cookieIn(answer)
+	th.asks(cookie)
+	if r := l.only(t); r.Why != accesslog.Cookie {
+		t.Errorf("with its cookie: %v", r.Why)
+	}
+	th.service.Members[0].Endpoint.Account.Shared().EjectedUntil.Store(th.now + 1)
+	th.asks(cookie)
+	if r := l.only(t); r.Why != accesslog.ByPolicy {
+		t.Errorf("with a cookie of a backend that is ejected: %v", r.Why)
+	}
+	conf := th.conf("web", 1) // where the policy would have no choice either
+	th.serve(conf)
+	th.service.Log = l
+	th.pass(time.Second)
+	th.asks(cookie)
+	if r := l.only(t); r.Why != accesslog.Cookie {
+		t.Errorf("with the cookie of the only backend: %v", r.Why)
+	}
 }
 
 func TestARetryMovesTheClient(t *testing.T) {
