@@ -44,6 +44,9 @@ func (f *jsonFormat) time(dst []byte, t time.Time) []byte {
 
 func backend(dst []byte, r *Record) []byte {
 	dst = text(dst, `,"service":`, bytesOf(r.Service))
+	if r.Route > 0 {
+		dst = number(dst, `,"route":`, uint64(r.Route))
+	}
 	if r.Backend == "" {
 		return dst
 	}

@@ -22,7 +22,7 @@ func whole() Record {
 	return Record{
 		Client: netip.MustParseAddrPort("198.51.100.7:1234"), ClientReused: true,
 		Method: []byte("GET"), Target: []byte("/a?b=c"), Minor: 1, Host: []byte("example.com"), Referer: []byte("http://r/"), Agent: []byte("curl/8"),
-		Service: "web", Backend: "s1", Address: netip.MustParseAddrPort("10.0.0.1:80"), BackendReused: true, Attempts: 1, Why: ByPolicy,
+		Service: "web", Route: 2, Backend: "s1", Address: netip.MustParseAddrPort("10.0.0.1:80"), BackendReused: true, Attempts: 1, Why: ByPolicy,
 		Status: 200, HeadIn: 50, HeadOut: 100, BodyOut: 5, Queue: 0, Connect: None, Head: 1500 * time.Microsecond, Whole: 2 * time.Second,
 	}
 }
@@ -49,7 +49,7 @@ func TestEveryFormatsLineIsExact(t *testing.T) {
 		{lb.LogTimings, refused, `2001:db8::1 - - [29/Nov/2026:12:40:17 -0100] "\x16\x03\x01" 400 3 "-" "-"` +
 			` service="web" backend="-" address=- attempts=0 why=none end=bad_request queue=- connect=- head=- whole=0.000000`},
 		{lb.LogJSON, whole(), `{"time":"2026-11-29T12:40:15.345-01:00","client":"198.51.100.7:1234","client_reused":true,"method":"GET","target":"/a?b=c","version":"1.1",` +
-			`"host":"example.com","referer":"http://r/","agent":"curl/8","status":200,"end":"complete","service":"web","backend":"s1","address":"10.0.0.1:80","backend_reused":true,"attempts":1,"why":"policy",` +
+			`"host":"example.com","referer":"http://r/","agent":"curl/8","status":200,"end":"complete","service":"web","route":2,"backend":"s1","address":"10.0.0.1:80","backend_reused":true,"attempts":1,"why":"policy",` +
 			`"head_in":50,"body_in":0,"head_out":100,"body_out":5,"queue":0.000000,"head":0.001500,"whole":2.000000}`},
 		{lb.LogJSON, refused, `{"time":"2026-11-29T12:40:17.345-01:00","client":"[2001:db8::1]:9","client_reused":false,"line":"\u0016\u0003\u0001","status":400,"end":"bad_request","reason":"no","service":"web",` +
 			`"head_in":0,"body_in":0,"head_out":0,"body_out":3,"whole":0.000000}`},

@@ -19,6 +19,7 @@ type Record struct {
 	Agent        []byte
 
 	Service       string
+	Route         int    // its number in the service that the client connected to, from 1 on; 0: none matched
 	Backend       string // of the last attempt; empty: there was none
 	Address       netip.AddrPort
 	BackendReused bool // the last attempt went over a connection that was kept
@@ -72,6 +73,7 @@ type End uint8
 // The ends.
 const (
 	Complete       End = iota // the client has the answer of a backend
+	Local                     // it has one that the proxy gave by itself, for a route says so, or Max-Forwards that the request ends here
 	ClientGone                // it left
 	ClientTimeout             // it sent or took nothing for too long
 	BadRequest                // what it sent is no request that this proxy takes
@@ -88,7 +90,7 @@ const (
 )
 
 var endWords = [numEnds]string{
-	"complete", "client_gone", "client_timeout", "bad_request", "unavailable", "connect_failed", "connect_timeout",
+	"complete", "local", "client_gone", "client_timeout", "bad_request", "unavailable", "connect_failed", "connect_timeout",
 	"head_timeout", "request_timeout", "backend_timeout", "backend_broke", "tunnel_timeout", "removed",
 }
 

@@ -3,6 +3,7 @@ package proxy
 import (
 	"strconv"
 
+	"lbctl/internal/accesslog"
 	"lbctl/internal/http1"
 )
 
@@ -30,6 +31,7 @@ func (x *Exchange) perform(m *route, r *http1.Request) {
 		dst = append(dst, m.body...)
 	}
 	c.head = dst
+	x.trace.end = accesslog.Local
 	x.trace.told(m.status, headSize(dst))
 	x.client.write(dst)
 	x.finish()

@@ -3,6 +3,7 @@ package proxy
 import (
 	"strconv"
 
+	"lbctl/internal/accesslog"
 	"lbctl/internal/http1"
 )
 
@@ -75,6 +76,7 @@ func (x *Exchange) end(m http1.Method) {
 	}
 	dst = append(dst, "\r\n"...)
 	c.head = dst
+	x.trace.end = accesslog.Local
 	x.trace.told(status, len(dst))
 	x.client.write(dst)
 	x.finish()

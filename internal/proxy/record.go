@@ -121,6 +121,9 @@ func (x *Exchange) conclude() {
 	if !x.old {
 		r.Minor = 1
 	}
+	if x.route != nil {
+		r.Route = x.route.number
+	}
 	if m := x.member; m != nil {
 		r.Backend, r.Address = m.Name, m.Addr
 	}

@@ -224,17 +224,26 @@ func TestWhatARouteAnswersIsCountedAndLoggedByItsStatus(t *testing.T) {
 	th, l := recorded(t, 1, func(v *lb.Service) {
 		v.Routes = []lb.Route{
 			{Methods: []string{"PUT"}, Redirect: lb.Redirect{Status: 308, To: "/x"}},
-			{Respond: lb.Respond{Status: 403, Body: "no"}},
+			{Path: lb.PathMatch{Kind: lb.PathExact, Value: "/"}, Methods: []string{"GET", "HEAD"}, Respond: lb.Respond{Status: 403, Body: "no"}},
+			{Methods: []string{"TRACE"}, Service: "web"},
 		}
 	})
 	for ask, want := range map[string]int{"PUT /": 308, "GET /": 403, "HEAD /": 403} {
 		_, answer := th.sent(request(ask))
 		body := len(bodyOf(answer))
-		if r := l.only(t); r.Status != want || r.HeadOut != uint64(len(answer)-body) || r.BodyOut != uint64(body) || r.Why != accesslog.NoBackend {
+		if r := l.only(t); r.Status != want || r.HeadOut != uint64(len(answer)-body) || r.BodyOut != uint64(body) || r.Why != accesslog.NoBackend || r.End != accesslog.Local || (r.Route == 1) != (want == 308) {
 			t.Errorf("%s: %+v for %q", ask, r, answer)
 		}
 	}
-	if got := th.ledger.Details(th.cells[ServiceKey("web")]).Results; len(got) != 2 || got[308-100] != 1 || got[403-100] != 2 {
+	th.sent("TRACE / HTTP/1.1\r\nHost: h\r\nMax-Forwards: 0\r\n\r\n")
+	if r := l.only(t); r.Status != 405 || r.End != accesslog.Local || r.Route != 3 {
+		t.Errorf("a TRACE that ends here: %+v", r)
+	}
+	th.sent(request("/plain"))
+	if r := l.only(t); r.Status != 200 || r.End != accesslog.Complete || r.Route != 0 {
+		t.Errorf("without a route: %+v", r)
+	}
+	if got := th.ledger.Details(th.cells[ServiceKey("web")]).Results; len(got) != 4 || got[308-100] != 1 || got[403-100] != 2 {
 		t.Errorf("results %v", got)
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 // route is an lb.Route made ready. It is immutable once it is linked.
 type route struct {
+	number  int // among its service's, from 1 on
 	hosts   []hostMatch
 	kind    lb.PathKind
 	path    []byte // of a prefix without the slash at its end

@@ -143,6 +143,7 @@ func (s *Service) prepare() (err error) {
 		if err != nil {
 			return fmt.Errorf("route %d: %w", i+1, err)
 		}
+		r.number = i + 1
 		s.routes = append(s.routes, r)
 	}
 	s.sticky, err = newSticky(s.Service)
