@@ -21,6 +21,8 @@ var Defaults = lb.HTTP{
 	TunnelTimeout:      1 * time.Hour,
 	Retries:            2,
 	IdleConns:          1024,
+	IdleConnTimeout:    30 * time.Second,
+	IdleConnMaxAge:     1 * time.Hour, // as nginx's keepalive_time
 	ClientBodyTimeout:  60 * time.Second,
 	ResponseBuffer:     64 << 10,
 	Limits:             lb.Limits(http1.DefaultLimits),
@@ -45,6 +47,8 @@ func withDefaults(h lb.HTTP) lb.HTTP {
 	h.TunnelTimeout = cmp.Or(h.TunnelTimeout, Defaults.TunnelTimeout)
 	h.Retries = min(cmp.Or(h.Retries, Defaults.Retries), maxRetries)
 	h.IdleConns = cmp.Or(h.IdleConns, Defaults.IdleConns)
+	h.IdleConnTimeout = cmp.Or(h.IdleConnTimeout, Defaults.IdleConnTimeout)
+	h.IdleConnMaxAge = cmp.Or(h.IdleConnMaxAge, Defaults.IdleConnMaxAge)
 	h.ClientBodyTimeout = cmp.Or(h.ClientBodyTimeout, Defaults.ClientBodyTimeout)
 	h.ResponseBuffer = cmp.Or(h.ResponseBuffer, Defaults.ResponseBuffer)
 	h.Queue.Length = cmp.Or(h.Queue.Length, Defaults.Queue.Length)

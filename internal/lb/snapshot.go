@@ -44,6 +44,8 @@ type HTTP struct {
 	BackendIdleTimeout time.Duration `json:"backend_idle_timeout"` // more of a response body received
 	TunnelTimeout      time.Duration `json:"tunnel_timeout"`       // either side of an upgraded connection has said something
 	IdleConns          int           `json:"idle_conns"`           // kept open to each backend
+	IdleConnTimeout    time.Duration `json:"idle_conn_timeout"`    // kept without a request
+	IdleConnMaxAge     time.Duration `json:"idle_conn_max_age"`    // since it was made, a connection is kept for a further request
 
 	ClientBodyTimeout time.Duration `json:"client_body_timeout"`       // more of a request's body received, or of an answer taken
 	RequestTimeout    time.Duration `json:"request_timeout,omitempty"` // from a request's head to the end of its answer; 0: no limit

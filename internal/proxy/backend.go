@@ -8,7 +8,8 @@ type BackendConn struct {
 	pool  *pool
 	x     *Exchange // nil while it is kept for another request
 	link  link[BackendConn]
-	used  bool // a request has gone over it before this one
+	born  int64 // when it was made, by the driver's clock
+	used  bool  // a request has gone over it before this one
 	ended bool
 	bulk  bool // its last answer, or the one that is coming, is large
 }
@@ -16,7 +17,7 @@ type BackendConn struct {
 // connect begins a connection to a member for an exchange.
 func (c *Core) connect(x *Exchange, m *Member) {
 	p := c.poolOf(m.Endpoint)
-	b := &BackendConn{pool: p, x: x}
+	b := &BackendConn{pool: p, x: x, born: x.attempted}
 	p.all.add(&b.link, b)
 	x.backend = b
 	b.conn = c.driver.Connect(b, p.endpoint.Addr)

@@ -382,7 +382,7 @@ func TestTimeouts(t *testing.T) {
 	k = th.accept()
 	k.says(get, 0)
 	th.connected().says(hello, 0)
-	if k.deadline != th.service.HTTP.ClientIdleTimeout || th.last().deadline != maxIdle {
+	if k.deadline != th.service.HTTP.ClientIdleTimeout || th.last().deadline != th.service.HTTP.IdleConnTimeout {
 		t.Errorf("between requests: %v and %v", k.deadline, th.last().deadline)
 	}
 	k.client.Expired()

@@ -7,9 +7,6 @@ import (
 	"lbctl/internal/lb"
 )
 
-// maxIdle is how long a connection to a backend is kept that nobody uses.
-const maxIdle = 30 * time.Second
-
 // pool holds a thread's connections to one endpoint.
 type pool struct {
 	core     *Core
@@ -29,15 +26,15 @@ func (c *Core) poolOf(e *Endpoint) *pool {
 }
 
 // take returns a connection that was kept, the one used last, or nil. It makes sure
-// that nothing has come on it, as far as Alive sees: not its end, and no bytes in excess
-// of the last answer, which would be taken for the next one.
+// that it is not too old, and that nothing has come on it, as far as Alive sees: not its
+// end, and no bytes in excess of the last answer, which would be taken for the next one.
 func (p *pool) take() *BackendConn {
 	for n := len(p.kept); n > 0; n = len(p.kept) {
 		b := p.kept[n-1]
 		p.kept[n-1] = nil
 		p.kept = p.kept[:n-1]
 		p.endpoint.kept.Add(-1)
-		if p.core.driver.Alive(b.conn) {
+		if b.left() > 0 && p.core.driver.Alive(b.conn) {
 			return b
 		}
 		b.shut(b.conn.Close)
@@ -47,13 +44,19 @@ func (p *pool) take() *BackendConn {
 
 // put keeps a connection whose exchange is over.
 func (p *pool) put(b *BackendConn) {
-	if p.quiet || !p.endpoint.keep() {
+	left := b.left()
+	if p.quiet || left <= 0 || !p.endpoint.keep() {
 		b.shut(b.conn.Close)
 		return
 	}
 	b.used = true
 	p.kept = append(p.kept, b)
-	b.conn.Deadline(maxIdle)
+	b.conn.Deadline(min(p.endpoint.IdleTime, left))
+}
+
+// left is for how long the connection may still be kept.
+func (b *BackendConn) left() time.Duration {
+	return b.pool.endpoint.MaxAge - time.Duration(b.pool.core.driver.Now()-b.born)
 }
 
 // lose forgets a connection that may be among those kept.

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"lbctl/internal/accesslog"
 	"lbctl/internal/balance"
@@ -97,6 +98,9 @@ func (e *Endpoint) keep() bool {
 type Settings struct {
 	Addr netip.AddrPort
 	Idle int // connections that a process keeps; negative: none
+
+	IdleTime time.Duration // how long one is kept without a request
+	MaxAge   time.Duration // since it was made, how long one is kept
 }
 
 // NewService makes a service out of its configuration, in which every default is
@@ -181,7 +185,7 @@ func (s *Service) Member(id lb.BackendID) *Member {
 }
 
 func endpoint(b lb.Backend, h lb.HTTP, account Account, old *Member) *Endpoint {
-	e := &Endpoint{Settings: Settings{Addr: b.Addr, Idle: h.IdleConns}, Account: account}
+	e := &Endpoint{Settings: Settings{Addr: b.Addr, Idle: h.IdleConns, IdleTime: h.IdleConnTimeout, MaxAge: h.IdleConnMaxAge}, Account: account}
 	if old != nil && old.Endpoint.Settings == e.Settings && old.Endpoint.Account == e.Account {
 		return old.Endpoint
 	}

@@ -150,7 +150,7 @@ func newTheatre(t testing.TB, backends int, change ...func(*lb.Service)) *theatr
 	v := lb.Service{Name: "web", Plane: lb.L7, Policy: lb.RoundRobin, HTTP: lb.HTTP{
 		ClientHeadTimeout: 1 * time.Second, ClientIdleTimeout: 2 * time.Second, ConnectTimeout: 3 * time.Second,
 		ClientBodyTimeout: 2 * time.Second, BackendHeadTimeout: 4 * time.Second, BackendIdleTimeout: 5 * time.Second, TunnelTimeout: 6 * time.Second,
-		Retries: 2, IdleConns: 10,
+		Retries: 2, IdleConns: 10, IdleConnTimeout: time.Minute, IdleConnMaxAge: time.Hour,
 	}}
 	for i := range backends {
 		v.Backends = append(v.Backends, lb.Backend{

@@ -28,6 +28,8 @@ func httpOf(typed HTTPSpec) lb.HTTP {
 		RequestTimeout:     time.Duration(h.RequestTimeout.Value),
 		Retries:            none(int(h.Retries.Value)),
 		IdleConns:          none(int(h.IdleConns.Value)),
+		IdleConnTimeout:    time.Duration(h.IdleConnTimeout.Value),
+		IdleConnMaxAge:     time.Duration(h.IdleConnMaxAge.Value),
 		MaxBody:            int64(h.MaxBody.Value),
 		BufferRequest:      int(h.BufferRequest.Value),
 		ResponseBuffer:     max(int(h.ResponseBuffer.Value), 1), // 0 is the default

@@ -32,7 +32,7 @@ func TestTheShortFormMeansWhatAnExpertWouldChoose(t *testing.T) {
 				VIP: lb.VIP{Addr: netip.MustParseAddrPort("198.18.3.2:80"), Proto: lb.TCP},
 				HTTP: lb.HTTP{
 					ClientHeadTimeout: 10 * time.Second, ClientIdleTimeout: time.Minute, ConnectTimeout: time.Second,
-					BackendHeadTimeout: 30 * time.Second, Retries: 2, IdleConns: 1024,
+					BackendHeadTimeout: 30 * time.Second, Retries: 2, IdleConns: 1024, IdleConnTimeout: 30 * time.Second, IdleConnMaxAge: time.Hour,
 					ClientBodyTimeout: time.Minute, BackendIdleTimeout: time.Minute, TunnelTimeout: time.Hour,
 					ResponseBuffer: 64 << 10, Limits: lb.Limits{Line: 8192, Head: 65536, Fields: 256}, Queue: lb.Queue{Length: 1024},
 				},

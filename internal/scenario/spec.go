@@ -141,7 +141,9 @@ type HTTPSpec struct {
 	ConnectTimeout     Val[Duration]  `yaml:"connect_timeout" default:"1s" doc:"Until a connection to a backend is made."`
 	BackendHeadTimeout Val[Duration]  `yaml:"backend_head_timeout" default:"30s" doc:"Until a response head is whole."`
 	Retries            Val[Retries]   `yaml:"retries" default:"2" doc:"Further backends tried when a connection cannot be made, or ends before the answer to a request that may be repeated."`
-	IdleConns          Val[IdleConns] `yaml:"idle_conns" default:"1024" doc:"Connections kept open to each backend for 30s; with 0, each request makes one. The default is more than a lab's load has in use at a time, so that a keep-alive load dials once."`
+	IdleConns          Val[IdleConns] `yaml:"idle_conns" default:"1024" doc:"Connections kept open to each backend; with 0, each request makes one. The default is more than a lab's load has in use at a time, so that a keep-alive load dials once."`
+	IdleConnTimeout    Val[Duration]  `yaml:"idle_conn_timeout" default:"30s" doc:"How long each of these is kept without a request. It should be less than what the backends allow, or requests meet connections that just end."`
+	IdleConnMaxAge     Val[Duration]  `yaml:"idle_conn_max_age" default:"1h" doc:"Since it was made, how long a connection is kept for further requests. A request that is under way is finished."`
 
 	ClientBodyTimeout  Val[Duration]       `yaml:"client_body_timeout" default:"60s" doc:"Until more of a request's body has come, or more of an answer was taken."`
 	BackendIdleTimeout Val[Duration]       `yaml:"backend_idle_timeout" default:"60s" doc:"Until more of an answer's body has come."`
