@@ -12,6 +12,14 @@ import (
 // with time alone, so that a backend that was slow is tried again, but jumps to a
 // peak at once. A backend of which nothing is known costs nothing while idle and
 // a lot while it is being tried.
+//
+// That peaks are taken at once and forgotten slowly is what the policy is for, and what
+// its shares cost: among equals whose latencies vary, who had a peak gets less until it
+// has decayed. In simulations (noise_test.go) five equals, each of which stands still for
+// 100 ms now and then, have from 5 to 36 % of 2000 requests in a row, and 20 % ± 1 of
+// 200,000. To take latencies that differ by a quarter, or by half, for equal made little
+// of that go away, and slower backends get more; Finagle and linkerd do not do so either.
+// Who wants equal shares at all times takes p2c or lc.
 const (
 	decay   = 10 * time.Second // time constant
 	unknown = float64(1000 * time.Second)
