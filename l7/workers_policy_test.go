@@ -8,6 +8,7 @@ import (
 	"math"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -343,6 +344,96 @@ func TestTwoWorkersKeepEachKeyAtItsBackend(t *testing.T) {
 		p.applyTo(p.plane)
 		if after := p.served(keys, c.ask); !maps.Equal(after, before) {
 			t.Errorf("when s2 was up again: %v, before %v", after, before)
+		}
+	}
+}
+
+// from has one worker's client leave, another one come from such an address, whom that worker
+// must take, for all others are busy, and asks who serves it.
+func (p *pair) from(worker int, source string) (server string) {
+	p.Helper()
+	p.clients[worker].Close()
+	from, err := net.ResolveTCPAddr("tcp", source)
+	if err != nil {
+		p.Fatal(err)
+	}
+	d := net.Dialer{LocalAddr: from, Deadline: time.Now().Add(time.Minute)}
+	conn, err := d.DialContext(p.Context(), "tcp", p.service.VIP.Addr.String())
+	if err != nil {
+		p.Fatal(err)
+	}
+	_ = conn.(*net.TCPConn).SetLinger(0) // so that address and port are free at once when it leaves
+	c := &caller{conn, bufio.NewReader(conn)}
+	_ = c.SetDeadline(time.Now().Add(time.Minute))
+	p.Cleanup(func() { c.Close() })
+	p.clients[worker] = c
+	resp, err := c.ask("/", "")
+	if err != nil {
+		p.Fatal(err)
+	}
+	return resp.Header.Get("X-Server")
+}
+
+// sh takes a client by its address, mh by address and port.
+func TestTwoWorkersKeepEachClientAtItsBackend(t *testing.T) {
+	const clients, servers = 100, 5
+	p := newPair(t, 1, servers, nil)
+	s := p.service
+	s.HTTP.SlowStart = time.Minute // which does not concern it
+	// served is who serves each client by either worker, which must be whom the model has.
+	served := func(policy lb.Policy) (by map[string]string) {
+		t.Helper()
+		model, err := balance.New(*s, balance.State{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		by = map[string]string{}
+		for worker := range p.clients {
+			for i := range clients {
+				client := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 1, byte(i + 1)}), uint16(20_000+i))
+				id, _ := model.Pick(balance.Key{Src: client.Addr(), SrcPort: client.Port()}, nil)
+				want := s.Backends[id-1].Name
+				by[client.String()] = want
+				if got := p.from(worker, client.String()); got != want {
+					t.Errorf("%s: client %s by worker %d: served by %s, want %s", policy, client, worker, got, want)
+				}
+			}
+			p.from(worker, "127.0.0.1:0") // the last one's address is free for the other worker
+		}
+		return by
+	}
+	for _, policy := range []lb.Policy{lb.SourceHash, lb.Maglev} {
+		s.Policy = policy
+		p.applyTo(p.plane)
+		before := served(policy)
+		shares := map[string]int{}
+		for _, server := range before {
+			shares[server]++
+		}
+		for _, b := range s.Backends { // 20, and four standard deviations
+			if n := shares[b.Name]; n < 4 || n > 36 {
+				t.Errorf("%s: %s has %d of %d clients, want a fifth or so", policy, b.Name, n, clients)
+			}
+		}
+		s.Backends[1].Health = lb.Down
+		p.applyTo(p.plane)
+		others := 0
+		for client, server := range served(policy) {
+			switch {
+			case server == "s2":
+				t.Errorf("%s: client %s is at s2, which is down", policy, client)
+			case server != before[client] && before[client] != "s2":
+				others++
+			}
+		}
+		// sh leaves all others where they are; Maglev moves a few.
+		if others > 0 && policy == lb.SourceHash || others > clients/20 {
+			t.Errorf("%s: %d clients of other servers have moved, too", policy, others)
+		}
+		s.Backends[1].Health = lb.Up
+		p.applyTo(p.plane)
+		if after := served(policy); !maps.Equal(after, before) {
+			t.Errorf("%s: when s2 was up again: %v, before %v", policy, after, before)
 		}
 	}
 }
