@@ -13,14 +13,16 @@ import (
 // socket does not listen any more.
 const recess = 100 * time.Millisecond
 
-// Listener accepts connections.
+// Listener accepts connections. Of several loops that listen at one socket, in
+// whatever process, the kernel wakes one for each client. A client for whom
+// it has woken one that does not run waits until the next client comes.
 type Listener struct {
 	l      *Loop
 	fd     int32
 	index  uint32
-	burst  int // epoll: how many to accept in a row
+	burst  int // how many to accept in a row
 	accept func(c *Conn, peer netip.AddrPort)
-	armed  bool // the kernel is to accept
+	armed  bool // the kernel is to tell who comes
 	flying bool // io_uring: it has been asked to
 	ending bool // io_uring: and to stop
 	paused bool
@@ -56,8 +58,7 @@ func (l *Loop) listenerSlot() uint32 {
 	return uint32(i)
 }
 
-// Pause stops accepting until Resume. With io_uring the kernel may have accepted
-// connections already: they still come. So they do after Close.
+// Pause stops accepting until Resume.
 func (ln *Listener) Pause() {
 	ln.paused = true
 	ln.l.io.unlisten(ln)
@@ -84,6 +85,31 @@ func (ln *Listener) arm() {
 	if ln.l.io.listen(ln) != nil {
 		ln.pauseAWhile()
 	}
+}
+
+// maxBurst bounds how many connections are accepted in a row.
+const maxBurst = 64
+
+// acceptSome accepts as many connections as came the last time, since asking
+// once more than there are costs a system call; if there are still more, their
+// number doubles, and the kernel tells of them again.
+func (ln *Listener) acceptSome() {
+	for i := range ln.burst {
+		if !ln.armed {
+			return
+		}
+		fd, peer, errno := ln.l.sys.accept(ln.fd)
+		switch errno {
+		case 0:
+			ln.accepted(fd, peer)
+		case unix.EAGAIN:
+			ln.burst = max(i, 1)
+			return
+		default:
+			ln.refused(errno)
+		}
+	}
+	ln.burst = min(2*ln.burst, maxBurst)
 }
 
 // refused handles what accept(2) may return. Most of it is about the connection

@@ -17,7 +17,7 @@ func Probe() (Kind, string) {
 	if err := tryRing(); err != nil {
 		return Epoll, "epoll: " + err.Error()
 	}
-	return URing, "io_uring: multishot accept and receive, provided buffers"
+	return URing, "io_uring: multishot receive, provided buffers"
 }
 
 func tryRing() error {
@@ -34,81 +34,39 @@ func tryRing() error {
 	if err := r.enable(); err != nil {
 		return err
 	}
-	listener, client, err := unixConnection()
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return err
-	}
-	defer unix.Close(listener)
-	defer unix.Close(client)
-
-	e := r.next()
-	e.op, e.fd, e.ioprio = opAccept, int32(listener), acceptMulti
-	fd, err := tryOne(r, "multishot accept", cqeMore)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(int(fd))
-	if _, err := unix.Write(client, []byte{1}); err != nil {
 		return fmt.Errorf("probe io_uring: %w", err)
 	}
-	e = r.next()
-	e.op, e.fd, e.ioprio, e.flags = opRecv, fd, recvMulti, sqeBuffers
-	_, err = tryOne(r, "multishot receive", cqeMore|cqeBuffer)
-	return err
+	defer unix.Close(pair[0])
+	defer unix.Close(pair[1])
+	if _, err := unix.Write(pair[0], []byte{1}); err != nil {
+		return fmt.Errorf("probe io_uring: %w", err)
+	}
+	return tryReceive(r, int32(pair[1]))
 }
 
-// tryOne submits an entry that completes at once, and wants flags of its
+// tryReceive submits a receive that completes at once, and wants flags of its
 // completion.
-func tryOne(r *ring, what string, flags uint32) (int32, error) {
+func tryReceive(r *ring, fd int32) error {
+	e := r.next()
+	e.op, e.fd, e.ioprio, e.flags = opRecv, fd, recvMulti, sqeBuffers
 	errno := r.submit()
 	if errno == 0 && r.empty() {
 		errno = r.sleep(int64(1e8))
 	}
 	if r.empty() {
-		return 0, fmt.Errorf("io_uring: %s: %w", what, errors.Join(errno, errors.New("nothing came")))
+		return fmt.Errorf("io_uring: multishot receive: %w", errors.Join(errno, errors.New("nothing came")))
 	}
-	e := *r.at(r.head)
+	got := *r.at(r.head)
 	r.head++
 	r.free()
-	if e.res < 0 {
-		return 0, fmt.Errorf("io_uring: %s: %w", what, unix.Errno(-e.res))
+	const flags = cqeMore | cqeBuffer
+	switch {
+	case got.res < 0:
+		return fmt.Errorf("io_uring: multishot receive: %w", unix.Errno(-got.res))
+	case got.flags&flags != flags:
+		return fmt.Errorf("io_uring: multishot receive: completed with flags %#x where %#x are needed", got.flags, flags)
 	}
-	if e.flags&flags != flags {
-		return 0, fmt.Errorf("io_uring: %s: completed with flags %#x where %#x are needed", what, e.flags, flags)
-	}
-	return e.res, nil
-}
-
-// unixConnection returns a listening socket and one that has connected to it. A
-// network of its own may have no loopback interface that is up.
-func unixConnection() (listener, client int, err error) {
-	const kind = unix.SOCK_STREAM | unix.SOCK_CLOEXEC
-	if listener, err = unix.Socket(unix.AF_UNIX, kind, 0); err != nil {
-		return 0, 0, fmt.Errorf("probe io_uring: %w", err)
-	}
-	client, err = unix.Socket(unix.AF_UNIX, kind, 0)
-	if err == nil {
-		err = connectUnix(listener, client)
-	}
-	if err != nil {
-		unix.Close(listener)
-		unix.Close(client)
-		return 0, 0, fmt.Errorf("probe io_uring: %w", err)
-	}
-	return listener, client, nil
-}
-
-// connectUnix binds to a name that the kernel chooses.
-func connectUnix(listener, client int) error {
-	if err := unix.Bind(listener, &unix.SockaddrUnix{}); err != nil {
-		return err
-	}
-	if err := unix.Listen(listener, 1); err != nil {
-		return err
-	}
-	name, err := unix.Getsockname(listener)
-	if err != nil {
-		return err
-	}
-	return unix.Connect(client, name)
+	return nil
 }

@@ -17,7 +17,7 @@ func TestProbeFallsBackWhereAFilterForbidsIOURing(t *testing.T) {
 	}{
 		{"setup", "io_uring_setup: operation not permitted", unix.SYS_IO_URING_SETUP},
 		{"register", "register provided buffers: operation not permitted", unix.SYS_IO_URING_REGISTER},
-		{"enter", "io_uring: multishot accept: operation not permitted", unix.SYS_IO_URING_ENTER},
+		{"enter", "io_uring: multishot receive: operation not permitted", unix.SYS_IO_URING_ENTER},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if k, why := Probe(); k != URing {

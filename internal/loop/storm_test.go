@@ -267,7 +267,7 @@ func TestHelperFewDescriptors(t *testing.T) {
 	if _, err := fmt.Sscan(os.Getenv("LOOP_TEST_KIND"), &k); err != nil {
 		t.Skip("a part of TestAcceptSurvivesAWantOfDescriptors")
 	}
-	limit := unix.Rlimit{Cur: 64, Max: 64} // io_uring looks at it when it is asked to accept
+	limit := unix.Rlimit{Cur: 64, Max: 64}
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		t.Fatal(err)
 	}

@@ -42,7 +42,7 @@ type token uint8
 const (
 	tokenNone token = iota
 	tokenMail
-	tokenAccept
+	tokenListen
 	tokenReceive
 	tokenSend
 	tokenPoll
@@ -149,8 +149,8 @@ func (u *uring) completed(e *cqe) {
 			u.watchMail()
 		}
 		u.l.mail.read()
-	case tokenAccept:
-		u.accepted(u.l.listeners[slot], e)
+	case tokenListen:
+		u.knocked(u.l.listeners[slot], e)
 	case tokenReceive:
 		u.received(u.l.conn(slot), e)
 	case tokenSend:
@@ -163,18 +163,12 @@ func (u *uring) completed(e *cqe) {
 }
 
 // stop cancels everything, because the kernel would hold sockets until some time
-// after the ring was closed, and closes what was accepted meanwhile.
+// after the ring was closed.
 func (u *uring) stop() {
 	e := u.entry(opCancel, -1, tokenNone.of(0))
 	e.opFlags = cancelAll | cancelAny
 	u.submit()
 	u.submit() // collects what was cancelled
-	for ; !u.ring.empty(); u.ring.head++ {
-		if e := u.ring.at(u.ring.head); token(uint32(e.data)>>slotBits) == tokenAccept && e.res >= 0 {
-			u.l.sys.close(e.res)
-		}
-	}
-	u.ring.free()
 }
 
 func (u *uring) close() error {

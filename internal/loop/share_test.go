@@ -1,0 +1,57 @@
+package loop
+
+import (
+	"net/netip"
+	"testing"
+)
+
+// sharing starts two loops that accept at one socket, and tells how many clients each has had.
+func sharing(t *testing.T, k Kind) (loops [2]*Loop, addr netip.AddrPort, had func(i int) uint64) {
+	fd, addr := listener(t, 4096)
+	for i := range loops {
+		l := start(t, k)
+		var err error
+		on(l, func() { _, err = l.Listen(fd, func(c *Conn, _ netip.AddrPort) { c.SetHandler(echo()) }) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		on(l, func() {}) // an iteration later the kernel knows
+		loops[i] = l
+	}
+	return loops, addr, func(i int) (n uint64) {
+		on(loops[i], func() { n = loops[i].Stats().Accepted })
+		return n
+	}
+}
+
+// holdUp keeps a loop from running while f does.
+func holdUp(t *testing.T, l *Loop, f func()) {
+	t.Helper()
+	held, release := make(chan bool), make(chan bool)
+	l.Post(func() { held <- true; <-release })
+	within(t, held, "the loop")
+	defer on(l, func() {})
+	defer close(release)
+	f()
+}
+
+// A client may wait for a loop that does not run, but only until the next one comes.
+func TestALoopThatIsHeldUpHoldsUpNoClientForLongerThanUntilTheNext(t *testing.T) {
+	eachKind(t, func(t *testing.T, k Kind) {
+		loops, addr, had := sharing(t, k)
+		for i := range 6 {
+			before := had(i % 2)
+			holdUp(t, loops[i%2], func() {
+				last := dial(t, addr)
+				for range 4 {
+					next := dial(t, addr)
+					roundTrip(t, last, []byte("hello"))
+					last = next
+				}
+				if n := loops[i%2].Stats().Accepted; n != before {
+					t.Errorf("a loop that is held up has accepted %d clients", n-before)
+				}
+			})
+		}
+	})
+}
