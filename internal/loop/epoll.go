@@ -94,7 +94,7 @@ func (e *epoll) event(ev *unix.EpollEvent) {
 	case slot == mailSlot:
 		e.l.mail.read()
 	case slot >= listenSlots:
-		e.l.listeners[slot-listenSlots].acceptSome()
+		e.knocked(e.l.listeners[slot-listenSlots])
 	default:
 		if c := e.l.lookup(slot, uint32(ev.Pad)); c != nil {
 			e.happened(c, ev.Events)

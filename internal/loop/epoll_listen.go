@@ -6,6 +6,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// maxTurn is how many connections a loop accepts before it goes to the end of the line.
+const maxTurn = 16
+
 // listen asks for a listener's events, level-triggered. Of several loops that
 // share the socket the kernel wakes one: of those that wait for events, the one
 // that has been in the line for longest.
@@ -16,7 +19,7 @@ func (e *epoll) listen(ln *Listener) error {
 	if errno := e.add(ln.fd, listenSlots+ln.index, 0, unix.EPOLLIN|unix.EPOLLEXCLUSIVE); errno != 0 {
 		return errno
 	}
-	ln.armed = true
+	ln.armed, ln.since = true, 0
 	return nil
 }
 
@@ -31,4 +34,15 @@ func (e *epoll) control(op int, fd int32, ev *unix.EpollEvent) unix.Errno {
 	e.l.sys.stats.Syscalls++
 	_, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(e.fd), uintptr(op), uintptr(fd), uintptr(unsafe.Pointer(ev)), 0, 0)
 	return errno
+}
+
+// knocked accepts. The first in the line stays the first, so that it leaves the
+// place to others from time to time, as nginx does: it would get every client
+// who comes while it waits.
+func (e *epoll) knocked(ln *Listener) {
+	ln.acceptSome()
+	if ln.armed && ln.since >= maxTurn {
+		e.unlisten(ln)
+		ln.arm()
+	}
 }

@@ -14,13 +14,14 @@ import (
 const recess = 100 * time.Millisecond
 
 // Listener accepts connections. Of several loops that listen at one socket, in
-// whatever process, the kernel wakes one for each client. A client for whom
+// whatever process, the kernel wakes one for each client, in turns. A client for whom
 // it has woken one that does not run waits until the next client comes.
 type Listener struct {
 	l      *Loop
 	fd     int32
 	index  uint32
 	burst  int // how many to accept in a row
+	since  int // epoll: accepted since it went to the end of the line
 	accept func(c *Conn, peer netip.AddrPort)
 	armed  bool // the kernel is to tell who comes
 	flying bool // io_uring: it has been asked to
@@ -87,8 +88,9 @@ func (ln *Listener) arm() {
 	}
 }
 
-// maxBurst bounds how many connections are accepted in a row.
-const maxBurst = 64
+// maxBurst bounds how many connections are accepted in a row, so that a loop that
+// was woken for others of many who come at once finds some left.
+const maxBurst = 8
 
 // acceptSome accepts as many connections as came the last time, since asking
 // once more than there are costs a system call; if there are still more, their
@@ -101,6 +103,7 @@ func (ln *Listener) acceptSome() {
 		fd, peer, errno := ln.l.sys.accept(ln.fd)
 		switch errno {
 		case 0:
+			ln.since++
 			ln.accepted(fd, peer)
 		case unix.EAGAIN:
 			ln.burst = max(i, 1)

@@ -24,6 +24,21 @@ func sharing(t *testing.T, k Kind) (loops [2]*Loop, addr netip.AddrPort, had fun
 	}
 }
 
+func TestLoopsThatShareASocketShareItsClients(t *testing.T) {
+	eachKind(t, func(t *testing.T, k Kind) {
+		_, addr, had := sharing(t, k)
+		const clients = 128
+		for range clients {
+			roundTrip(t, dial(t, addr), []byte("hello"))
+		}
+		first, second := had(0), had(1)
+		t.Logf("of %d clients, one after another, the loops got %d and %d", clients, first, second)
+		if first+second != clients || min(first, second) < clients/4 {
+			t.Errorf("of %d clients the loops got %d and %d", clients, first, second)
+		}
+	})
+}
+
 // holdUp keeps a loop from running while f does.
 func holdUp(t *testing.T, l *Loop, f func()) {
 	t.Helper()
