@@ -43,8 +43,8 @@ func newLooper(kind loop.Kind, slot *scoreboard.Slot) (*looper, error) {
 	return w, nil
 }
 
-// reportEvery is how often a loop tells the scoreboard what it does; a thread of
-// the other models tells each change.
+// reportEvery is how often a loop tells the scoreboard what it does, and looks for clients that others
+// have left waiting; a thread of the other models tells each change.
 const reportEvery = 100 * time.Millisecond
 
 func (w *looper) report() {
@@ -57,6 +57,9 @@ func (w *looper) report() {
 	}
 	w.slot.Set(state, w.loop.Now())
 	w.slot.SetConnections(w.core.Clients())
+	for _, door := range w.doors {
+		door.Look() // somebody may wait for a worker that has been stopped or killed
+	}
 	w.loop.After(reportEvery, w.report)
 }
 

@@ -15,7 +15,8 @@ const recess = 100 * time.Millisecond
 
 // Listener accepts connections. Of several loops that listen at one socket, in
 // whatever process, the kernel wakes one for each client, in turns. A client for whom
-// it has woken one that does not run waits until the next client comes.
+// it has woken one that does not run waits until the next client comes, or
+// until another loop looks.
 type Listener struct {
 	l      *Loop
 	fd     int32
@@ -78,6 +79,11 @@ func (ln *Listener) Close() {
 	ln.closed = true
 	ln.Pause()
 }
+
+// Look accepts who waits without the kernel's having told this loop: it may have told
+// another one, which does not run or has stopped listening in the same moment. It
+// costs a system call.
+func (ln *Listener) Look() { ln.acceptSome() }
 
 func (ln *Listener) arm() {
 	if ln.paused || ln.rest != nil {
