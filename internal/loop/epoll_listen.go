@@ -36,11 +36,19 @@ func (e *epoll) control(op int, fd int32, ev *unix.EpollEvent) unix.Errno {
 	return errno
 }
 
-// knocked accepts. The first in the line stays the first, so that it leaves the
+// knocked accepts as many connections as came the last time, since asking once more
+// than there are costs a system call; if there are still more, their number doubles
+// and the level-triggered event comes again. The first in the line stays the first, so that it leaves the
 // place to others from time to time, as nginx does: it would get every client
 // who comes while it waits.
 func (e *epoll) knocked(ln *Listener) {
-	ln.acceptSome()
+	n := ln.acceptSome(ln.burst)
+	if n == ln.burst {
+		ln.burst = min(2*n, maxBurst)
+	} else {
+		ln.burst = max(n, 1)
+	}
+	ln.since += n
 	if ln.armed && ln.since >= maxTurn {
 		e.unlisten(ln)
 		ln.arm()

@@ -21,7 +21,7 @@ type Listener struct {
 	l      *Loop
 	fd     int32
 	index  uint32
-	burst  int // how many to accept in a row
+	burst  int // epoll: how many to accept in a row
 	since  int // epoll: accepted since it went to the end of the line
 	accept func(c *Conn, peer netip.AddrPort)
 	armed  bool // the kernel is to tell who comes
@@ -83,7 +83,7 @@ func (ln *Listener) Close() {
 // Look accepts who waits without the kernel's having told this loop: it may have told
 // another one, which does not run or has stopped listening in the same moment. It
 // costs a system call.
-func (ln *Listener) Look() { ln.acceptSome() }
+func (ln *Listener) Look() { ln.acceptSome(maxBurst) }
 
 func (ln *Listener) arm() {
 	if ln.paused || ln.rest != nil {
@@ -98,27 +98,25 @@ func (ln *Listener) arm() {
 // was woken for others of many who come at once finds some left.
 const maxBurst = 8
 
-// acceptSome accepts as many connections as came the last time, since asking
-// once more than there are costs a system call; if there are still more, their
-// number doubles, and the kernel tells of them again.
-func (ln *Listener) acceptSome() {
-	for i := range ln.burst {
+// acceptSome accepts as many connections as there are, most at the most, and returns
+// how many those were.
+func (ln *Listener) acceptSome(most int) (n int) {
+	for range most {
 		if !ln.armed {
-			return
+			return n
 		}
 		fd, peer, errno := ln.l.sys.accept(ln.fd)
 		switch errno {
 		case 0:
-			ln.since++
+			n++
 			ln.accepted(fd, peer)
 		case unix.EAGAIN:
-			ln.burst = max(i, 1)
-			return
+			return n
 		default:
 			ln.refused(errno)
 		}
 	}
-	ln.burst = min(2*ln.burst, maxBurst)
+	return n
 }
 
 // refused handles what accept(2) may return. Most of it is about the connection
