@@ -24,7 +24,7 @@ type listener struct {
 
 // newListener makes the thread, which tells in a slot how many clients it holds.
 func newListener(d *desk, slot *scoreboard.Slot) (*listener, error) {
-	w, err := newLooper(loop.Epoll, nil)
+	w, err := newLooper(loop.Epoll, false, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -21,8 +21,9 @@ type looper struct {
 	err     error         // why it ended, nil if it was stopped
 }
 
-func newLooper(kind loop.Kind, slot *scoreboard.Slot) (*looper, error) {
-	l, err := loop.New(loop.Options{Kind: kind})
+// newLooper makes a loop; alone says that no other one listens where it does.
+func newLooper(kind loop.Kind, alone bool, slot *scoreboard.Slot) (*looper, error) {
+	l, err := loop.New(loop.Options{Kind: kind, Alone: alone})
 	if err != nil {
 		return nil, err
 	}

@@ -76,7 +76,7 @@ func polite() {
 // start makes the command that starts this same binary: a worker must be of its master's version also
 // if the file has been replaced.
 func (p *processes) start(at supervise.Place) (*exec.Cmd, error) {
-	cmd := exec.Command("/proc/self/exe", "l7-worker", "--slot", strconv.Itoa(at.Slot), "--model", string(p.shape.Model), "--threads", strconv.Itoa(p.shape.Threads), "--events", p.shape.Events, "--log-level", p.shape.LogLevel, "--drain-timeout", p.shape.DrainTimeout.String())
+	cmd := exec.Command("/proc/self/exe", "l7-worker", "--slot", strconv.Itoa(at.Slot), "--model", string(p.shape.Model), "--threads", strconv.Itoa(p.shape.Threads), "--processes", strconv.Itoa(p.shape.Processes), "--events", p.shape.Events, "--log-level", p.shape.LogLevel, "--drain-timeout", p.shape.DrainTimeout.String())
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.ExtraFiles = []*os.File{p.master.board.File()}
 	// Little of a worker's memory lives, so Go's default would collect at every 4 MiB of

@@ -31,7 +31,7 @@ func crew(shape Shape, kind loop.Kind, board *scoreboard.Board, slot int) (runne
 		}
 	}()
 	if shape.Model == Loop {
-		w, err := newLooper(kind, board.Slot(slot, 0))
+		w, err := newLooper(kind, shape.Processes == 1, board.Slot(slot, 0))
 		if err != nil {
 			return nil, nil, err
 		}

@@ -17,7 +17,7 @@ import (
 // Work is a worker process: it forwards by the configurations that its master
 // sends it, until the master tells it to finish, or is gone, or ctx ends. slot is
 // its place in the scoreboard, which it has inherited; of shape only the model, the
-// threads, the events and the drain timeout matter here.
+// processes, threads, events and the drain timeout matter here.
 func Work(ctx context.Context, slot int, shape Shape, log *slog.Logger) error {
 	board, err := scoreboard.Open(os.NewFile(supervise.FirstFD, "scoreboard"))
 	if err != nil {

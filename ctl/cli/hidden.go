@@ -50,12 +50,12 @@ func (s *shell) proxyWorker() *cli.Command {
 	return &cli.Command{
 		Name: "l7-worker", Hidden: true, Usage: "a worker of the L7 plane's process",
 		Flags: []cli.Flag{
-			&cli.IntFlag{Name: "slot", Required: true}, &cli.StringFlag{Name: "model", Required: true}, &cli.IntFlag{Name: "threads", Required: true}, &cli.StringFlag{Name: "events"},
+			&cli.IntFlag{Name: "slot", Required: true}, &cli.StringFlag{Name: "model", Required: true}, &cli.IntFlag{Name: "threads", Required: true}, &cli.IntFlag{Name: "processes", Required: true}, &cli.StringFlag{Name: "events"},
 			&cli.StringFlag{Name: "log-level"}, &cli.DurationFlag{Name: "drain-timeout", Required: true},
 		},
 		Action: func(c *cli.Context) error {
 			shape := l7.Shape{
-				Model: l7.Model(c.String("model")), Threads: c.Int("threads"), Events: c.String("events"),
+				Model: l7.Model(c.String("model")), Threads: c.Int("threads"), Processes: c.Int("processes"), Events: c.String("events"),
 				LogLevel: c.String("log-level"), DrainTimeout: c.Duration("drain-timeout"),
 			}
 			return l7.Work(c.Context, c.Int("slot"), shape, l7.NewLog(s.err, shape))

@@ -29,10 +29,10 @@ func needURing(t testing.TB) {
 	}
 }
 
-// start runs a loop until the test ends.
+// start runs a loop, the only one at its sockets, until the test ends.
 func start(t testing.TB, k Kind) *Loop {
 	t.Helper()
-	return startWith(t, Options{Kind: k})
+	return startWith(t, Options{Kind: k, Alone: true})
 }
 
 func startWith(t testing.TB, o Options) *Loop {

@@ -60,7 +60,8 @@ func (l *Loop) listenerSlot() uint32 {
 	return uint32(i)
 }
 
-// Pause stops accepting until Resume.
+// Pause stops accepting until Resume. For a loop that is alone io_uring may have accepted
+// connections already: they still come. So they do after Close.
 func (ln *Listener) Pause() {
 	ln.paused = true
 	ln.l.io.unlisten(ln)

@@ -16,6 +16,10 @@ type Options struct {
 	Kind   Kind
 	Buffer int // bytes of the read scratch (epoll; default 256 KiB) or of the provided buffers together (io_uring; 1 MiB, and four times as much before Linux 6.12)
 
+	// Alone says that no other loop listens at the sockets of this one, so that it need not
+	// take turns. It is for speed only, and io_uring's.
+	Alone bool
+
 	whole bool // io_uring: fill no buffer piece by piece, as before Linux 6.12
 }
 

@@ -48,6 +48,7 @@ type cqe struct {
 // Operations, and flags of entries and of completions.
 const (
 	opPollAdd     = 6
+	opAccept      = 13
 	opCancel      = 14
 	opConnect     = 16
 	opClose       = 19
@@ -55,6 +56,7 @@ const (
 	opRecv        = 27
 	sqeBuffers    = 1 << 5 // take a provided buffer
 	sqeQuiet      = 1 << 6 // no completion unless it fails
+	acceptMulti   = 1 << 0
 	recvMulti     = 1 << 1
 	pollMulti     = 1 << 0
 	cancelAll     = 1 << 0

@@ -9,7 +9,7 @@ import (
 func sharing(t *testing.T, k Kind) (loops [2]*Loop, doors [2]*Listener, addr netip.AddrPort, had func(i int) uint64) {
 	fd, addr := listener(t, 4096)
 	for i := range loops {
-		l := start(t, k)
+		l := startWith(t, Options{Kind: k})
 		var err error
 		on(l, func() { doors[i], err = l.Listen(fd, func(c *Conn, _ netip.AddrPort) { c.SetHandler(echo()) }) })
 		if err != nil {

@@ -150,7 +150,11 @@ func (u *uring) completed(e *cqe) {
 		}
 		u.l.mail.read()
 	case tokenListen:
-		u.knocked(u.l.listeners[slot], e)
+		if ln := u.l.listeners[slot]; u.l.options.Alone {
+			u.accepted(ln, e)
+		} else {
+			u.knocked(ln, e)
+		}
 	case tokenReceive:
 		u.received(u.l.conn(slot), e)
 	case tokenSend:
@@ -163,12 +167,18 @@ func (u *uring) completed(e *cqe) {
 }
 
 // stop cancels everything, because the kernel would hold sockets until some time
-// after the ring was closed.
+// after the ring was closed, and closes what was accepted meanwhile.
 func (u *uring) stop() {
 	e := u.entry(opCancel, -1, tokenNone.of(0))
 	e.opFlags = cancelAll | cancelAny
 	u.submit()
 	u.submit() // collects what was cancelled
+	for ; u.l.options.Alone && !u.ring.empty(); u.ring.head++ {
+		if e := u.ring.at(u.ring.head); token(uint32(e.data)>>slotBits) == tokenListen && e.res >= 0 {
+			u.l.sys.close(e.res)
+		}
+	}
+	u.ring.free()
 }
 
 func (u *uring) close() error {

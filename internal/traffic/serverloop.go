@@ -41,7 +41,7 @@ func newClock(l *loop.Loop) clock { return clock{time.Now(), l.Now()} }
 func (c clock) now() int64 { return c.origin + int64(time.Since(c.base)) }
 
 func newServerLoop(s *Server) (*serverLoop, error) {
-	events, err := loop.New(loop.Options{Kind: kind})
+	events, err := loop.New(loop.Options{Kind: kind, Alone: s.count == 1})
 	if err != nil {
 		return nil, err
 	}
