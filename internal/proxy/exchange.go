@@ -42,6 +42,8 @@ type Exchange struct {
 	chunked   bool // its body goes out in chunks
 	remade    bool // out has all of the request up to now: it can be sent again
 	heard     bool // the backend of this attempt has said something
+	judged    bool // how it answered is known:
+	failed    bool // not as it should
 	inBody    http1.Body
 	out       []byte // what of the request must be kept, ready to be sent
 	key       balance.Key
@@ -225,10 +227,6 @@ func (x *Exchange) abandon(how func()) {
 // answer for a whole one.
 func (x *Exchange) cut() {
 	c, ends := x.client, x.untilEnd
-	if x.trace.end == accesslog.Complete {
-		x.trace.end = accesslog.BackendBroke
-		x.blame(x.trace.end, "the answer of backend "+x.member.Name+" broke off")
-	}
 	x.drop()
 	x.over()
 	if ends { // nothing but a reset tells it
@@ -248,10 +246,19 @@ func (x *Exchange) drop() {
 
 // detach ends the attempt and returns its connection.
 func (x *Exchange) detach() *BackendConn {
+	b := x.part()
+	if b != nil {
+		x.report()
+		x.member.Endpoint.Account.End()
+	}
+	return b
+}
+
+// part takes the connection off the attempt, which goes on as far as its backend's account is concerned.
+func (x *Exchange) part() *BackendConn {
 	b := x.backend
 	if b != nil {
 		b.x, x.backend = nil, nil
-		x.member.Endpoint.Account.End()
 	}
 	return b
 }

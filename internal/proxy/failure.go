@@ -28,10 +28,8 @@ type failure struct {
 // answers.
 func (x *Exchange) fail(f failure) {
 	theirs := !f.client && !f.nobody
-	if theirs && x.backend != nil && !x.backend.pool.quiet { // a disabled one has not failed
-		x.judge(true)
-	}
 	if theirs {
+		x.judge(true)
 		x.blame(f.end, f.reason)
 	} else {
 		x.core.complain(f.end, x.service.Name, "", f.reason)
@@ -92,7 +90,7 @@ func (x *Exchange) backendEnded(err error) {
 			x.backendExpired()
 			return
 		}
-		x.fail(failure{status: 502, end: accesslog.ConnectFailed, reason: "connect to backend " + x.member.Name + ": " + cause(err), retry: true})
+		x.fail(failure{status: 502, end: accesslog.ConnectFailed, reason: "connect to backend " + x.member.Name + ": " + cause(err), retry: true, nobody: short(err)})
 	case stageWaits:
 		x.died()
 	case stageRelays:
@@ -106,9 +104,7 @@ func (x *Exchange) backendEnded(err error) {
 			x.answered(false)
 			return
 		}
-		x.judge(true)
-		x.countError()
-		x.cut()
+		x.broke(accesslog.BackendBroke)
 	case stageTunnels:
 		x.tunnelEnded(err)
 	}
@@ -122,8 +118,8 @@ func (x *Exchange) backendEnded(err error) {
 func (x *Exchange) died() {
 	twice := x.remade && x.method.Idempotent()
 	if twice && x.backend.used && !x.heard && !x.backend.pool.quiet {
-		x.drop()
-		x.member.Endpoint.Account.Begin()
+		b := x.part() // and keeps its place
+		b.shut(b.conn.Close)
 		x.attempt(x.member, nil)
 		return
 	}
@@ -143,16 +139,54 @@ func (x *Exchange) observe(failed bool) {
 	x.member.Endpoint.Account.words().Observe(took, now)
 }
 
-// judge tells how the backend answered, by which it may be ejected for a while.
+// judge notes how the backend has answered: what counts is what is noted last when the attempt ends. One that was
+// disabled, and cut off, has not failed.
 func (x *Exchange) judge(failed bool) {
-	x.observe(failed)
-	now := x.core.driver.Now()
-	if x.service.HTTP.Outlier != (lb.Outlier{}) {
-		if _, ejected := x.service.ejector.Report(x.member.ID, failed, now); ejected {
-			x.service.Account.AddEvents(scoreboard.Ejected, 1)
-			x.member.Endpoint.Account.AddEvents(scoreboard.Ejected, 1)
-		}
+	if x.backend == nil || x.backend.pool.quiet {
+		return
 	}
+	x.observe(failed)
+	x.judged, x.failed = true, failed
+}
+
+// report tells how the attempt went, by which its backend may be ejected for a while.
+func (x *Exchange) report() {
+	judged := x.judged
+	x.judged = false
+	if !judged || x.service.HTTP.Outlier == (lb.Outlier{}) {
+		return
+	}
+	if _, ejected := x.service.ejector.Report(x.member.ID, x.failed, x.core.driver.Now()); ejected {
+		x.service.Account.AddEvents(scoreboard.Ejected, 1)
+		x.member.Endpoint.Account.AddEvents(scoreboard.Ejected, 1)
+	}
+}
+
+// broke ends an exchange whose backend has given half an answer.
+func (x *Exchange) broke(end accesslog.End) {
+	how := " broke off"
+	if end == accesslog.BackendTimeout {
+		how = " stopped"
+	}
+	x.judge(true)
+	x.trace.end = end
+	x.blame(end, "the answer of backend "+x.member.Name+how)
+	x.countError()
+	x.cut()
+}
+
+// short reports whether a connection could not be made for want of something on this machine, which is not the
+// backend's fault.
+func short(err error) bool {
+	var errno syscall.Errno
+	if !errors.As(err, &errno) {
+		return false
+	}
+	switch errno {
+	case syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EADDRNOTAVAIL:
+		return true
+	}
+	return false
 }
 
 // backendExpired says what it means that the backend was too slow.
@@ -163,10 +197,7 @@ func (x *Exchange) backendExpired() {
 	case stageWaits:
 		x.fail(failure{status: 504, end: accesslog.HeadTimeout, reason: "backend " + x.member.Name + " did not answer in time"})
 	case stageRelays:
-		x.trace.end = accesslog.BackendTimeout
-		x.blame(x.trace.end, "the answer of backend "+x.member.Name+" stopped")
-		x.countError()
-		x.cut()
+		x.broke(accesslog.BackendTimeout)
 	case stageTunnels:
 		x.trace.end = accesslog.TunnelTimeout
 		x.closeTunnel()
@@ -200,7 +231,7 @@ func (x *Exchange) overdue() {
 		x.core.complain(end, x.service.Name, "", "the answer did not end in time")
 		x.service.Account.AddError()
 		x.cut()
-	case !x.whole && x.queued == 0:
+	case !x.whole && x.queued == 0 && !x.clientOff:
 		x.fail(failure{status: 408, end: end, reason: "the request did not come in time", client: true})
 	default:
 		x.observe(false)

@@ -109,8 +109,7 @@ func (x *Exchange) relay(p []byte) {
 		data, n, _, err := x.outBody.Next(p)
 		if err != nil {
 			x.pass()
-			x.countError()
-			x.cut()
+			x.broke(accesslog.BackendBroke)
 			return
 		}
 		p = p[n:]
