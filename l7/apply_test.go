@@ -36,6 +36,9 @@ func TestApplyIsWholeOrNotAtAll(t *testing.T) {
 			s.VIP.Addr = freeAddr(t, "127.0.0.1")
 			s.VIP.Addr = withIP(s.VIP.Addr, "192.0.2.1")
 		}, "cannot assign requested address"},
+		"any port":         {func(s *lb.Service) { s.VIP.Addr = withPort(s.VIP.Addr, 0) }, "service busy: address 127.0.1.3:0: no port"},
+		"IPv4 as IPv6":     {func(s *lb.Service) { s.VIP.Addr = withIP(s.VIP.Addr, "::ffff:127.0.1.3") }, "is IPv4 within IPv6"},
+		"zone":             {func(s *lb.Service) { s.VIP.Addr = withIP(s.VIP.Addr, "fe80::1%lo") }, "has a zone"},
 		"same address":     {func(s *lb.Service) { s.VIP.Addr = other.VIP.Addr }, "is that of service other"},
 		"same name":        {func(s *lb.Service) { s.Name = "other" }, "service other: configured twice"},
 		"udp":              {func(s *lb.Service) { s.VIP.Proto = lb.UDP }, "l7 speaks tcp only"},

@@ -52,8 +52,8 @@ func newTable(s lb.Snapshot, old *table, accounts proxy.Accounts) (*table, error
 }
 
 func validate(s lb.Service) error {
-	if s.VIP.Proto != lb.TCP && s.VIP.Addr.IsValid() {
-		return fmt.Errorf("protocol %q: l7 speaks tcp only", s.VIP.Proto)
+	if err := validateVIP(s.VIP); err != nil {
+		return err
 	}
 	if err := validateLog(s.HTTP.AccessLog); err != nil {
 		return err
