@@ -64,7 +64,7 @@ func newEngine(log *slog.Logger, board *scoreboard.Board, slot int, shape Shape,
 
 // configure brings a configuration into force. It takes the sockets that it needs
 // out of those given. The master has made sure that nothing can fail, so an error
-// means that the two are not of one mind, and ends this process.
+// means that the two are not of one mind: unless all workers think so, it ends this process.
 func (e *engine) configure(c *configuration, sockets map[netip.AddrPort]*os.File) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()

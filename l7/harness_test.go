@@ -35,7 +35,7 @@ type inProcess struct {
 }
 
 // configure implements workers.
-func (w inProcess) configure(c *configuration, fresh []supervise.Socket) {
+func (w inProcess) configure(c *configuration, fresh []supervise.Socket) error {
 	sockets := map[netip.AddrPort]*os.File{}
 	for _, s := range fresh {
 		fd, err := unix.FcntlInt(s.File.Fd(), unix.F_DUPFD_CLOEXEC, 3)
@@ -44,9 +44,19 @@ func (w inProcess) configure(c *configuration, fresh []supervise.Socket) {
 		}
 		sockets[s.Addr] = os.NewFile(uintptr(fd), "listener")
 	}
-	if err := w.engine.configure(c, sockets); err != nil {
+	err := w.engine.configure(c, sockets)
+	for _, f := range sockets { // that it has already
+		f.Close()
+	}
+	if err != nil {
 		w.Error(err)
 	}
+	return nil
+}
+
+// restore implements workers.
+func (w inProcess) restore(c *configuration, sockets []supervise.Socket) {
+	_ = w.configure(c, sockets)
 }
 
 // report implements workers.

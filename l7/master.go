@@ -24,8 +24,11 @@ var errStopping = errors.New("the proxy is stopping")
 type workers interface {
 	// configure brings a configuration into force in all of them, and returns when
 	// it is. fresh are the sockets that the one before did not need. A worker that
-	// cannot is replaced.
-	configure(c *configuration, fresh []supervise.Socket)
+	// cannot is replaced, unless all refuse: then none is, and the error says why.
+	configure(c *configuration, fresh []supervise.Socket) error
+	// restore is configure with a configuration that was good once, and with all its
+	// sockets. Whoever refuses it is replaced.
+	restore(c *configuration, sockets []supervise.Socket)
 	// report says what they do.
 	report() Workers
 	// reopen goes on with the log files that have the paths now.
@@ -82,10 +85,27 @@ func (m *master) apply(s lb.Snapshot) error {
 		return err
 	}
 	m.tellUp(old.Snapshot, next)
-	m.workers.configure(next, fresh)
+	if err := m.workers.configure(next, fresh); err != nil {
+		return errors.Join(err, m.rollBack(old))
+	}
 	m.listeners.Retain(addresses(s), 1)
 	m.current.Store(next)
 	m.log.Info("snapshot applied", "revision", s.Revision, "services", len(addresses(s)))
+	return nil
+}
+
+// rollBack has the workers go on with an old configuration after they have refused the
+// next one. Some may have got half-way with that, so they get everything again.
+func (m *master) rollBack(old *configuration) error {
+	m.listeners.Retain(addresses(old.Snapshot), 1)
+	again := *old
+	again.Generation = m.generation.Add(1)
+	var err error
+	if again.Cells, err = m.ledger.Retain(again.Generation, keys(old.Snapshot)); err != nil {
+		return fmt.Errorf("go back to revision %d: %w", old.Snapshot.Revision, err)
+	}
+	m.workers.restore(&again, m.listeners.Sockets(0))
+	m.current.Store(&again)
 	return nil
 }
 

@@ -137,26 +137,50 @@ func (p *processes) isUp(at supervise.Place) bool {
 }
 
 // configure implements workers.
-func (p *processes) configure(c *configuration, fresh []supervise.Socket) {
-	p.each(func(child supervise.Child) {
-		if child.State == supervise.Draining {
-			return
-		}
-		if err := p.tell(child.Place, c, fresh); err != nil {
-			p.replace(child.Place, err)
-		}
-	})
+func (p *processes) configure(c *configuration, fresh []supervise.Socket) error {
+	told, answers := p.tellAll(c, fresh)
+	if err := allRefuse(answers); err != nil {
+		return err
+	}
+	p.replaceThose(told, answers)
+	return nil
 }
 
-// each calls f for all worker processes that have said hello, at the same time.
-func (p *processes) each(f func(child supervise.Child)) {
-	var all sync.WaitGroup
+// restore implements workers.
+func (p *processes) restore(c *configuration, sockets []supervise.Socket) {
+	p.replaceThose(p.tellAll(c, sockets))
+}
+
+// tellAll brings a configuration into force in all workers that have said hello and take
+// new clients, at the same time, and returns what each of them has answered.
+func (p *processes) tellAll(c *configuration, sockets []supervise.Socket) (told []supervise.Place, answers []error) {
 	for _, child := range p.Status().Children {
-		if p.isUp(child.Place) {
-			all.Go(func() { f(child) })
+		if p.isUp(child.Place) && child.State != supervise.Draining {
+			told = append(told, child.Place)
 		}
 	}
+	answers = make([]error, len(told))
+	var all sync.WaitGroup
+	for i, at := range told {
+		all.Go(func() { answers[i] = p.tell(at, c, sockets) })
+	}
 	all.Wait()
+	return told, answers
+}
+
+// allRefuse returns what workers say that have all refused a configuration. Those that have
+// ended say nothing of it; one that is late may be broken, and the others good.
+func allRefuse(answers []error) (why error) {
+	for _, err := range answers {
+		var refusal supervise.Refusal
+		switch {
+		case errors.As(err, &refusal):
+			why = fmt.Errorf("no worker takes it: %w", refusal)
+		case !ended(err):
+			return nil
+		}
+	}
+	return why
 }
 
 // tell brings a configuration into force in one worker.
@@ -175,6 +199,15 @@ func (p *processes) tell(at supervise.Place, c *configuration, fresh []supervise
 		}
 	}
 	return p.Call(ctx, at, kindConfigure, c, nil)
+}
+
+// replaceThose replaces the workers that have answered with an error.
+func (p *processes) replaceThose(told []supervise.Place, answers []error) {
+	for i, err := range answers {
+		if err != nil {
+			p.replace(told[i], err)
+		}
+	}
 }
 
 // replace ends a worker that does not do as it is told. Another one takes its

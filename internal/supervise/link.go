@@ -18,6 +18,11 @@ const writePatience = 10 * time.Second
 // was closed.
 var ErrLinkClosed = errors.New("link is closed")
 
+// Refusal is why the process at the other end does not do what it was asked: its words.
+type Refusal string
+
+func (r Refusal) Error() string { return string(r) }
+
 // Message is a request that came over a link.
 type Message struct {
 	Kind  string
@@ -77,8 +82,8 @@ func (l *Link) Close() {
 }
 
 // Call sends a request with files, which stay the caller's, and decodes the answer
-// into a value unless that is nil. A refusal comes back as an error with the other
-// process's words. A request that cannot be written whole ends the link.
+// into a value unless that is nil. A Refusal comes back if the other process
+// answers with an error. A request that cannot be written whole ends the link.
 func (l *Link) Call(ctx context.Context, kind string, body, into any, files ...*os.File) error {
 	answer, err := l.call(ctx, kind, body, files)
 	if err == nil && into != nil {
@@ -103,7 +108,7 @@ func (l *Link) call(ctx context.Context, kind string, body any, files []*os.File
 	select {
 	case a := <-answered:
 		if a.Refuse != "" {
-			return nil, errors.New(a.Refuse)
+			return nil, Refusal(a.Refuse)
 		}
 		return a.Body, nil
 	case <-ctx.Done():
