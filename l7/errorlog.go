@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -41,9 +42,14 @@ func openErrorLog(path string) (*os.File, error) {
 	return f, nil
 }
 
+// saying is held to exchange a process's outputs.
+var saying sync.Mutex
+
 // sayTo makes f this process's standard error from now on and, if that was the same
 // file, its standard output.
 func sayTo(f *os.File) error {
+	saying.Lock()
+	defer saying.Unlock()
 	for _, std := range []*os.File{os.Stdout, os.Stderr} { // in this order
 		if !sameFile(std, os.Stderr) {
 			continue

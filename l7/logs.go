@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"lbctl/internal/accesslog"
 	"lbctl/internal/lb"
@@ -36,24 +37,51 @@ func logPath(folder, path string) string {
 	return filepath.Join(folder, path)
 }
 
-// checkLogs makes the files of the access logs, so that what cannot be refuses the
-// snapshot.
-func checkLogs(s lb.Snapshot, folder string) error {
+// logPatience is how long files may take to open or to take what is written; then others
+// go on without them. The master waits longer for its workers, and its clients for it.
+const logPatience = 3 * time.Second
+
+// checkLogs makes the files of the access logs that the snapshot before did not have, so
+// that what cannot be refuses the snapshot. A log that goes on is no reason to: the health
+// of a backend must come into force also when a file system hangs.
+func (m *master) checkLogs(s, before lb.Snapshot) error {
+	ctx, cancel := context.WithTimeout(context.Background(), logPatience)
+	defer cancel()
 	for _, v := range s.Services {
 		path := v.HTTP.AccessLog.Path
-		if v.Plane != lb.L7 || path == "" {
+		if v.Plane != lb.L7 || path == "" || hasLog(before, path) {
 			continue
 		}
-		if !filepath.IsAbs(path) {
-			if err := os.MkdirAll(folder, 0o700); err != nil {
-				return fmt.Errorf("service %s: make log folder: %w", v.Name, err)
-			}
-		}
-		if err := accesslog.Check(logPath(folder, path)); err != nil {
+		if err := m.checkLog(ctx, path); err != nil {
 			return fmt.Errorf("service %s: %w", v.Name, err)
 		}
 	}
 	return nil
+}
+
+// hasLog reports whether a service of a snapshot logs there.
+func hasLog(s lb.Snapshot, path string) bool {
+	return slices.ContainsFunc(s.Services, func(v lb.Service) bool { return v.Plane == lb.L7 && v.HTTP.AccessLog.Path == path })
+}
+
+// checkLog makes the file of an access log. However many ask for one that hangs, one thread
+// waits for it.
+func (m *master) checkLog(ctx context.Context, path string) error {
+	at := logPath(m.logFolder, path)
+	checked := m.checks.DoChan(at, func() (any, error) {
+		if !filepath.IsAbs(path) {
+			if err := os.MkdirAll(m.logFolder, 0o700); err != nil {
+				return nil, fmt.Errorf("make log folder: %w", err)
+			}
+		}
+		return nil, accesslog.Check(at)
+	})
+	select {
+	case result := <-checked:
+		return result.Err
+	case <-ctx.Done():
+		return fmt.Errorf("open log %s: the file does not answer: %w", at, ctx.Err())
+	}
 }
 
 // openLogs gives the services of a table their logs.
@@ -83,7 +111,11 @@ func (m *master) reopen(ctx context.Context) error { return m.workers.reopen(ctx
 
 // reopen makes the access logs anew, once their files were moved away. No line is
 // lost.
-func (e *engine) reopen(ctx context.Context) error { return e.logs.Reopen(ctx) }
+func (e *engine) reopen(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, logPatience)
+	defer cancel()
+	return e.logs.Reopen(ctx)
+}
 
 // reopen implements workers: this process and all workers reopen their logs, those that
 // finish and those that begin as well, and so does the master before this one, if it

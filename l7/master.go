@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/singleflight"
+
 	"lbctl/internal/lb"
 	"lbctl/internal/proxy"
 	"lbctl/internal/scoreboard"
@@ -43,8 +45,9 @@ type master struct {
 	ledger    *scoreboard.Ledger
 	listeners *supervise.Listeners
 	workers   workers
-	logFolder string // of access logs that have no other
-	errorLog  string // path of what this process and its workers say; empty: no file
+	logFolder string             // of access logs that have no other
+	errorLog  string             // path of what this process and its workers say; empty: no file
+	checks    singleflight.Group // of access logs, by path
 
 	mu         sync.Mutex // serializes apply and stop
 	current    atomic.Pointer[configuration]
@@ -71,10 +74,10 @@ func (m *master) apply(s lb.Snapshot) error {
 	if _, err := newTable(s, nil, proxy.NoAccounts); err != nil {
 		return err
 	}
-	if err := checkLogs(s, m.logFolder); err != nil {
+	old := m.current.Load()
+	if err := m.checkLogs(s, old.Snapshot); err != nil {
 		return err
 	}
-	old := m.current.Load()
 	fresh, err := m.open(s, old)
 	if err != nil {
 		return err

@@ -58,6 +58,13 @@ type worker struct {
 }
 
 func (w *worker) handle(ctx context.Context, m supervise.Message) (any, error) {
+	if m.Kind == kindReopen { // without the lock: a configuration must not wait for a file that hangs
+		var err error
+		for _, f := range m.Files {
+			err = sayTo(f)
+		}
+		return nil, errors.Join(err, w.engine.reopen(ctx))
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch m.Kind {
@@ -74,12 +81,6 @@ func (w *worker) handle(ctx context.Context, m supervise.Message) (any, error) {
 			w.once.Do(w.configured.Done)
 		}
 		return nil, err
-	case kindReopen:
-		var err error
-		for _, f := range m.Files {
-			err = sayTo(f)
-		}
-		return nil, errors.Join(err, w.engine.reopen(ctx))
 	}
 	return nil, fmt.Errorf("message %q: unknown kind", m.Kind)
 }

@@ -44,20 +44,25 @@ func (l *Logs) Retain(used func(path string) bool) {
 }
 
 // Reopen goes on with the files that have the paths now; see logrotate(8). What
-// cannot be opened goes on as it was.
+// cannot be opened goes on as it was; what does not answer before ctx ends follows.
 func (l *Logs) Reopen(ctx context.Context) error {
-	var errs []error
-	for _, s := range l.all() {
-		errs = append(errs, s.reopen(ctx))
+	sinks := l.all()
+	errs := make([]error, len(sinks))
+	var all sync.WaitGroup
+	for i, s := range sinks {
+		all.Go(func() { errs[i] = s.reopen(ctx) })
 	}
+	all.Wait()
 	return errors.Join(errs...)
 }
 
 // Close writes what is left, as far as the files take it before ctx ends.
 func (l *Logs) Close(ctx context.Context) {
+	var all sync.WaitGroup
 	for _, s := range l.all() {
-		s.close(ctx)
+		all.Go(func() { s.close(ctx) })
 	}
+	all.Wait()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	clear(l.sinks)

@@ -2,6 +2,7 @@ package accesslog
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,15 +33,14 @@ type Sink struct {
 	closed  chan struct{}
 }
 
-// Open makes a sink. If the file cannot be opened, that is tried again for each
-// write. lost counts lines that the file did not take.
+// Open makes a sink. It does not wait for the file: the goroutine opens it, and if it
+// cannot, tries again for each write. lost counts lines that the file did not take.
 func Open(path string, lost func(lines int)) *Sink {
 	s := &Sink{
 		file: file{path: path, fd: -1}, filling: make([]byte, 0, flushAt+flushAt/2), spare: make([]byte, 0, flushAt+flushAt/2),
-		full: make(chan struct{}, 1), reopens: make(chan chan error), closing: make(chan struct{}), closed: make(chan struct{}),
+		full: make(chan struct{}, 1), reopens: make(chan chan error, 1), closing: make(chan struct{}), closed: make(chan struct{}),
 	}
 	s.lost.Store(&lost)
-	_ = s.file.reopen() // else it is tried again
 	go s.run()
 	return s
 }
@@ -67,6 +67,7 @@ func (s *Sink) add(line func(dst []byte) []byte) bool {
 
 func (s *Sink) run() {
 	defer close(s.closed)
+	_ = s.file.reopen() // else it is tried again
 	tick := time.NewTicker(flushEvery)
 	defer tick.Stop()
 	for {
@@ -117,22 +118,29 @@ func (s *Sink) drop(lines int) {
 }
 
 // reopen goes on with the file that has the path now. No line is lost: those
-// before went to the old one, and if the new one cannot be opened all others do.
+// before went to the old one, and if the new one cannot be opened all others do. A
+// file that does not answer before ctx ends is reopened as soon as it does.
 func (s *Sink) reopen(ctx context.Context) error {
 	answer := make(chan error, 1)
 	select {
 	case s.reopens <- answer:
 	case <-s.closed:
 		return nil
-	case <-ctx.Done():
-		return ctx.Err()
+	case <-ctx.Done(): // one waits already, and will do
+		return s.silent(ctx)
 	}
 	select {
 	case err := <-answer:
 		return err
+	case <-s.closed:
+		return nil
 	case <-ctx.Done():
-		return ctx.Err()
+		return s.silent(ctx)
 	}
+}
+
+func (s *Sink) silent(ctx context.Context) error {
+	return fmt.Errorf("reopen log %s: the file does not answer yet: %w", s.file.path, ctx.Err())
 }
 
 // close writes what is left, and waits for that until ctx ends.

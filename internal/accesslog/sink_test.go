@@ -190,6 +190,67 @@ func TestAFileThatTakesNothingHoldsUpNobody(t *testing.T) {
 	}
 }
 
+// A write to a FIFO that nobody reads, and that blocks, stands for one to a file system
+// that hangs.
+func TestAFileThatHangsIsReopenedLaterAndTheOthersNow(t *testing.T) {
+	dir := t.TempDir()
+	stuck := filepath.Join(dir, "stuck")
+	if err := unix.Mkfifo(stuck, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	fifo, err := os.OpenFile(stuck, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer fifo.Close()
+	logs, l, lost := open(t, stuck)
+	defer logs.Close(t.Context())
+	if err := logs.Reopen(t.Context()); err != nil { // it is open then
+		t.Fatal(err)
+	}
+	if err := unix.SetNonblock(logs.sinks[stuck].file.fd, false); err != nil {
+		t.Fatal(err)
+	}
+	others := make([]string, 5)
+	for i := range others {
+		others[i] = filepath.Join(dir, fmt.Sprint(i))
+		logs.Log(lb.AccessLog{Path: others[i]}, func(int) {})
+	}
+	const n = 2000 // lines are more than a FIFO holds
+	numbered(l, 1, n)
+	for _, path := range append(others, stuck) {
+		_ = os.Rename(path, path+".old") // it may not be there yet
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	err = logs.Reopen(ctx)
+	if err == nil || err.Error() != "reopen log "+stuck+": the file does not answer yet: context deadline exceeded" {
+		t.Errorf("reopen = %v", err)
+	}
+	for _, path := range others {
+		if _, err := os.Stat(path); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := fifo.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(fifo)
+	for range n {
+		if !lines.Scan() {
+			t.Fatalf("the FIFO has fewer than %d lines: %v; %d are lost", n, lines.Err(), lost.Load())
+		}
+	}
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		if info, err := os.Stat(stuck); err == nil && info.Mode().IsRegular() {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatal("what hung is not reopened when it goes on")
+		}
+	}
+}
+
 func TestAFullDiskTearsNoLine(t *testing.T) {
 	logs, l, lost := open(t, "/dev/full")
 	numbered(l, 1, 5)
