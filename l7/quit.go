@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"syscall"
+	"time"
 
 	"lbctl/internal/lb"
 )
@@ -19,6 +20,7 @@ func Quit(ctx context.Context, socket string) error {
 			return nil
 		}
 		if err != nil && told != 0 && ctx.Err() == nil {
+			time.Sleep(pollInterval)
 			continue // it was about to close its door
 		}
 		if err != nil {

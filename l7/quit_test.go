@@ -1,11 +1,17 @@
 package l7
 
 import (
+	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net"
+	"net/http"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -104,5 +110,48 @@ func TestAProxyThatIsQuitOrUpgradedIsNotSaidToHaveDied(t *testing.T) {
 		if warned := strings.Contains(said.String(), "level=WARN"); warned != (c.signal == syscall.SIGKILL) {
 			t.Errorf("%s: %s", c.signal, said)
 		}
+	}
+}
+
+func TestQuitWaitsForADoorThatIsAboutToCloseWithoutHaste(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "l7.sock")
+	door, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer door.Close()
+	proxy := exec.Command("/bin/sleep", "60")
+	if err := proxy.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer proxy.Wait()
+	defer proxy.Process.Kill()
+	const open = 500 * time.Millisecond
+	began, asked := time.Now(), 0
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		for {
+			c, err := door.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = http.ReadRequest(bufio.NewReader(c))
+			if asked++; asked == 1 { // later ones it hangs up on
+				info, _ := json.Marshal(processInfo{PID: proxy.Process.Pid})
+				fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(info), info)
+			}
+			c.Close()
+		}
+	}()
+	time.AfterFunc(open, func() { door.Close() })
+	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+	defer cancel()
+	if err := Quit(ctx, socket); err != nil {
+		t.Error(err)
+	}
+	<-gone
+	if most := int(time.Since(began)/pollInterval) + 2; asked < 2 || asked > most {
+		t.Errorf("it was asked %d times, want no more than %d", asked, most)
 	}
 }
