@@ -287,20 +287,15 @@ func (s *socket) lastWords() {
 // dial begins to connect, without blocking. poll(2) tells when it is done, also if
 // that is at once.
 func dial(addr netip.AddrPort) (fd int, err error) {
-	family := unix.AF_INET6
-	var sa unix.Sockaddr = &unix.SockaddrInet6{Port: int(addr.Port()), Addr: addr.Addr().As16()}
-	if addr.Addr().Is4() {
-		family = unix.AF_INET
-		sa = &unix.SockaddrInet4{Port: int(addr.Port()), Addr: addr.Addr().As4()}
-	}
+	var to [unix.SizeofSockaddrInet6]byte
+	family, size := rawsock.PutAddress(&to, addr)
 	fd, err = unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, unix.IPPROTO_TCP)
 	if err != nil {
 		return -1, err
 	}
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
-	err = unix.Connect(fd, sa)
-	if err == unix.EINPROGRESS {
-		err = nil
+	if errno := rawsock.Connect(fd, &to, size); errno != 0 && errno != unix.EINPROGRESS {
+		err = errno
 	}
 	return fd, err
 }

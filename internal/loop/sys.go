@@ -64,8 +64,7 @@ func (s *sys) accept(fd int32) (int32, netip.AddrPort, unix.Errno) {
 // connect goes to the address in s.addr.
 func (s *sys) connect(fd int32) unix.Errno {
 	s.stats.Syscalls++
-	_, _, errno := unix.RawSyscall(unix.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(&s.addr)), uintptr(s.size))
-	return errno
+	return rawsock.Connect(int(fd), s.inet(), s.size)
 }
 
 // peer leaves the peer's address in s.addr.
