@@ -20,9 +20,6 @@ type Budget struct {
 	word *atomic.Uint64 // thousandths of retries, and below them the time in ms, modulo 2^32
 }
 
-// DefaultRetryBudget is Finagle's.
-var DefaultRetryBudget = lb.RetryBudget{Percent: 20, PerSecond: 10}
-
 const fadeTime = 10_000 // ms
 
 // NewBudget returns the budget that a word holds, at first 0.

@@ -94,8 +94,11 @@ func TestBudgetBearsAClockThatIsBehindAndOneThatWraps(t *testing.T) {
 }
 
 func TestBudgetAllocatesNothing(t *testing.T) {
-	b := NewBudget(DefaultRetryBudget, new(atomic.Uint64))
+	b := NewBudget(usualRetryBudget, new(atomic.Uint64))
 	if n := testing.AllocsPerRun(100, func() { b.Request(second); b.Retry(second) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// usualRetryBudget is Finagle's.
+var usualRetryBudget = lb.RetryBudget{Percent: 20, PerSecond: 10}

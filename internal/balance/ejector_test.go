@@ -8,10 +8,10 @@ import (
 	"lbctl/internal/lb"
 )
 
-// mustEject returns the Ejector of a service by DefaultOutlier.
+// mustEject returns the Ejector of a service by usualOutlier.
 func mustEject(t testing.TB, s lb.Service, w *words) *Ejector {
 	t.Helper()
-	s.HTTP.Outlier = DefaultOutlier
+	s.HTTP.Outlier = usualOutlier
 	e, err := NewEjector(s, w.state())
 	if err != nil {
 		t.Fatal(err)
@@ -135,7 +135,7 @@ func TestBackupsAreCountedApart(t *testing.T) {
 // A process may die after it has written an ejection into the service's word.
 func TestAnEjectionThatWasBegunIsCompleted(t *testing.T) {
 	var w words
-	until := stepEjection(DefaultOutlier, 0, second)
+	until := stepEjection(usualOutlier, 0, second)
 	w.ejecting.Store(packEjection(1, until))
 	e := mustEject(t, service(lb.RoundRobin, equals(3)), &w)
 	for range 10 {

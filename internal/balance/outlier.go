@@ -1,10 +1,6 @@
 package balance
 
-import (
-	"time"
-
-	"lbctl/internal/lb"
-)
+import "lbctl/internal/lb"
 
 // Passive health: when do answers eject a backend? Envoy: "Outlier detection"
 // (consecutive 5xx, failure percentage, base ejection time × times ejected,
@@ -12,13 +8,6 @@ import (
 // counts as a failure is the caller's matter.
 //
 // These are the pure steps. Ejector takes them over shared words.
-
-// DefaultOutlier is Envoy's rule of five failures in a row, and half of all
-// requests of ten seconds, if there were 100.
-var DefaultOutlier = lb.Outlier{
-	Failures: 5, Rate: 50, Requests: 100, Window: 10 * time.Second,
-	Base: 10 * time.Second, Max: 300 * time.Second, MaxShare: 50,
-}
 
 // outcomes is what is known of a backend's last answers.
 type outcomes struct {

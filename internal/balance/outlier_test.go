@@ -89,7 +89,7 @@ func TestEjectionsGrowAndAreForgiven(t *testing.T) {
 }
 
 func TestEjectionSurvivesItsWord(t *testing.T) {
-	rule := DefaultOutlier
+	rule := usualOutlier
 	for _, now := range []int64{1, 1000 * second, 18 * 365 * 86400 * second} {
 		for _, times := range []int64{0, 1, 62, 63} {
 			until := stepEjection(rule, now&^(quantum-1)|times, now)
@@ -116,4 +116,11 @@ func TestMayEjectLeavesItsShareAndOne(t *testing.T) {
 			t.Errorf("%d %% of %d: %d may go, want %d", c.share, c.eligible, n, c.most)
 		}
 	}
+}
+
+// usualOutlier is Envoy's rule of five failures in a row, and half of all
+// requests of ten seconds, if there were 100.
+var usualOutlier = lb.Outlier{
+	Failures: 5, Rate: 50, Requests: 100, Window: 10 * time.Second,
+	Base: 10 * time.Second, Max: 300 * time.Second, MaxShare: 50,
 }

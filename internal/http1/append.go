@@ -7,18 +7,6 @@ import (
 
 type bytesOrString interface{ []byte | string }
 
-// AppendRequestLine appends a request line of HTTP/1.minor, 0 or 1. Method and
-// target must be valid.
-func AppendRequestLine[M, T bytesOrString](dst []byte, method M, target T, minor uint8) []byte {
-	dst = append(dst, method...)
-	dst = append(dst, ' ')
-	dst = append(dst, target...)
-	if minor == 0 {
-		return append(dst, " HTTP/1.0\r\n"...)
-	}
-	return append(dst, " HTTP/1.1\r\n"...)
-}
-
 // AppendStatusLine appends a status line with the standard phrase. It is always
 // one of HTTP/1.1: a server tells what it can do, also if the client is an older
 // one (RFC 9110 6.2). The status must have three digits.
@@ -36,7 +24,7 @@ func AppendStatusLineReason[R bytesOrString](dst []byte, status int, reason R) [
 }
 
 // AppendField appends a field line. What does not come from a Parser must be a
-// ValidField.
+// token and text (RFC 9110 5.5) without whitespace around it.
 func AppendField[N, V bytesOrString](dst []byte, name N, value V) []byte {
 	dst = append(dst, name...)
 	dst = append(dst, ": "...)
@@ -65,16 +53,6 @@ const MaxChunkHead = 16 + 2
 // it. size must not be 0, for that would end the body.
 func AppendChunkHead(dst []byte, size uint64) []byte {
 	return append(AppendHex(dst, size), "\r\n"...)
-}
-
-// AppendChunk appends a chunk, nothing if data is empty.
-func AppendChunk(dst, data []byte) []byte {
-	if len(data) == 0 {
-		return dst
-	}
-	dst = AppendChunkHead(dst, uint64(len(data)))
-	dst = append(dst, data...)
-	return append(dst, "\r\n"...)
 }
 
 // AppendLastChunk appends the end of a chunked body.

@@ -61,7 +61,7 @@ func BenchmarkRequestByteByByte(b *testing.B) {
 func benchBody(b *testing.B, chunk int) {
 	var buf []byte
 	for range max(1, 16384/chunk) {
-		buf = AppendChunk(buf, make([]byte, chunk))
+		buf = appendChunk(buf, make([]byte, chunk))
 	}
 	buf = AppendLastChunk(buf, nil)
 	var body Body
@@ -93,7 +93,7 @@ func BenchmarkAppendHead(b *testing.B) {
 	buf := make([]byte, 0, 1024)
 	b.ReportAllocs()
 	for b.Loop() {
-		buf = AppendRequestLine(buf[:0], r.MethodName, r.Target, 1)
+		buf = appendRequestLine(buf[:0], r.MethodName, r.Target, 1)
 		for i := range r.Fields {
 			buf = AppendField(buf, r.Fields[i].Name, r.Fields[i].Value)
 		}

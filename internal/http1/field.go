@@ -7,16 +7,6 @@ type Field struct {
 	Hop         bool // concerns one connection only (RFC 9110 7.6.1): by its name, or named by Connection
 }
 
-// Find returns the value of the first field with a known name.
-func Find(fields []Field, id Name) (value []byte, ok bool) {
-	for i := range fields {
-		if fields[i].ID == id {
-			return fields[i].Value, true
-		}
-	}
-	return nil, false
-}
-
 // fieldLine reads the line of w that begins at at. next is where the line
 // after it begins; it is 0 if the line is not there whole, and then bytes of the class
 // that follow w make no difference to that (none does not, if class is 0).

@@ -55,9 +55,9 @@ func checkRequest(t *testing.T, r *Request) {
 	if r.Minor > 1 || r.Body == UntilClose || len(r.Path) == 0 && r.Method != CONNECT || len(r.Host) == 0 && r.Minor > 0 {
 		t.Errorf("%+v", r)
 	}
-	out := AppendRequestLine(nil, r.MethodName, r.Target, r.Minor)
+	out := appendRequestLine(nil, r.MethodName, r.Target, r.Minor)
 	for _, f := range r.Fields {
-		if !ValidField(f.Name, f.Value) {
+		if !validField(f.Name, f.Value) {
 			t.Errorf("field %q: %q", f.Name, f.Value)
 		}
 		out = AppendField(out, f.Name, f.Value)
@@ -148,7 +148,7 @@ func roundTrip(t *testing.T, data []byte, cuts []int) {
 	var wire []byte
 	from := 0
 	for _, at := range append(cuts, len(data)) {
-		wire = AppendChunk(wire, data[from:at])
+		wire = appendChunk(wire, data[from:at])
 		from = at
 	}
 	wire = AppendLastChunk(wire, []Field{{Name: []byte("X"), Value: []byte("y")}})

@@ -10,17 +10,6 @@ func ValidToken[T bytesOrString](b T) bool {
 	return len(b) > 0
 }
 
-// ValidField says whether a field line made of name and value would be read as
-// just these.
-func ValidField[N, V bytesOrString](name N, value V) bool {
-	for i := range len(value) {
-		if chars[value[i]]&text == 0 {
-			return false
-		}
-	}
-	return ValidToken(name) && (len(value) == 0 || !isOWS(value[0]) && !isOWS(value[len(value)-1]))
-}
-
 // NextElement takes the first element, without whitespace around it, off a comma
 // list (RFC 9110 5.6.1) that has no quoted strings. Elements may be empty.
 func NextElement(list []byte) (element, rest []byte) {

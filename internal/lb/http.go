@@ -22,7 +22,7 @@ const (
 
 // Outlier says when a backend is ejected for how it answers requests (passive
 // health): nothing new is sent to it for a while. Zero values mean what the
-// comments say; balance.DefaultOutlier has the usual ones.
+// comments say.
 type Outlier struct {
 	Failures uint32        `json:"failures"`  // so many in a row eject; 0: none do
 	Rate     uint32        `json:"rate"`      // percent of a window's requests that eject if they fail; 0: none do
