@@ -84,14 +84,14 @@ func (m *master) apply(s lb.Snapshot) error {
 	}
 	next := &configuration{Generation: m.generation.Add(1), Snapshot: s, LogFolder: m.logFolder}
 	if next.Cells, err = m.ledger.Retain(next.Generation, keys(s)); err != nil {
-		m.listeners.Retain(addresses(old.Snapshot), 1)
+		m.listeners.Retain(addresses(old.Snapshot))
 		return err
 	}
 	m.tellUp(old.Snapshot, next)
 	if err := m.workers.configure(next, fresh); err != nil {
 		return errors.Join(err, m.rollBack(old))
 	}
-	m.listeners.Retain(addresses(s), 1)
+	m.listeners.Retain(addresses(s))
 	m.current.Store(next)
 	m.log.Info("snapshot applied", "revision", s.Revision, "services", len(addresses(s)))
 	return nil
@@ -100,14 +100,14 @@ func (m *master) apply(s lb.Snapshot) error {
 // rollBack has the workers go on with an old configuration after they have refused the
 // next one. Some may have got half-way with that, so they get everything again.
 func (m *master) rollBack(old *configuration) error {
-	m.listeners.Retain(addresses(old.Snapshot), 1)
+	m.listeners.Retain(addresses(old.Snapshot))
 	again := *old
 	again.Generation = m.generation.Add(1)
 	var err error
 	if again.Cells, err = m.ledger.Retain(again.Generation, keys(old.Snapshot)); err != nil {
 		return fmt.Errorf("go back to revision %d: %w", old.Snapshot.Revision, err)
 	}
-	m.workers.restore(&again, m.listeners.Sockets(0))
+	m.workers.restore(&again, m.listeners.Sockets())
 	m.current.Store(&again)
 	return nil
 }
@@ -120,13 +120,13 @@ func (m *master) open(s lb.Snapshot, old *configuration) (fresh []supervise.Sock
 		if v.Plane != lb.L7 || !v.VIP.Addr.IsValid() || slices.Contains(had, v.VIP.Addr) {
 			continue
 		}
-		if err := m.listeners.Open([]netip.AddrPort{v.VIP.Addr}, 1); err != nil {
-			m.listeners.Retain(had, 1)
+		if err := m.listeners.Open([]netip.AddrPort{v.VIP.Addr}); err != nil {
+			m.listeners.Retain(had)
 			return nil, fmt.Errorf("service %s: %w", v.Name, err)
 		}
 		added = append(added, v.VIP.Addr)
 	}
-	for _, socket := range m.listeners.Sockets(0) {
+	for _, socket := range m.listeners.Sockets() {
 		if slices.Contains(added, socket.Addr) {
 			fresh = append(fresh, socket)
 		}

@@ -117,7 +117,7 @@ func (p *processes) welcome(at supervise.Place) {
 		return // it is about to hear that it is to end
 	}
 	p.note(at)
-	if err := p.tell(at, p.master.current.Load(), p.master.listeners.Sockets(0)); err != nil {
+	if err := p.tell(at, p.master.current.Load(), p.master.listeners.Sockets()); err != nil {
 		p.replace(at, err)
 	}
 }

@@ -53,14 +53,14 @@ type bench struct {
 
 // newBench has children that do what how says, generation 1 first. Afterwards it
 // sees to it that nothing is left of them.
-func newBench(t *testing.T, seats int, how ...string) *bench {
+func newBench(t *testing.T, how ...string) *bench {
 	t.Helper()
 	open := openFiles(t)
 	l := NewListeners()
-	if err := l.Open([]netip.AddrPort{loopback}, seats); err != nil {
+	if err := l.Open([]netip.AddrPort{loopback}); err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{addr: l.Sockets(0)[0].Addr, listeners: l, accounts: &accounts{}}
+	b := &bench{addr: l.Sockets()[0].Addr, listeners: l, accounts: &accounts{}}
 	config := configOf(l, b.accounts, func(p Place) string { return how[p.Generation-1] })
 	command := config.Command
 	config.Command = func(p Place) (*exec.Cmd, error) {
@@ -92,12 +92,12 @@ func (b *bench) reload(t *testing.T, generation uint64, n int) {
 	}
 }
 
-// serving returns the living children that serve, by seat.
+// serving returns the living children that serve, by slot.
 func (b *bench) serving() map[int]Child {
 	serving := map[int]Child{}
 	for _, c := range b.Status().Children {
 		if c.State == Serving {
-			serving[c.Seat] = c
+			serving[c.Slot] = c
 		}
 	}
 	return serving

@@ -19,7 +19,7 @@ func (s *Supervisor) fill() {
 			return
 		}
 		s.serial++
-		s.start(Place{slot, s.freeSeat(), s.generation, s.serial})
+		s.start(Place{slot, s.generation, s.serial})
 	}
 }
 
@@ -79,19 +79,4 @@ func (s *Supervisor) freeSlot() int {
 		}
 	}
 	return -1
-}
-
-// freeSeat is the first that no child that is kept has.
-func (s *Supervisor) freeSeat() int {
-	taken := make([]bool, len(s.children)+1)
-	for _, c := range s.children {
-		if s.current(c) {
-			taken[c.Seat] = true
-		}
-	}
-	seat := 0
-	for taken[seat] {
-		seat++
-	}
-	return seat
 }

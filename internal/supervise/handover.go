@@ -13,7 +13,7 @@ import (
 )
 
 // inheritVariable tells a new master which descriptors it has from the old one:
-// "ready=3,127.0.0.1:80=4,127.0.0.1:80=5", an address once per seat.
+// "ready=3,127.0.0.1:80=4,127.0.0.1:81=5".
 const inheritVariable = "LBCTL_INHERIT"
 
 // readyByte begins what a new master says when it is ready; anything else is the
@@ -69,6 +69,9 @@ func (in *Inheritance) take(item string) error {
 	if err != nil {
 		return err
 	}
+	if in.Listeners.sockets[addr] != nil {
+		return errors.New("the address is there twice")
+	}
 	at, err := listensAt(fd)
 	if err == nil && at != addr {
 		err = fmt.Errorf("it listens at %s", at)
@@ -80,8 +83,7 @@ func (in *Inheritance) take(item string) error {
 	if err != nil {
 		return err
 	}
-	sockets := in.Listeners.sockets
-	sockets[addr] = append(sockets[addr], f)
+	in.Listeners.sockets[addr] = f
 	return nil
 }
 
@@ -125,11 +127,9 @@ func (l *Listeners) handDown(first int) (list string, files []*os.File) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var items []string
-	for addr, sockets := range l.sockets {
-		for _, f := range sockets {
-			items = append(items, fmt.Sprintf("%s=%d", addr, first+len(files)))
-			files = append(files, f)
-		}
+	for addr, f := range l.sockets {
+		items = append(items, fmt.Sprintf("%s=%d", addr, first+len(files)))
+		files = append(files, f)
 	}
 	return strings.Join(items, ","), files
 }

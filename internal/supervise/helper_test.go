@@ -97,11 +97,11 @@ func runMaster(how string) int {
 		return 3
 	}
 	commands := Signals(context.Background())
-	if len(in.Listeners.Sockets(0)) == 0 {
-		if err := in.Listeners.Open([]netip.AddrPort{loopback}, 1); err != nil {
+	if len(in.Listeners.Sockets()) == 0 {
+		if err := in.Listeners.Open([]netip.AddrPort{loopback}); err != nil {
 			return 7
 		}
-		fmt.Println(in.Listeners.Sockets(0)[0].Addr)
+		fmt.Println(in.Listeners.Sockets()[0].Addr)
 	}
 	s := New(configOf(in.Listeners, &accounts{}, func(Place) string { return "child" }))
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
@@ -137,7 +137,7 @@ func configOf(l *Listeners, a Accounts, how func(Place) string) Config {
 		Slots: 8,
 		Command: func(p Place) (*exec.Cmd, error) {
 			cmd := self(how(p))
-			cmd.ExtraFiles = []*os.File{l.Sockets(p.Seat)[0].File}
+			cmd.ExtraFiles = []*os.File{l.Sockets()[0].File}
 			return cmd, nil
 		},
 		Accounts:     a,

@@ -11,14 +11,14 @@ import (
 
 var loopback = netip.MustParseAddrPort("127.0.0.1:0")
 
-func openListeners(t *testing.T, seats int) (*Listeners, netip.AddrPort) {
+func openListeners(t *testing.T) (*Listeners, netip.AddrPort) {
 	t.Helper()
 	l := NewListeners()
 	t.Cleanup(l.Close)
-	if err := l.Open([]netip.AddrPort{loopback}, seats); err != nil {
+	if err := l.Open([]netip.AddrPort{loopback}); err != nil {
 		t.Fatal(err)
 	}
-	return l, l.Sockets(0)[0].Addr
+	return l, l.Sockets()[0].Addr
 }
 
 // dials opens connections and leaves them open.
@@ -45,9 +45,9 @@ func queued(f *os.File) (fds []int) {
 }
 
 func TestAcceptedConnectionsInheritTheOptions(t *testing.T) {
-	l, addr := openListeners(t, 1)
+	l, addr := openListeners(t)
 	dials(t, addr, 1)
-	fds := queued(l.Sockets(0)[0].File)
+	fds := queued(l.Sockets()[0].File)
 	if len(fds) != 1 {
 		t.Fatalf("accepted %d, want 1", len(fds))
 	}
@@ -60,61 +60,28 @@ func TestAcceptedConnectionsInheritTheOptions(t *testing.T) {
 }
 
 func TestAllOrNoneIsOpened(t *testing.T) {
-	taken, addr := openListeners(t, 1)
+	taken, addr := openListeners(t)
 	_ = taken
 	l := NewListeners()
 	open := openFiles(t)
-	for _, seats := range []int{1, 4} {
-		if err := l.Open([]netip.AddrPort{loopback, addr}, seats); err == nil {
-			t.Errorf("with %d seats an address that is in use was opened", seats)
-		}
+	if err := l.Open([]netip.AddrPort{loopback, addr}); err == nil {
+		t.Error("an address that is in use was opened")
 	}
-	if n := len(l.Sockets(0)); n != 0 || openFiles(t) != open {
+	if n := len(l.Sockets()); n != 0 || openFiles(t) != open {
 		t.Errorf("%d addresses and %d files are left", n, openFiles(t)-open)
 	}
-	if err := l.Open([]netip.AddrPort{netip.MustParseAddrPort("[fe80::1%lo]:0")}, 1); err == nil {
+	if err := l.Open([]netip.AddrPort{netip.MustParseAddrPort("[fe80::1%lo]:0")}); err == nil {
 		t.Error("an address with a zone was opened")
 	}
 }
 
-func TestAnAddressWithSeatsIsNotSharedWithOthers(t *testing.T) {
-	_, addr := openListeners(t, 3)
-	other := NewListeners()
-	if err := other.Open([]netip.AddrPort{addr}, 3); err == nil {
-		other.Close()
-		t.Error("another master took a share of the connections")
-	}
-}
-
-func TestSeatsShareTheConnections(t *testing.T) {
-	l, addr := openListeners(t, 1)
-	if err := l.Open([]netip.AddrPort{addr}, 3); err != nil {
-		t.Fatal(err)
-	}
-	dials(t, addr, 90)
-	all := 0
-	for seat := range 3 {
-		fds := queued(l.Sockets(seat)[0].File)
-		for _, fd := range fds {
-			unix.Close(fd)
-		}
-		if len(fds) < 10 {
-			t.Errorf("seat %d got %d of 90 connections", seat, len(fds))
-		}
-		all += len(fds)
-	}
-	if all != 90 {
-		t.Errorf("all seats got %d of 90 connections", all)
-	}
-}
-
 func TestBothFamiliesListenAtOnePort(t *testing.T) {
-	l, addr := openListeners(t, 1)
+	l, addr := openListeners(t)
 	both := []netip.AddrPort{netip.AddrPortFrom(netip.IPv6Unspecified(), addr.Port()), addr, addr}
-	if err := l.Open(both, 1); err != nil {
+	if err := l.Open(both); err != nil {
 		t.Fatal(err)
 	}
-	if n := len(l.Sockets(0)); n != 2 {
+	if n := len(l.Sockets()); n != 2 {
 		t.Errorf("%d addresses, want 2", n)
 	}
 }
@@ -122,12 +89,12 @@ func TestBothFamiliesListenAtOnePort(t *testing.T) {
 func TestRetainClosesTheOthers(t *testing.T) {
 	l := NewListeners()
 	t.Cleanup(l.Close)
-	if err := l.Open([]netip.AddrPort{loopback, netip.MustParseAddrPort("[::1]:0")}, 2); err != nil {
+	if err := l.Open([]netip.AddrPort{loopback, netip.MustParseAddrPort("[::1]:0")}); err != nil {
 		t.Fatal(err)
 	}
-	keep := l.Sockets(0)[0]
-	l.Retain([]netip.AddrPort{keep.Addr}, 1)
-	if got := l.Sockets(1); len(got) != 1 || got[0] != keep {
+	keep := l.Sockets()[0]
+	l.Retain([]netip.AddrPort{keep.Addr})
+	if got := l.Sockets(); len(got) != 1 || got[0] != keep {
 		t.Errorf("sockets = %v, want one at %s", got, keep.Addr)
 	}
 }
@@ -139,7 +106,7 @@ func TestInheritRefusesWhatIsNoListener(t *testing.T) {
 	}
 	defer r.Close()
 	defer w.Close()
-	_, addr := openListeners(t, 1)
+	_, addr := openListeners(t)
 	for _, value := range []string{
 		"127.0.0.1:80", "ready", "ready=", "ready=1", "ready=-1", "ready=9999",
 		addr.String() + "=9999", "nonsense=5", "127.0.0.1:80=2",
@@ -153,7 +120,7 @@ func TestInheritRefusesWhatIsNoListener(t *testing.T) {
 		}
 	}
 	in, err := Inherit()
-	if err != nil || in.Ready() != nil || len(in.Listeners.Sockets(0)) != 0 {
+	if err != nil || in.Ready() != nil || len(in.Listeners.Sockets()) != 0 {
 		t.Errorf("a first master: %v", err)
 	}
 }

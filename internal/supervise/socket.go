@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -25,16 +26,11 @@ var options = []option{
 	{unix.IPPROTO_TCP, unix.TCP_NODELAY, 1},
 }
 
-// group says that the socket shares its address with others of this user. The
-// first socket of an address is bound without it, so that an address that
-// another process has is in use for us, whatever options that one has set.
-var group = option{unix.SOL_SOCKET, unix.SO_REUSEPORT, 1}
-
 // listen opens a socket by plain system calls: package net would make it an
-// MPTCP one, which sockmap, reuseport programs and sk_lookup refuse. It is
+// MPTCP one, which sockmap and sk_lookup refuse. It is
 // non-blocking for whoever holds it, because of several processes that wait for
 // one connection all but one find none.
-func listen(addr netip.AddrPort, more ...option) (*os.File, error) {
+func listen(addr netip.AddrPort) (*os.File, error) {
 	family, sa, err := sockaddr(addr)
 	if err != nil {
 		return nil, fmt.Errorf("listen at %s: %w", addr, err)
@@ -43,10 +39,11 @@ func listen(addr netip.AddrPort, more ...option) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen at %s: %w", addr, err)
 	}
+	own := options
 	if family == unix.AF_INET6 {
-		more = append(more, option{unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1})
+		own = append(slices.Clone(own), option{unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1})
 	}
-	for _, o := range append(more, options...) {
+	for _, o := range own {
 		if err == nil {
 			err = unix.SetsockoptInt(fd, o.level, o.name, o.value)
 		}

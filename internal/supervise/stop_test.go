@@ -12,7 +12,7 @@ import (
 )
 
 func TestQuitIsGraceful(t *testing.T) {
-	b := newBench(t, 1, "child")
+	b := newBench(t, "child")
 	b.reload(t, 1, 3)
 	b.Quit(deadline(t, 10*time.Second), 5*time.Second)
 	st := b.Status()
@@ -27,7 +27,7 @@ func TestQuitIsGraceful(t *testing.T) {
 }
 
 func TestWorkersCanBeStoppedAndStartedAgain(t *testing.T) {
-	b := newBench(t, 1, "child", "child")
+	b := newBench(t, "child", "child")
 	b.reload(t, 1, 2)
 	b.Drain(5 * time.Second)
 	eventually(t, "no children", func() bool { return len(b.Status().Children) == 0 })
@@ -42,7 +42,7 @@ func TestWorkersCanBeStoppedAndStartedAgain(t *testing.T) {
 }
 
 func TestWhoDoesNotFinishIsEnded(t *testing.T) {
-	b := newBench(t, 1, "child deaf", "child")
+	b := newBench(t, "child deaf", "child")
 	b.config.DrainTimeout, b.config.Grace = 200*time.Millisecond, 200*time.Millisecond
 	b.reload(t, 1, 1)
 	begin := time.Now()
@@ -54,7 +54,7 @@ func TestWhoDoesNotFinishIsEnded(t *testing.T) {
 }
 
 func TestAChildEndsByItselfWhenItsTimeIsOver(t *testing.T) {
-	b := newBench(t, 1, "child busy", "child")
+	b := newBench(t, "child busy", "child")
 	b.config.DrainTimeout, b.config.Grace = 100*time.Millisecond, 10*time.Second
 	b.reload(t, 1, 1)
 	begin := time.Now()
@@ -66,7 +66,7 @@ func TestAChildEndsByItselfWhenItsTimeIsOver(t *testing.T) {
 }
 
 func TestQuitShortensTheTimeOfWhoFinishesAlready(t *testing.T) {
-	b := newBench(t, 1, "child busy", "child busy")
+	b := newBench(t, "child busy", "child busy")
 	b.config.DrainTimeout = time.Hour
 	b.reload(t, 1, 1)
 	b.reload(t, 2, 1)
@@ -87,7 +87,7 @@ func TestQuitShortensTheTimeOfWhoFinishesAlready(t *testing.T) {
 }
 
 func TestQuitEndsWithItsContext(t *testing.T) {
-	b := newBench(t, 1, "child deaf")
+	b := newBench(t, "child deaf")
 	b.config.Grace = 100 * time.Millisecond
 	b.reload(t, 1, 2)
 	begin := time.Now()
@@ -98,7 +98,7 @@ func TestQuitEndsWithItsContext(t *testing.T) {
 }
 
 func TestAStopOverrulesAReload(t *testing.T) {
-	b := newBench(t, 1, "child", "child mute")
+	b := newBench(t, "child", "child mute")
 	b.reload(t, 1, 1)
 	failed := make(chan error, 1)
 	go func() { failed <- b.Reload(context.Background(), 2, 1) }()
@@ -143,6 +143,6 @@ func TestChildrenOfAKilledMasterEnd(t *testing.T) {
 	eventually(t, "the address is free", func() bool {
 		l := NewListeners()
 		defer l.Close()
-		return l.Open([]netip.AddrPort{addr}, 1) == nil
+		return l.Open([]netip.AddrPort{addr}) == nil
 	})
 }

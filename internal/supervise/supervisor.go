@@ -12,7 +12,6 @@ import (
 // Place is what a child is started for.
 type Place struct {
 	Slot       int    // of the process; no two living children have the same
-	Seat       int    // among those of its generation: 0 and up; a successor gets the same
 	Generation uint64 // of the configuration
 	Serial     uint64 // of the start: tells a child from all that were in its slot before
 }

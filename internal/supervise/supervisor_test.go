@@ -8,43 +8,34 @@ import (
 	"time"
 )
 
-// forSeats runs a test with one shared socket, and with one for each of two seats.
-func forSeats(t *testing.T, test func(t *testing.T, seats int)) {
-	for seats, name := range map[int]string{1: "shared socket", 2: "a socket per seat"} {
-		t.Run(name, func(t *testing.T) { test(t, seats) })
+func TestWhatDiedIsRestartedInItsSlot(t *testing.T) {
+	b := newBench(t, "child")
+	b.reload(t, 1, 2)
+	before := b.serving()
+	client := dialInALoop(b.addr)
+	const kills = 3
+	for range kills {
+		victim, begin := b.serving()[1], time.Now()
+		kill(t, victim.PID)
+		eventually(t, "a successor serves", func() bool {
+			now, ok := b.serving()[1]
+			return ok && now.PID != victim.PID
+		})
+		t.Logf("a successor serves after %s", time.Since(begin).Round(time.Millisecond))
+		time.Sleep(20 * time.Millisecond)
+	}
+	client.end(t, kills*3)
+	if now := b.serving(); now[0] != before[0] {
+		t.Errorf("the other child is %+v, was %+v", now[0], before[0])
+	}
+	st := b.Status()
+	if st.Died != kills || len(st.Deaths) != kills || st.Deaths[0].Reason != "signal: killed" || st.Deaths[0].PID != before[1].PID || st.Deaths[0].Asked {
+		t.Errorf("status = %+v", st)
 	}
 }
 
-func TestWhatDiedIsRestartedAtItsSeat(t *testing.T) {
-	forSeats(t, func(t *testing.T, seats int) {
-		b := newBench(t, seats, "child")
-		b.reload(t, 1, 2)
-		before := b.serving()
-		client := dialInALoop(b.addr)
-		const kills = 3
-		for range kills {
-			victim, begin := b.serving()[1], time.Now()
-			kill(t, victim.PID)
-			eventually(t, "a successor serves", func() bool {
-				now, ok := b.serving()[1]
-				return ok && now.PID != victim.PID
-			})
-			t.Logf("a successor serves after %s", time.Since(begin).Round(time.Millisecond))
-			time.Sleep(20 * time.Millisecond)
-		}
-		client.end(t, kills*3)
-		if now := b.serving(); now[0] != before[0] {
-			t.Errorf("the other child is %+v, was %+v", now[0], before[0])
-		}
-		st := b.Status()
-		if st.Died != kills || len(st.Deaths) != kills || st.Deaths[0].Reason != "signal: killed" || st.Deaths[0].PID != before[1].PID || st.Deaths[0].Asked {
-			t.Errorf("status = %+v", st)
-		}
-	})
-}
-
 func TestACrashLoopIsBraked(t *testing.T) {
-	b := newBench(t, 1, "child", "child crash")
+	b := newBench(t, "child", "child crash")
 	b.reload(t, 1, 1)
 	b.mu.Lock()
 	b.generation = 2 // as if the children had begun to crash long after their reload
@@ -66,30 +57,28 @@ func TestACrashLoopIsBraked(t *testing.T) {
 }
 
 func TestReloadServesEveryConnection(t *testing.T) {
-	forSeats(t, func(t *testing.T, seats int) {
-		b := newBench(t, seats, "child", "child", "child")
-		b.reload(t, 1, 2)
-		client := dialInALoop(b.addr)
-		for generation := uint64(2); generation <= 3; generation++ {
-			b.reload(t, generation, 2)
-			eventually(t, "the old ones have ended", func() bool { return len(b.Status().Children) == 2 })
-			for seat, c := range b.serving() {
-				if c.Generation != generation {
-					t.Errorf("seat %d has %+v", seat, c)
-				}
+	b := newBench(t, "child", "child", "child")
+	b.reload(t, 1, 2)
+	client := dialInALoop(b.addr)
+	for generation := uint64(2); generation <= 3; generation++ {
+		b.reload(t, generation, 2)
+		eventually(t, "the old ones have ended", func() bool { return len(b.Status().Children) == 2 })
+		for slot, c := range b.serving() {
+			if c.Generation != generation {
+				t.Errorf("slot %d has %+v", slot, c)
 			}
 		}
-		client.end(t, 0)
-		for _, d := range b.Status().Deaths {
-			if !d.Asked || d.Reason != "exit status 0" {
-				t.Errorf("death = %+v, want exit status 0", d)
-			}
+	}
+	client.end(t, 0)
+	for _, d := range b.Status().Deaths {
+		if !d.Asked || d.Reason != "exit status 0" {
+			t.Errorf("death = %+v, want exit status 0", d)
 		}
-	})
+	}
 }
 
 func TestAReloadThatFailsChangesNothing(t *testing.T) {
-	b := newBench(t, 1, "child", "child crash", "child mute")
+	b := newBench(t, "child", "child crash", "child mute")
 	b.reload(t, 1, 2)
 	before := b.serving()
 	client := dialInALoop(b.addr)
@@ -109,7 +98,7 @@ func TestAReloadThatFailsChangesNothing(t *testing.T) {
 }
 
 func TestWithFewSlotsTheRestFollows(t *testing.T) {
-	b := newBench(t, 1, "child", "child")
+	b := newBench(t, "child", "child")
 	b.reload(t, 1, 6)
 	client := dialInALoop(b.addr)
 	b.reload(t, 2, 6)
@@ -126,7 +115,7 @@ func TestWithFewSlotsTheRestFollows(t *testing.T) {
 }
 
 func TestWhoHasFinishedForLongestEndsWhenItsSlotIsNeeded(t *testing.T) {
-	b := newBench(t, 1, "child busy", "child busy", "child")
+	b := newBench(t, "child busy", "child busy", "child")
 	b.config.DrainTimeout = time.Hour
 	b.reload(t, 1, 4)
 	b.reload(t, 2, 3) // 4 and 3 of 8 slots: the third generation lacks two
@@ -152,7 +141,7 @@ func TestWhoHasFinishedForLongestEndsWhenItsSlotIsNeeded(t *testing.T) {
 }
 
 func TestSpawnAndRetire(t *testing.T) {
-	b := newBench(t, 1, "child")
+	b := newBench(t, "child")
 	b.reload(t, 1, 1)
 	b.Spawn(2)
 	eventually(t, "three serve", func() bool { return len(b.serving()) == 3 })
@@ -178,7 +167,7 @@ func TestSpawnAndRetire(t *testing.T) {
 }
 
 func TestMessages(t *testing.T) {
-	b := newBench(t, 1, "child")
+	b := newBench(t, "child")
 	b.reload(t, 1, 2)
 	var got string
 	if err := b.Call(deadline(t, 5*time.Second), b.serving()[1].Place, "reopen", nil, &got); err != nil || got != "reopen" {
@@ -192,7 +181,7 @@ func TestMessages(t *testing.T) {
 }
 
 func TestWhoIsInTheSlotOfADeadChildIsAnother(t *testing.T) {
-	b := newBench(t, 1, "child")
+	b := newBench(t, "child")
 	b.reload(t, 1, 1)
 	first := b.serving()[0]
 	if err := b.Kill(first.Place); err != nil {
@@ -200,7 +189,7 @@ func TestWhoIsInTheSlotOfADeadChildIsAnother(t *testing.T) {
 	}
 	eventually(t, "a successor serves", func() bool { return len(b.serving()) == 1 && b.serving()[0].PID != first.PID })
 	second := b.serving()[0]
-	if second.Slot != first.Slot || second.Seat != first.Seat || second.Generation != first.Generation {
+	if second.Slot != first.Slot || second.Generation != first.Generation {
 		t.Fatalf("%+v has come after %+v", second, first)
 	}
 	for what, err := range map[string]error{

@@ -8,8 +8,8 @@ import (
 )
 
 func TestNoPollerWatchesAListeningSocket(t *testing.T) {
-	l, addr := openListeners(t, 1)
-	fd := l.Sockets(0)[0].File.Fd()
+	l, addr := openListeners(t)
+	fd := l.Sockets()[0].File.Fd()
 	polls := 0
 	entries, err := os.ReadDir("/proc/self/fdinfo")
 	if err != nil {

@@ -19,7 +19,7 @@ func newMaster(how string) *exec.Cmd {
 }
 
 func TestUpgradeServesEveryConnection(t *testing.T) {
-	b := newBench(t, 1, "child")
+	b := newBench(t, "child")
 	b.reload(t, 1, 2)
 	client := dialInALoop(b.addr)
 	time.Sleep(20 * time.Millisecond)
@@ -50,12 +50,12 @@ func TestUpgradeServesEveryConnection(t *testing.T) {
 	eventually(t, "the address is free", func() bool {
 		l := NewListeners()
 		defer l.Close()
-		return l.Open([]netip.AddrPort{b.addr}, 1) == nil
+		return l.Open([]netip.AddrPort{b.addr}) == nil
 	})
 }
 
 func TestAnUpgradeThatFailsChangesNothing(t *testing.T) {
-	b := newBench(t, 2, "child")
+	b := newBench(t, "child")
 	b.reload(t, 1, 2)
 	before := b.serving()
 	client := dialInALoop(b.addr)
