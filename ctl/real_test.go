@@ -40,6 +40,7 @@ func realWorker(flags []string) error {
 	slot := set.Int("slot", 0, "")
 	set.StringVar((*string)(&shape.Model), "model", "", "")
 	set.IntVar(&shape.Threads, "threads", 0, "")
+	set.IntVar(&shape.Processes, "processes", 0, "")
 	set.StringVar(&shape.Events, "events", "", "")
 	set.StringVar(&shape.LogLevel, "log-level", "", "")
 	set.DurationVar(&shape.DrainTimeout, "drain-timeout", 0, "")

@@ -204,11 +204,12 @@ func TestTwoWorkersShareAsOne(t *testing.T) {
 		s.HTTP.SlowStart = time.Minute
 		last.Health = lb.Up
 		p.applyTo(p.plane)
-		want := 3.0 // a tenth of what the others get would be 2.4
-		if !c.slowly {
-			want = 20
+		fresh := string(c.policy) + " when the last one has just come up"
+		if c.slowly { // a tenth of what the others get would be 2.4
+			wantPercent(t, fresh, p.inTurn(1000)[4:], 3, 3)
+		} else {
+			wantPercent(t, fresh, ask(c.equals)[4:], 3, 20)
 		}
-		wantPercent(t, string(c.policy)+" when the last one has just come up", p.inTurn(1000)[4:], 3, want)
 		s.HTTP.SlowStart = time.Millisecond // which has passed
 		s.Backends[1].Health = lb.Down
 		p.weigh(4, 9, 2, 1, 3)
