@@ -20,8 +20,19 @@ func deferral(m Model) int {
 // have set. Who still says nothing when the time is over is accepted nevertheless, when the kernel has repeated its
 // SYN-ACK (tcp(7), TCP_DEFER_ACCEPT).
 func (f *front) deferAccept(seconds int) error {
-	if err := unix.SetsockoptInt(f.descriptor, unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, seconds); err != nil {
+	if err := deferAt(f.descriptor, seconds); err != nil {
 		return fmt.Errorf("defer clients of %s: %w", f.VIP, err)
 	}
 	return nil
+}
+
+func deferAt(descriptor, seconds int) error {
+	return unix.SetsockoptInt(descriptor, unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, seconds)
+}
+
+// deferAgain undoes what the workers of another model have set whose master has not come up.
+func (p *processes) deferAgain() {
+	for _, s := range p.master.listeners.Sockets() {
+		_ = deferAt(int(s.File.Fd()), deferral(p.shape.Model)) // clients are served either way
+	}
 }

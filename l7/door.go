@@ -147,6 +147,7 @@ func (p *processes) upgrade(ctx context.Context, d *door, args []string) (next *
 	p.master.hand(true)
 	defer func() {
 		if err != nil {
+			p.deferAgain()
 			p.master.hand(false)
 		}
 	}()
@@ -191,7 +192,7 @@ func listenUnix(socket string) (*net.UnixListener, error) {
 	if err := os.Remove(socket); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("remove stale socket: %w", err)
 	}
-	old := unix.Umask(0o177) // the socket is born 0600; nothing else makes files now
+	old := unix.Umask(0o177) // the socket is born 0600; a log that is made in this moment has no more than it needs, either
 	ln, err := net.Listen("unix", socket)
 	unix.Umask(old)
 	if err != nil {

@@ -177,12 +177,12 @@ func (e *engine) leave(f *front) {
 // drain waits until a front has no clients any more, or cuts them off when ctx ends:
 // more than once, for a client may go from one thread to another meanwhile.
 func (e *engine) drain(ctx context.Context, f *front) {
-	for ctx.Err() == nil {
+	for pause := pollInterval; ctx.Err() == nil; pause = min(2*pause, longestPoll) {
 		if f.Clients() == 0 {
 			return
 		}
 		select {
-		case <-time.After(pollInterval):
+		case <-time.After(pause):
 		case <-ctx.Done():
 		}
 	}

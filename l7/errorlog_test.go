@@ -23,6 +23,7 @@ func nonsense(t *testing.T, s *lb.Service) {
 	if answer, err := io.ReadAll(c); err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 400 ") {
 		t.Fatalf("%q, %v", answer, err)
 	}
+	c.Close() // or its worker would wait for it to do so
 }
 
 func TestWhatClientsDoWrongIsInTheErrorLogAtLevelDebug(t *testing.T) {

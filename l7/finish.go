@@ -77,6 +77,7 @@ func (p *processes) giveWay(ctx context.Context, commands <-chan supervise.Comma
 			}
 			ended = nil
 			leave()
+			p.predecessor.Signal(syscall.SIGQUIT)
 			p.Drain(stopDeadline)
 		case c, ok := <-commands:
 			switch {
@@ -95,11 +96,16 @@ func (p *processes) giveWay(ctx context.Context, commands <-chan supervise.Comma
 	return false
 }
 
-// finished is closed when no worker is left, unless ctx ends before.
+// finished is closed when no worker is left, nor the master before this one, to whom nobody
+// else would say what becomes of the newest; unless ctx ends before.
 func (p *processes) finished(ctx context.Context) <-chan struct{} {
 	done := make(chan struct{})
 	go func() {
-		if p.Wait(ctx) == nil {
+		if p.Wait(ctx) != nil {
+			return
+		}
+		p.predecessor.Wait(ctx)
+		if ctx.Err() == nil {
 			close(done)
 		}
 	}()

@@ -14,6 +14,7 @@ import (
 const (
 	startTimeout  = 10 * time.Second       // until a started process answers
 	pollInterval  = 5 * time.Millisecond   // while it does not yet
+	longestPoll   = 200 * time.Millisecond // of what may take hours
 	firstBrake    = 100 * time.Millisecond // before the second restart in a row
 	longestBrake  = 10 * time.Second
 	healthyUptime = 10 * time.Second // a process that lived longer restarts without a brake

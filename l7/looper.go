@@ -21,7 +21,7 @@ type looper struct {
 	err     error         // why it ended, nil if it was stopped
 }
 
-// newLooper makes a loop; alone says that no other one listens where it does.
+// newLooper makes a loop; alone says that no other one listens where it does, but for one that takes over.
 func newLooper(kind loop.Kind, alone bool, slot *scoreboard.Slot) (*looper, error) {
 	l, err := loop.New(loop.Options{Kind: kind, Alone: alone})
 	if err != nil {
@@ -96,11 +96,15 @@ func (w *looper) stop() error {
 }
 
 // listen implements runner.
-func (w *looper) listen(f *front) (err error) {
-	w.doors[f], err = w.loop.Listen(f.descriptor, func(c *loop.Conn, peer netip.AddrPort) {
+func (w *looper) listen(f *front) error {
+	door, err := w.loop.Listen(f.descriptor, func(c *loop.Conn, peer netip.AddrPort) {
 		c.SetHandler(w.handler(w.core.Accept(c, &f.Front, peer)))
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	w.doors[f] = door
+	return nil
 }
 
 // unlisten implements runner.

@@ -56,6 +56,8 @@ const (
 // DefaultDrainTimeout is a tunnel's default, too: what is silent for so long ends anyway.
 const DefaultDrainTimeout = time.Hour
 
+const longestDrain = 24 * time.Hour
+
 // shapes are Apache's own numbers (httpd 2.4, server/mpm), and nginx's
 // worker_processes auto.
 var shapes = map[Model]Shape{
@@ -120,8 +122,8 @@ func (s Shape) Check() error {
 		return &ShapeError{"events", fmt.Sprintf("events %q: want one of %s", s.Events, strings.Join(EventKinds, ", "))}
 	case !slices.Contains(LogLevels, s.LogLevel):
 		return &ShapeError{"log_level", fmt.Sprintf("log_level %q: want one of %s", s.LogLevel, strings.Join(LogLevels, ", "))}
-	case s.DrainTimeout < 0:
-		return &ShapeError{"drain_timeout", fmt.Sprintf("drain_timeout %s: want a time that is not over before it begins", s.DrainTimeout)}
+	case s.DrainTimeout < 0 || s.DrainTimeout > longestDrain:
+		return &ShapeError{"drain_timeout", fmt.Sprintf("drain_timeout %s: want up to %s", s.DrainTimeout, longestDrain)}
 	case s.Model != ModelLoop && s.MaxSpare < s.MinSpare+s.Threads:
 		return refuse("max_spare", s.MaxSpare, "want at least min_spare and the threads of a process, %d", s.MinSpare+s.Threads)
 	}

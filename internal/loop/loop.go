@@ -16,8 +16,9 @@ type Options struct {
 	Kind   Kind
 	Buffer int // bytes of the read scratch (epoll; default 256 KiB) or of the provided buffers together (io_uring; 1 MiB, and four times as much before Linux 6.12)
 
-	// Alone says that no other loop listens at the sockets of this one, so that it need not
-	// take turns. It is for speed only, and io_uring's.
+	// Alone says that no other loop is to share the sockets of this one for long, so that it need
+	// not take turns with any. It is for speed only, and io_uring's. While others do, as one that
+	// takes over, this one comes first.
 	Alone bool
 
 	whole bool // io_uring: fill no buffer piece by piece, as before Linux 6.12

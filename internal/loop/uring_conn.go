@@ -98,7 +98,6 @@ func (u *uring) sent(c *Conn, e *cqe) {
 	case c.out.n > u.l.batch:
 		c.unstick()
 	default:
-		c.flags &^= stuck
 		u.l.later(c)
 	}
 }

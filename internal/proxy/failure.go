@@ -90,7 +90,11 @@ func (x *Exchange) backendEnded(err error) {
 			x.backendExpired()
 			return
 		}
-		x.fail(failure{status: 502, end: accesslog.ConnectFailed, reason: "connect to backend " + x.member.Name + ": " + cause(err), retry: true, nobody: short(err)})
+		f := failure{status: 502, end: accesslog.ConnectFailed, reason: "connect to backend " + x.member.Name + ": " + cause(err), retry: true}
+		if short(err) {
+			f.status, f.end, f.nobody = 503, accesslog.Unavailable, true
+		}
+		x.fail(f)
 	case stageWaits:
 		x.died()
 	case stageRelays:

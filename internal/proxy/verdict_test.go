@@ -77,7 +77,7 @@ func TestABackendIsJudgedByWholeAnswers(t *testing.T) {
 		}, 0},
 		"this machine has no descriptors": {func(_ *theatre, c, b *actor) {
 			b.backend.Closed(fmt.Errorf("socket: %w", syscall.EMFILE))
-			if got := c.took(); status(got) != "502" {
+			if got := c.took(); status(got) != "503" {
 				t.Errorf("without descriptors the client got %q", got)
 			}
 		}, 0},

@@ -23,11 +23,14 @@ func (p *Predecessor) Signal(s syscall.Signal) {
 
 // Wait returns when it has ended, or ctx.
 func (p *Predecessor) Wait(ctx context.Context) {
-	for p.lives() {
+	for pause := time.Millisecond; p.lives(); pause = min(2*pause, longestPause) {
 		select {
-		case <-time.After(10 * time.Millisecond): // nobody but init hears of a parent's end
+		case <-time.After(pause): // nobody but init hears of a parent's end
 		case <-ctx.Done():
 			return
 		}
 	}
 }
+
+// longestPause is how late Wait may be: what it waits for can take hours.
+const longestPause = 100 * time.Millisecond

@@ -43,7 +43,15 @@ func (s *Supervisor) Reload(ctx context.Context, generation uint64, children int
 	}
 	if s.stops == stops {
 		s.generation, s.wanted, s.stopped = oldGeneration, oldWanted, oldStopped
-		s.drainAll(func(c *child) bool { return c.Generation == generation })
+		for _, c := range s.children {
+			switch {
+			case c == nil || c.Generation != generation:
+			case c.state == Starting: // it has nothing to finish, and may hang
+				s.terminate(c)
+			default:
+				s.drain(c, s.config.DrainTimeout)
+			}
+		}
 		s.fill()
 	}
 	return fmt.Errorf("start generation %d: %w", generation, err)

@@ -44,13 +44,17 @@ func (s *Supervisor) Terminate() {
 	_ = s.Wait(context.Background()) // KILL cannot be refused
 }
 
-// Kill ends a child at once. If it was one of those that are kept, another starts.
+// Kill ends a child at once, and another starts in its place. One that was told to finish
+// goes on doing so: it has its time for that.
 func (s *Supervisor) Kill(p Place) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c := s.at(p)
 	if c == nil {
 		return ErrNoChild
+	}
+	if c.state == Draining {
+		return nil
 	}
 	return c.cmd.Process.Kill()
 }

@@ -65,6 +65,22 @@ func TestAChildEndsByItselfWhenItsTimeIsOver(t *testing.T) {
 	}
 }
 
+// Who ends a child for not doing as it is told means one that serves.
+func TestKillLeavesWhoFinishesItsTime(t *testing.T) {
+	b := newBench(t, "child busy", "child")
+	b.config.DrainTimeout = time.Second
+	b.reload(t, 1, 1)
+	old := b.Status().Children[0].Place
+	b.reload(t, 2, 1)
+	if err := b.Kill(old); err != nil {
+		t.Error(err)
+	}
+	eventually(t, "the busy one has ended", func() bool { return len(b.Status().Deaths) == 1 })
+	if d := b.Status().Deaths[0]; d.Reason != "exit status 0" {
+		t.Errorf("%+v, want that it has ended by itself", d)
+	}
+}
+
 func TestQuitShortensTheTimeOfWhoFinishesAlready(t *testing.T) {
 	b := newBench(t, "child busy", "child busy")
 	b.config.DrainTimeout = time.Hour
