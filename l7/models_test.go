@@ -27,6 +27,7 @@ func TestTheSameUnderEveryModel(t *testing.T) {
 		kind  string
 	}{{Prefork, ""}, {Threads, ""}, {Event, ""}, {Loop, "epoll"}} {
 		t.Run(fmt.Sprint(c.model, " ", c.kind), func(t *testing.T) {
+			t.Parallel() // as many as there are CPUs: they wait much of the time
 			cmd := exec.Command("/proc/self/exe", "-test.timeout=5m", "-test.skip="+ofNoModel)
 			cmd.Env = append(os.Environ(), modelVariable+"="+string(c.model), kindVariable+"="+c.kind)
 			cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
