@@ -387,7 +387,7 @@ func TestVerbsActOnAStandaloneBalancer(t *testing.T) {
 	if out := a.w.lbctl("--socket", socket, "stats", "-i", "200ms"); !strings.Contains(out, "flow table IPv4 ") || !strings.Contains(out, "NEW_FLOW ") {
 		t.Errorf("stats:\n%s", out)
 	}
-	if _, errOut, code := a.w.try("--socket", socket, "logs"); code != 4 || !strings.Contains(errOut, "is no lab") {
+	if _, errOut, code := a.w.try("--socket", socket, "logs"); code != 4 || !strings.Contains(errOut, "where 'l4 run' was started") {
 		t.Errorf("logs: exit %d, %q", code, errOut)
 	}
 
