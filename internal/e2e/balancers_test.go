@@ -83,8 +83,11 @@ func (l *openLab) allUp(t *testing.T) {
 	t.Helper()
 	eventually(t, 20*time.Second, "all backends are up", func() bool {
 		for _, svc := range l.status(t).Services {
-			if slices.ContainsFunc(svc.Backends, func(b ctl.BackendStatus) bool { return b.Health != lb.Up }) {
-				return false
+			for _, b := range svc.Backends {
+				if b.Health != lb.Up {
+					t.Logf("backend %s of %s is %s", b.Name, svc.Name, b.Health)
+					return false
+				}
 			}
 		}
 		return true
